@@ -1,0 +1,1 @@
+"""Running a strategy over history: the tester, its result, sweeps and honesty checks."""
