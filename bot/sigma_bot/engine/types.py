@@ -12,8 +12,11 @@ from sigma_bot.kernel.struct import Struct, array
 MAX_SYMBOLS = 16
 MAX_TIMEFRAMES = 8
 MAX_ORDERS = 128
-MAX_EVENTS = 512
 MAX_BANDS = 24
+MAX_SAMPLES = 256
+# The event queue holds what happens between two drains. Above DRAIN the loop hands it to its caller, above BUSY new
+# orders are refused; what is left above BUSY is more than one matching of every open order can emit.
+MAX_EVENTS, DRAIN, BUSY = 2048, 512, 1024
 
 NEVER = 9_000_000_000_000_000_000
 FAR = 1e300
@@ -31,7 +34,17 @@ TIFS = ("gtc", "ioc", "fok", "gtd")
 # states of an order; HELD waits for its parent's fill
 FREE, PENDING, WORKING, HELD, DONE = 0, 1, 2, 3, 4
 # events
-E_NEW, E_REJECT, E_FILL, E_CANCEL, E_MODIFY, E_EXPIRE, E_TRIGGER, E_FUNDING, E_LIQUIDATE = 1, 2, 3, 4, 5, 6, 7, 8, 9
+E_NEW, E_REJECT, E_FILL, E_CANCEL, E_MODIFY, E_EXPIRE, E_TRIGGER, E_FUNDING, E_LIQUIDATE = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+)
 EVENTS = ("", "new", "reject", "fill", "cancel", "modify", "expire", "trigger", "funding", "liquidate")
 
 # reasons of a rejection (E_REJECT) or of a cancel (E_CANCEL)
@@ -128,6 +141,40 @@ class Bar(Struct):
     count: int
 
 
+class Order(Struct):
+    """An order the venue or the simulator holds; ``left`` lots are still to fill."""
+
+    id: int
+    state: int
+    symbol: int
+    side: int
+    kind: int
+    tif: int
+    lots: int
+    left: int
+    filled: int
+    limit: float
+    stop: float
+    trail: float
+    ts: int
+    live_at: int
+    expire: int
+    cancel_at: int
+    modify_at: int
+    next_limit: float
+    next_stop: float
+    next_left: int
+    post_only: int
+    reduce_only: int
+    group: int
+    parent: int
+    fresh: int
+    acted: int
+    queue: float
+    fee_base: int
+    fee_paid: int
+
+
 class Event(Struct):
     """One thing that happened to an order. For E_FILL ``price, lots, notional, fee`` are the execution's."""
 
@@ -139,6 +186,7 @@ class Event(Struct):
     order_kind: int
     tif: int
     lots: int
+    quantity: float
     price: float
     stop: float
     notional: int
@@ -151,3 +199,69 @@ class Event(Struct):
     group: int
     best: float
     worst: float
+
+
+class Sample(Struct):
+    """One point of the equity curve. ``benchmark`` is the equal-weight buy-and-hold index, 1 at the first prices."""
+
+    ts: int
+    equity: float
+    gross: float
+    benchmark: float
+    marks: array(float, MAX_SYMBOLS)
+
+
+class Band(Struct):
+    """Prices from ``start`` up move in steps of ``num / den``; ``num == 0`` means no grid."""
+
+    start: float
+    num: int
+    den: int
+
+
+class Market(Struct):
+    """One symbol: the venue's rules, the last quote, the position and the bars being built.
+
+    ``lo`` and ``hi`` are fences: while trades and quotes stay strictly between them no resting order can act, so a
+    quiet row costs a few comparisons however many orders rest. ``cost`` is what the open position was bought (or sold)
+    for, in quanta, always positive.
+    """
+
+    ts: int
+    bid: float
+    ask: float
+    mid: float
+    first: float
+    lo: float
+    hi: float
+    lots: int
+    qty: float
+    cost: int
+    realized: int
+    best: float
+    worst: float
+    used_row: int
+    used_bid: int
+    used_ask: int
+    used_volume: int
+    lot_num: int
+    lot_den: int
+    unit_num: int
+    unit_den: int
+    min_lots: int
+    min_notional: int
+    max_lots: int
+    largest: int
+    maker_num: int
+    maker_den: int
+    taker_num: int
+    taker_den: int
+    per_lot_num: int
+    per_lot_den: int
+    fee_fixed: int
+    fee_minimum: int
+    margin: float
+    maintenance: float
+    n_bands: int
+    bands: array(Band, MAX_BANDS)
+    bars: array(Bar, MAX_TIMEFRAMES)

@@ -83,7 +83,7 @@ class StructMeta(type):
     __defaults__: dict[str, Any]
     __params__: dict[str, Param]
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], ns: dict[str, Any]) -> StructMeta:  # noqa: D102
+    def __new__(mcs, name: str, bases: tuple[type, ...], ns: dict[str, Any]) -> StructMeta:
         own = _resolve(name, ns, sys._getframe(1))
         fields: dict[str, Any] = {}
         defaults: dict[str, Any] = {}
@@ -134,13 +134,14 @@ def _resize(t: Any, capacity: int) -> Any:
 
 
 def _resolve(cls_name: str, ns: dict[str, Any], frame: FrameType) -> dict[str, Any]:
-    """The class body's own annotations as types; text (``from __future__ import annotations``) is evaluated."""
+    """The class body's own annotations as types; postponed ones (text) are evaluated."""
     out = {}
-    for field, hint in ns.get("__annotations__", {}).items():
+    for field, raw in ns.get("__annotations__", {}).items():
+        hint = raw
         if isinstance(hint, str):
             if hint.startswith("ClassVar"):
                 continue
-            hint = eval(hint, frame.f_globals, {**frame.f_locals, **ns})  # noqa: S307 - the user's own annotation
+            hint = eval(hint, frame.f_globals, {**frame.f_locals, **ns})  # the user's own annotation
         if getattr(hint, "__origin__", None) is ClassVar or hint is ClassVar:
             continue
         if not (hint in SCALARS or isinstance(hint, (ArraySpec, StructMeta))):

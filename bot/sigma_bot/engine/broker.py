@@ -1,0 +1,304 @@
+"""What a strategy sees as ``broker``: the account, the markets and the orders. It is also the engine's whole state."""
+
+from __future__ import annotations
+
+from sigma_bot.engine.orders import cancel, find, kind_of, link, modify, submit
+from sigma_bot.engine.risk import RiskManager
+from sigma_bot.engine.types import (
+    DONE,
+    GTC,
+    HELD,
+    LIMIT,
+    MARKET,
+    MAX_EVENTS,
+    MAX_ORDERS,
+    MAX_SAMPLES,
+    MAX_SYMBOLS,
+    MAX_TIMEFRAMES,
+    REASONS,
+    Bar,
+    Event,
+    Market,
+    Order,
+    Sample,
+)
+from sigma_bot.engine.venue import lots_of, notional_of, quantity
+from sigma_bot.kernel.struct import Struct, array
+
+
+class Broker(Struct):
+    """Account and orders. Quantities are in units of the symbol, prices and money in the account's currency.
+
+    Calls without ``symbol`` mean the symbol of the tick or bar being handled. A call that sends an order returns the
+    order's id, or 0 when risk, the venue's rules or the account refused it; the reason is recorded.
+    """
+
+    ts: int
+    symbol: int
+    row: int
+    wake: int
+    dirty: int
+    inside: int
+    seen: int
+    lost: int
+    n_markets: int
+    n_timeframes: int
+    own_bars: int
+    timeframes: array(int, MAX_TIMEFRAMES)
+    latency: int
+    fill_at_close: int
+    leveraged: int
+    queue: int
+    half_spread: float
+    slippage: float
+    slippage_ticks: float
+    volume_limit: float
+    liquidation_fee: float
+    scale: float
+    next_id: int
+    n_active: int
+    n_free: int
+    n_events: int
+    n_samples: int
+    n_orders: int
+    n_fills: int
+    n_rejected: int
+    n_ambiguous: int
+    n_liquidations: int
+    cash_quanta: int
+    fee_quanta: int
+    funding_quanta: int
+    cash: float
+    equity: float
+    peak: float
+    max_drawdown: float
+    next_sample: int
+    sample_every: int
+    risk: RiskManager
+    bar: Bar
+    scratch: Order
+    rejected: array(int, 32)
+    active: array(int, MAX_ORDERS)
+    free: array(int, MAX_ORDERS)
+    markets: array(Market, MAX_SYMBOLS)
+    orders: array(Order, MAX_ORDERS)
+    samples: array(Sample, MAX_SAMPLES)
+    events: array(Event, MAX_EVENTS)
+
+    # --- the account ---------------------------------------------------------------------------------------------
+
+    @property
+    def position(self):
+        """Units held of the current symbol; negative when short."""
+        return self.markets[self.symbol].qty
+
+    def position_of(self, symbol):
+        """Units held of one symbol."""
+        return self.markets[symbol].qty
+
+    @property
+    def average_price(self):
+        """Average entry price of the current symbol's position; 0 when flat."""
+        s = self.markets[self.symbol]
+        return s.cost / self.scale / abs(s.qty) if s.lots != 0 else 0.0
+
+    @property
+    def realized_profit(self):
+        """Profit of what has been closed in the current symbol, before fees."""
+        return self.markets[self.symbol].realized / self.scale
+
+    @property
+    def unrealized_profit(self):
+        """Profit that closing the current symbol's position at its mark would realise, before fees."""
+        s = self.markets[self.symbol]
+        value = notional_of(s, abs(s.lots), s.mid)
+        return (value - s.cost if s.lots > 0 else s.cost - value) / self.scale
+
+    @property
+    def fees(self):
+        """Fees paid so far."""
+        return self.fee_quanta / self.scale
+
+    @property
+    def open_orders(self):
+        """Number of open orders, the waiting exits of brackets included."""
+        n = 0
+        for j in range(self.n_active):
+            if self.orders[self.active[j]].state != DONE:
+                n += 1
+        return n
+
+    def is_open(self, order_id):
+        """Whether an order can still fill."""
+        return find(self, order_id) >= 0
+
+    # --- orders --------------------------------------------------------------------------------------------------
+
+    def buy(
+        self,
+        qty,
+        limit=0.0,
+        stop=0.0,
+        trail=0.0,
+        tif=GTC,
+        expire=0,
+        post_only=False,
+        reduce_only=False,
+        stop_loss=0.0,
+        take_profit=0.0,
+        symbol=-1,
+    ):
+        """Buy ``qty`` units: at market, or with ``limit``, ``stop`` (both: stop-limit) or ``trail`` (distance).
+
+        ``stop_loss`` and ``take_profit`` make a bracket: exits that wait for the fill and cancel one another.
+        ``expire`` (ns) ends an order with ``tif=GTD``.
+        """
+        return self._send(
+            1, qty, limit, stop, trail, tif, expire, post_only, reduce_only, stop_loss, take_profit, symbol
+        )
+
+    def sell(
+        self,
+        qty,
+        limit=0.0,
+        stop=0.0,
+        trail=0.0,
+        tif=GTC,
+        expire=0,
+        post_only=False,
+        reduce_only=False,
+        stop_loss=0.0,
+        take_profit=0.0,
+        symbol=-1,
+    ):
+        """Sell ``qty`` units; see ``buy``."""
+        return self._send(
+            -1, qty, limit, stop, trail, tif, expire, post_only, reduce_only, stop_loss, take_profit, symbol
+        )
+
+    def _send(
+        self,
+        side,
+        qty,
+        limit,
+        stop,
+        trail,
+        tif,
+        expire,
+        post_only,
+        reduce_only,
+        stop_loss,
+        take_profit,
+        symbol,
+    ):
+        k = self.symbol if symbol < 0 else symbol
+        lots = lots_of(self.markets[k], qty)
+        kind = kind_of(limit, stop, trail)
+        post = 1 if post_only else 0
+        reduce = 1 if reduce_only else 0
+        oid = submit(
+            self,
+            k,
+            side,
+            lots,
+            kind,
+            float(limit),
+            float(stop),
+            float(trail),
+            tif,
+            expire,
+            post,
+            reduce,
+            0,
+            0,
+        )
+        if oid > 0 and stop_loss != 0.0:
+            submit(
+                self,
+                k,
+                -side,
+                lots,
+                kind_of(0.0, stop_loss, 0.0),
+                0.0,
+                float(stop_loss),
+                0.0,
+                GTC,
+                0,
+                0,
+                1,
+                oid,
+                oid,
+            )
+        if oid > 0 and take_profit != 0.0:
+            submit(self, k, -side, lots, LIMIT, float(take_profit), 0.0, 0.0, GTC, 0, 0, 1, oid, oid)
+        return oid
+
+    def target(self, qty, symbol=-1):
+        """Trade at market so that, with the entries already on their way, the position becomes ``qty`` units."""
+        k = self.symbol if symbol < 0 else symbol
+        s = self.markets[k]
+        return self._move(k, lots_of(s, qty) - s.lots - self._coming(k))
+
+    def target_fraction(self, fraction, symbol=-1):
+        """Trade at market towards a position worth ``fraction`` of the equity (negative: short)."""
+        k = self.symbol if symbol < 0 else symbol
+        s = self.markets[k]
+        if not s.mid > 0.0:
+            return 0
+        return self.target(fraction * self.equity / s.mid, k)
+
+    def close(self, symbol=-1):
+        """Cancel the symbol's orders and close its position at market."""
+        k = self.symbol if symbol < 0 else symbol
+        self.cancel_all(k)
+        return self._move(k, -self.markets[k].lots)
+
+    def _move(self, k, lots):
+        if lots == 0:
+            return 0
+        side = 1 if lots > 0 else -1
+        reduce = 1 if self.markets[k].lots * lots < 0 and abs(lots) <= abs(self.markets[k].lots) else 0
+        return submit(self, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, reduce, 0, 0)
+
+    def _coming(self, k):
+        """Lots that open market and limit orders will still add; exits of brackets do not count."""
+        n = 0
+        for j in range(self.n_active):
+            o = self.orders[self.active[j]]
+            if o.symbol == k and o.kind <= LIMIT and o.parent == 0 and o.state != DONE and o.state != HELD:
+                n += o.side * o.left
+        return n
+
+    def cancel(self, order_id):
+        """Cancel an order. False when it is not open."""
+        return cancel(self, order_id) != 0
+
+    def cancel_all(self, symbol=-1):
+        """Cancel every order of one symbol, or all with ``symbol=-1``; how many were asked to go."""
+        n = 0
+        for j in range(self.n_active):
+            o = self.orders[self.active[j]]
+            if o.state != DONE and (symbol < 0 or o.symbol == symbol):
+                n += cancel(self, o.id)
+        return n
+
+    def modify(self, order_id, limit=0.0, stop=0.0, qty=0.0):
+        """Change the prices or the remaining quantity of an order; 0 keeps. False when not open or not possible."""
+        k = find(self, order_id)
+        if k < 0:
+            return False
+        lots = lots_of(self.markets[self.orders[k].symbol], qty)
+        return modify(self, order_id, float(limit), float(stop), lots) != 0
+
+    def oco(self, first, second):
+        """Link two open orders: a fill of one cancels the other. False when one of them is not open."""
+        return link(self, first, second) != 0
+
+    def quantity(self, lots, symbol):
+        """Lots of a symbol in units."""
+        return quantity(self.markets[symbol], lots)
+
+
+def reject_counts(b):
+    """Rejections by reason, in words."""
+    return {REASONS[i]: int(n) for i, n in enumerate(b.rejected) if n > 0}
