@@ -1,0 +1,116 @@
+"""Values as text: exact for machines, short for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigma_bot.report.definitions import Kind, Metric
+
+UNITS: tuple[tuple[int, Literal["s", "ms", "us", "ns"]], ...] = (
+    (1_000_000_000, "s"),
+    (1_000_000, "ms"),
+    (1_000, "us"),
+    (1, "ns"),
+)
+NOTHING = "–"  # noqa: RUF001 - the sign a reader expects where there is no figure
+MINUS = "−"  # noqa: RUF001 - as wide as a plus, so columns line up
+
+
+def isos(times: NDArray[np.int64]) -> list[str]:
+    """ISO 8601 UTC of ns since 1970, all with as many decimals as the finest of them needs."""
+    unit = next(name for size, name in UNITS if not np.any(times % size))
+    texts = np.datetime_as_string(times.astype("M8[ns]"), unit=unit)
+    return [f"{text}Z" for text in texts.tolist()]
+
+
+def iso(time: int) -> str:
+    """ISO 8601 UTC of one time in ns."""
+    return isos(np.asarray([time], dtype=np.int64))[0]
+
+
+def clock(time: int, finest: bool = False) -> str:
+    """A time for people: to the day at midnight, else to the second, or with all its decimals when
+    ``finest``."""
+    text = iso(time if finest else time - time % 1_000_000_000)[:-1].replace("T", " ")
+    return text.removesuffix(" 00:00:00")
+
+
+def clocks(times: NDArray[np.int64]) -> list[str]:
+    """Times for a list: to the day when all are midnights, else to the second."""
+    unit: Literal["D", "s"] = "D" if not np.any(times % 86_400_000_000_000) else "s"
+    return [
+        str(x).replace("T", " ") for x in np.datetime_as_string(times.astype("M8[ns]"), unit=unit).tolist()
+    ]
+
+
+def plain(value: Decimal) -> str:
+    """A decimal without an exponent, as JSON carries money and quantities."""
+    return format(value, "f")
+
+
+def price(value: float) -> str | None:
+    """Shortest decimal text that reads back as the same float; None when it is no number."""
+    return plain(Decimal(repr(float(value)))) if math.isfinite(value) else None
+
+
+def prices(values: Iterable[float]) -> list[str | None]:
+    """:func:`price` of many."""
+    return [price(value) for value in values]
+
+
+def short(value: float) -> str:
+    """A price or another number for people: six significant digits, whole numbers in full."""
+    if not math.isfinite(value):
+        return NOTHING
+    digits = 0 if value == 0 else max(0, 5 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{min(digits, 12)}f}"
+    return _sign(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: ``3d 4h``, ``12m 5s``, ``80ms``."""
+    if seconds <= 0:
+        return "0s"
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g}ms"
+    whole = round(seconds)
+    parts: list[str] = []
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
+        if whole >= size or parts:
+            parts.append(f"{whole // size}{name}")
+            whole %= size
+    return " ".join(part for part in parts[:2] if not part.startswith("0"))
+
+
+def show(value: Metric, kind: Kind, currency: str = "") -> str:
+    """A metric for people; an undefined one is a dash."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, str):
+        return value[:-1].replace("T", " ").removesuffix(" 00:00:00") if kind == "time" else value
+    if kind == "money":
+        return _sign(f"{value:,f} {currency}".rstrip())
+    if kind == "percent":
+        return f"{_sign(_grouped(float(value) * 100))} %"
+    texts = {"count": f"{value:,}", "seconds": duration(float(value))}
+    return texts.get(kind) or _sign(_grouped(float(value)))
+
+
+def _grouped(value: float) -> str:
+    """Two decimals, more for small values, fewer for huge ones."""
+    size = abs(value)
+    if size >= 1e9:
+        return f"{value:.3g}"
+    digits = 0 if size >= 1e5 else 2 if size >= 0.1 or size == 0 else 4
+    text = f"{value:,.{digits}f}"
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+
+
+def _sign(text: str) -> str:
+    return MINUS + text[1:] if text.startswith("-") else text
