@@ -1,0 +1,142 @@
+"""Container images as archives that containerd imports: the project's own by buildah, tiny ones written here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from onenode.config import COREDNS_IMAGE, PAUSE_IMAGE
+from onenode.tools import CACHE, HERE, Tools, cached, content_key, run, say
+
+ROOT = HERE.parent.parent
+ARCHIVES = CACHE / "images"
+BASE = "docker.io/library/debian:trixie-slim"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+# What "slim" leaves out; the licences stay.
+EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of the project: `images/<name>/Dockerfile` and the paths, from the top, that go into it."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        return f"docker.io/sigma-x/{self.name}:0.1.0"
+
+
+OPERATOR = Image("operator", ("requirements/operator.lock", "bot/sigma_bot", "operator/sigma_operator"))
+BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot"))
+
+
+def write_archive(target: Path, reference: str, layer: Path, config: dict[str, object]) -> None:
+    """A docker-archive of one image with one layer, the uncompressed tar file `layer`."""
+    digest = hashlib.sha256()
+    with layer.open("rb") as content:
+        while block := content.read(1 << 20):
+            digest.update(block)
+    image = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest.hexdigest()}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
+    with tarfile.open(target, "w") as archive:
+        for name, document in (("config.json", image), ("manifest.json", manifest)):
+            data = json.dumps(document).encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+        archive.add(layer, "layer.tar")
+
+
+def program_image(reference: str, program: Path, names: tuple[str, ...]) -> Path:
+    """An image that holds one static program under each of `names`, and nothing else."""
+
+    def build(fresh: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            layer = Path(scratch) / "layer.tar"
+            with tarfile.open(layer, "w") as tar:
+                tar.add(program, names[0])
+                for other in names[1:]:
+                    link = tarfile.TarInfo(other)
+                    link.type, link.linkname, link.mode = tarfile.LNKTYPE, names[0], 0o755
+                    tar.addfile(link)
+            write_archive(fresh, reference, layer, {"Entrypoint": [f"/{names[0]}"]})
+
+    return cached(ARCHIVES / f"{names[0]}-{content_key(program, Path(__file__), reference, *names)}.tar", build)
+
+
+def node_images(tools: Tools) -> list[Path]:
+    """What every node needs before its first pod runs."""
+    return [
+        program_image(PAUSE_IMAGE, tools.pause, ("pause", "volume")),
+        program_image(COREDNS_IMAGE, tools.coredns, ("coredns",)),
+    ]
+
+
+def base_archive() -> Path:
+    """Debian trixie-slim under its public tag, from Debian's packages: no image registry is needed."""
+
+    def build(fresh: Path) -> None:
+        say("building the base image")
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as scratch:
+            layer = Path(scratch) / "layer.tar"
+            options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
+            options += [f"--dpkgopt=path-include={path}" for path in KEPT]
+            run("mmdebstrap", "--mode=root", "--variant=minbase", *options, "trixie", layer)
+            write_archive(fresh, BASE, layer, {"Cmd": ["bash"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]})
+        say(f"built the base image in {time.monotonic() - began:.0f} s")
+
+    return cached(ARCHIVES / f"trixie-slim-{content_key(*EXCLUDED, *KEPT)}.tar", build)
+
+
+def buildah(*arguments: str | Path) -> None:
+    """Run buildah with storage of its own under the cache. Chroot isolation works on machines where crun fails."""
+    store = CACHE / "buildah"
+    run("buildah", "--root", store / "root", "--runroot", store / "run", *arguments)
+
+
+def base_present() -> bool:
+    store = CACHE / "buildah"
+    command = ["buildah", "--root", str(store / "root"), "--runroot", str(store / "run"), "inspect", "--type=image", BASE]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def build_image(image: Image) -> Path:
+    """Build the image from its Dockerfile, the one that ships; the archive is cached by the content of its inputs."""
+    folder = ROOT / "images" / image.name
+    base = base_archive()
+    inputs = content_key(folder, *(ROOT / path for path in image.inputs), base.name)
+
+    def build(fresh: Path) -> None:
+        say(f"building image {image.name}")
+        began = time.monotonic()
+        if not base_present():
+            buildah("pull", f"docker-archive:{base}")
+        options: list[str] = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
+        if CERTIFICATES.exists():  # a machine behind a proxy has certificates of its own; they don't enter the image
+            options += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--build-arg", f"PIP_CERT={CERTIFICATES}"]
+        ignore = folder / "Dockerfile.dockerignore"
+        options += ["--ignorefile", str(ignore), "--file", str(folder / "Dockerfile"), "--tag", image.reference]
+        buildah("bud", *options, ROOT)
+        say(f"built image {image.name} in {time.monotonic() - began:.0f} s")
+        buildah("push", image.reference, f"docker-archive:{fresh}:{image.reference}")
+        for stale in ARCHIVES.glob(f"{image.name}-*.tar"):
+            stale.unlink()  # only the newest is ever used again, and each is large
+
+    return cached(ARCHIVES / f"{image.name}-{inputs}.tar", build)

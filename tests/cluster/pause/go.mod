@@ -1,0 +1,3 @@
+module sigma-x.io/tests/cluster/pause
+
+go 1.24.0
