@@ -34,11 +34,12 @@ def iso(time: int) -> str:
     return isos(np.asarray([time], dtype=np.int64))[0]
 
 
-def clock(time: int, finest: bool = False) -> str:
-    """A time for people: to the day at midnight, else to the second, or with all its decimals when
-    ``finest``."""
-    text = iso(time if finest else time - time % 1_000_000_000)[:-1].replace("T", " ")
-    return text.removesuffix(" 00:00:00")
+def period(start: int, end: int) -> str:
+    """``2024-01-01 → 2024-06-15 16:00``: no finer than the run needs, to the second at most."""
+    seconds = np.asarray([start, end], dtype=np.int64) // 1_000_000_000
+    unit: Literal["D", "m", "s"] = "s" if np.any(seconds % 60) else "m" if np.any(seconds % 86_400) else "D"
+    first, last = np.datetime_as_string(seconds.astype("M8[s]"), unit=unit).tolist()
+    return f"{first} → {last}".replace("T", " ")
 
 
 def clocks(times: NDArray[np.int64]) -> list[str]:
@@ -88,14 +89,20 @@ def duration(seconds: float) -> str:
     return " ".join(part for part in parts[:2] if not part.startswith("0"))
 
 
-def show(value: Metric, kind: Kind, currency: str = "") -> str:
-    """A metric for people; an undefined one is a dash."""
+def digits_of(initial: Decimal, precision: int) -> int:
+    """Decimals that money is shown with: cents for an account of thousands, more for one of a few coins."""
+    size = math.floor(math.log10(initial)) if initial > 0 else 0
+    return min(precision, max(2, 5 - size))
+
+
+def show(value: Metric, kind: Kind, currency: str = "", digits: int = 2) -> str:
+    """A metric for people, money with ``digits`` decimals; an undefined one is a dash."""
     if value is None:
         return NOTHING
     if isinstance(value, str):
         return value[:-1].replace("T", " ").removesuffix(" 00:00:00") if kind == "time" else value
     if kind == "money":
-        return _sign(f"{value:,f} {currency}".rstrip())
+        return _sign(f"{_positive_zero(f'{value:,.{digits}f}')} {currency}".rstrip())
     if kind == "percent":
         return f"{_sign(_grouped(float(value) * 100))} %"
     texts = {"count": f"{value:,}", "seconds": duration(float(value))}
@@ -108,8 +115,11 @@ def _grouped(value: float) -> str:
     if size >= 1e9:
         return f"{value:.3g}"
     digits = 0 if size >= 1e5 else 2 if size >= 0.1 or size == 0 else 4
-    text = f"{value:,.{digits}f}"
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+    return _positive_zero(f"{value:,.{digits}f}")
+
+
+def _positive_zero(text: str) -> str:
+    return text if text.strip("-0.,") else text.removeprefix("-")
 
 
 def _sign(text: str) -> str:

@@ -27,7 +27,7 @@ def build(
     annualisation: int = 365,
     **changes: Any,
 ) -> BacktestResult:
-    """Trade to ``targets`` (lots, shape rows x symbols) at each row's ``prices`` (same shape), mark every row."""
+    """Trade to ``targets`` (lots, rows x symbols) at each row's ``prices`` (same shape), mark every row."""
     scale = 10**precision
     size = float(lot_size)
     cash = int(Decimal(initial) * scale)

@@ -114,8 +114,8 @@ def test_trades_equal_a_plain_loop_and_lose_no_money(rows: list[tuple[int, int, 
     for trade, known in zip(trades, expected, strict=True):
         entry, side = average(known["in"]), known["side"]
         size = known["lots"] * sizes[known["symbol"]]
-        adverse = max(0.0, max((entry - mark) * side for mark in known["marks"])) * size
-        favourable = max(0.0, max((mark - entry) * side for mark in known["marks"])) * size
+        adverse = max(0.0, *((entry - mark) * side for mark in known["marks"])) * size
+        favourable = max(0.0, *((mark - entry) * side for mark in known["marks"])) * size
         assert trade["mae"] == pytest.approx(adverse, abs=1e-9)
         assert trade["mfe"] == pytest.approx(favourable, abs=1e-9)
 
