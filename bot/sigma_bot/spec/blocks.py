@@ -6,7 +6,7 @@ smallest block that holds them, so that everything wrong with a manifest is repo
 
 from __future__ import annotations
 
-import zoneinfo
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -33,6 +33,7 @@ from sigma_bot.spec.units import (
     UtcOffset,
     Words,
     plain,
+    show,
     wrong,
 )
 
@@ -201,14 +202,17 @@ def in_won(symbol: str) -> bool:
 
 
 def _timezone(value: object) -> str:
+    say = 'must be "UTC", an offset like "+09:00" or an IANA name like "Asia/Seoul"'
     if not isinstance(value, str):
-        wrong('must be text: an IANA name like "Asia/Seoul", or "UTC"')
-    if value != "UTC":
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            near = nearest(value, zoneinfo.available_timezones())
-            wrong(f'must be an IANA name like "Asia/Seoul", or "UTC", got "{value}"{near}')
+        wrong(f"{say}, got {show(value)}")
+    if value == "UTC" or re.fullmatch(UtcOffset.schema["pattern"], value) is not None:
+        return value
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        wrong(f'{say}, got "{value}"{nearest(value, zoneinfo.available_timezones())}')
     return value
 
 
@@ -226,8 +230,8 @@ class Data(Block):
     """Length of the bars in the data. Left out: told from the rows."""
     stamps: Literal["auto", "open", "close"] = "auto"
     """Whether a bar's time is its open or its close."""
-    timezone: Annotated[str, Plain(_timezone, {"type": "string"})] = "UTC"
-    """Zone of times that carry none: an IANA name."""
+    timezone: Annotated[str, Plain(_timezone, {"type": "string"})] | None = None
+    """Zone of times that carry none: "UTC", an offset or an IANA name. Left out: such times are refused."""
     columns: dict[
         Annotated[str, Words(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "the name of a column, like close")],
         Annotated[str, Words(r".{1,200}", "a column of the file")],

@@ -174,9 +174,10 @@ class DecimalText:
     sign but a minus, no leading zero, so the text of the Decimal is the text that was read.
     """
 
-    ge: str | None = "0"
+    ge: str = "0"
     gt: str | None = None
-    le: str | None = None
+    le: str = "100000000000000000"
+    decimals: int = 12
     example: str = "0.01"
 
     def check(self, value: object) -> Decimal:
@@ -198,11 +199,13 @@ class DecimalText:
             wrong(f"must be a finite number, got {number}")
         if self.gt is not None and not number > Decimal(self.gt):
             wrong(f'must be above {self.gt}, got "{plain(number)}"')
-        if self.gt is None and self.ge is not None and not number >= Decimal(self.ge):
+        if self.gt is None and not number >= Decimal(self.ge):
             wrong(f'must be at least {self.ge}, got "{plain(number)}"')
-        if self.le is not None and not number <= Decimal(self.le):
+        if not number <= Decimal(self.le):
             note = ' (a fraction: one percent is "0.01")' if self.le in ("1", "0.1") else ""
             wrong(f'must be at most {self.le}, got "{plain(number)}"{note}')
+        if -int(number.normalize().as_tuple().exponent) > self.decimals:
+            wrong(f'must have at most {self.decimals} decimals, got "{plain(number)}"')
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return no_info_plain_validator_function(
@@ -210,8 +213,8 @@ class DecimalText:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
-        signed = self.gt is None and self.ge is not None and Decimal(self.ge) < 0
-        return {"type": "string", "pattern": f"^{'-?' if signed else ''}{_DECIMAL}$"}
+        sign = "-?" if self.gt is None and Decimal(self.ge) < 0 else ""
+        return {"type": "string", "pattern": f"^{sign}{_DECIMAL}$"}
 
 
 def plain(number: Decimal) -> str:
@@ -318,11 +321,11 @@ class Plain:
         return dict(self.schema)
 
 
-Amount = Annotated[Decimal, DecimalText(le="100000000000000000", example="10000")]
-PositiveAmount = Annotated[Decimal, DecimalText(gt="0", le="100000000000000000", example="10000")]
+Amount = Annotated[Decimal, DecimalText(example="10000")]
+PositiveAmount = Annotated[Decimal, DecimalText(gt="0", example="10000")]
 Step = Annotated[Decimal, DecimalText(gt="0", le="1000000000000", example="0.01")]
-Fraction = Annotated[Decimal, DecimalText(le="1", example="0.01")]
-SmallFraction = Annotated[Decimal, DecimalText(le="0.1", example="0.001")]
-Rebate = Annotated[Decimal, DecimalText(ge="-0.1", le="0.1", example="0.001")]
+Fraction = Annotated[Decimal, DecimalText(le="1", decimals=8, example="0.01")]
+SmallFraction = Annotated[Decimal, DecimalText(le="0.1", decimals=8, example="0.001")]
+Rebate = Annotated[Decimal, DecimalText(ge="-0.1", le="0.1", decimals=8, example="0.001")]
 Timeframe = Annotated[Duration, Between("100ms", "7d")]
 ParamValue = Annotated[bool | int | float, Plain(_scalar, {"x-kubernetes-preserve-unknown-fields": True})]
