@@ -307,7 +307,7 @@ def _scalar(value: object) -> bool | int | float:
     wrong(f"must be a number, true or false, got {show(value)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plain:
     """Marks a value with its own check and JSON schema."""
 
