@@ -2,4 +2,41 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sigma_bot.engine.types import DAY, FOK, GTC, GTD, HOUR, IOC, MINUTE, SECOND
+    from sigma_bot.indicators import *  # noqa: F403
+    from sigma_bot.kernel.struct import Struct, array, param, window
+    from sigma_bot.strategy import Strategy
+
 __version__ = "0.1.0"
+__all__ = [
+    "DAY",
+    "FOK",
+    "GTC",
+    "GTD",
+    "HOUR",
+    "IOC",
+    "MINUTE",
+    "SECOND",
+    "Strategy",
+    "Struct",
+    "array",
+    "param",
+    "window",
+]
+
+_HOMES = ("sigma_bot.strategy", "sigma_bot.kernel.struct", "sigma_bot.engine.types", "sigma_bot.indicators")
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up on first use, so that a command that needs no strategy imports none.
+    if not name.startswith("_"):
+        for home in _HOMES:
+            module = importlib.import_module(home)
+            if name in __all__ or name in getattr(module, "__all__", ()):
+                if hasattr(module, name):
+                    return getattr(module, name)
+    raise AttributeError(f"module 'sigma_bot' has no attribute {name!r}")

@@ -196,7 +196,7 @@ def change(b, o):
     o.left = o.next_left
     o.modify_at = NEVER
     o.queue = -1.0
-    emit(b, E_MODIFY, o, o.left, o.limit, 0)
+    emit(b, E_MODIFY, o, o.lots, o.limit, 0)
 
 
 def link(b, first, second):

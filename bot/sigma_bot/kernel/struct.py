@@ -188,40 +188,42 @@ def dtype_of(t: Any) -> Any:
     return t.__dtype__
 
 
-def to_record(obj: Struct, rec: Any) -> None:
-    """Copy a struct into a NumPy record of its dtype."""
+def _values(obj: Struct) -> tuple[Any, ...]:
+    """The struct as nested tuples, the form NumPy converts fastest."""
+    out: list[Any] = []
     for name, t in type(obj).__fields__.items():
         value = getattr(obj, name)
-        if isinstance(t, ArraySpec) and t.item not in SCALARS:
-            for i, item in enumerate(value):
-                to_record(item, rec[name][i])
-        elif isinstance(t, ArraySpec) or t in SCALARS:
-            rec[name] = value
+        if isinstance(t, ArraySpec):
+            out.append(value if t.item in SCALARS else [_values(item) for item in value])
         else:
-            to_record(value, rec[name])
+            out.append(value if t in SCALARS else _values(value))
+    return tuple(out)
 
 
-def from_record(rec: Any, obj: Struct) -> None:
-    """Copy a NumPy record back into a struct (a checkpoint, a replay)."""
-    for name, t in type(obj).__fields__.items():
-        if isinstance(t, ArraySpec) and t.item not in SCALARS:
-            for i, item in enumerate(getattr(obj, name)):
-                from_record(rec[name][i], item)
-        elif isinstance(t, ArraySpec):
-            setattr(obj, name, rec[name].tolist())
+def _assign(values: Any, obj: Struct) -> None:
+    for (name, t), value in zip(type(obj).__fields__.items(), values, strict=True):
+        if isinstance(t, ArraySpec):
+            if t.item in SCALARS:
+                setattr(obj, name, value.tolist())
+            else:
+                for row, item in zip(value.tolist(), getattr(obj, name), strict=True):
+                    _assign(row, item)
         elif t in SCALARS:
-            setattr(obj, name, t(rec[name]))
+            setattr(obj, name, value)
         else:
-            from_record(rec[name], getattr(obj, name))
+            _assign(value, getattr(obj, name))
 
 
 def record(obj: Struct) -> Any:
     """A one-element array holding a copy of ``obj``."""
     import numpy as np
 
-    out = np.zeros(1, dtype_of(type(obj)))
-    to_record(obj, out[0])
-    return out
+    return np.array([_values(obj)], dtype_of(type(obj)))
+
+
+def from_record(rec: Any, obj: Struct) -> None:
+    """Copy a NumPy record (one row of ``record``'s array) back into a struct: a checkpoint, a replay."""
+    _assign(rec.item(), obj)
 
 
 def params_of(cls: StructMeta) -> Mapping[str, Param]:

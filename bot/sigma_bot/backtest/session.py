@@ -1,0 +1,172 @@
+"""One run of a strategy over rows: compiled or interpreted, chunk by chunk, with its queues drained."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigma_bot.engine.broker import Broker
+from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, interpret_bars, interpret_ticks
+from sigma_bot.engine.types import E_REJECT, Bar, Event, Sample, Tick
+from sigma_bot.errors import StrategyError
+from sigma_bot.kernel.struct import dtype_of, from_record, record
+from sigma_bot.strategy import Strategy
+
+Columns = dict[str, NDArray[Any]]
+BATCH = 16_384
+CHECKPOINT = 131_072
+KEPT_REJECTIONS = 100_000
+
+
+@dataclass
+class Recorder:
+    """Keeps what the queues held. Beyond 100,000 rejections only their number is kept (``Broker.rejected``)."""
+
+    events: list[NDArray[np.void]] = field(default_factory=list)
+    samples: list[NDArray[np.void]] = field(default_factory=list)
+    rejections: int = 0
+
+    def take(self, events: NDArray[np.void], samples: NDArray[np.void]) -> None:
+        """Copy the queues' contents."""
+        if len(events):
+            refused = events["kind"] == E_REJECT
+            over = self.rejections + np.cumsum(refused) > KEPT_REJECTIONS
+            self.rejections += int(refused.sum())
+            self.events.append(events[~(refused & over)] if over.any() else events.copy())
+        if len(samples):
+            self.samples.append(samples.copy())
+
+    def all_events(self) -> NDArray[np.void]:
+        """Every kept event, in order."""
+        return np.concatenate([np.zeros(0, dtype_of(Event)), *self.events])
+
+    def all_samples(self) -> NDArray[np.void]:
+        """Every equity sample, in order."""
+        return np.concatenate([np.zeros(0, dtype_of(Sample)), *self.samples])
+
+
+class InterpretedSession:
+    """Runs the engine as ordinary Python objects, as SIM and LIVE do."""
+
+    def __init__(self, strategy: Strategy, broker: Broker, kind: str) -> None:
+        self.strategy, self.broker = strategy, broker
+        self.recorder = Recorder()
+        self.columns = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
+        self.loop: Callable[..., int] = interpret_ticks if kind == "tick" else interpret_bars
+        self.row: Tick | Bar = Tick() if kind == "tick" else Bar()
+
+    def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
+        """Run one chunk of rows."""
+        total = len(columns["ts"])
+        for lo in range(0, total, BATCH):
+            part = [columns[c][lo : lo + BATCH].tolist() for c in self.columns]
+            size = len(part[0])
+            rows: Iterator[tuple[Any, ...]] = zip(*part, strict=True)
+            done = 0
+            while done < size:
+                try:
+                    done = self.loop(self.broker, self.row, self.strategy, rows, done)
+                except Exception as error:
+                    raise strategy_error(error, self.broker) from error
+                self.drain()
+            progress(size)
+
+    def drain(self) -> None:
+        """Empty the event and sample queues."""
+        b = self.broker
+        if b.n_events or b.n_samples:
+            self.recorder.take(rows_of(Event, b.events[: b.n_events]), rows_of(Sample, b.samples[: b.n_samples]))
+            b.n_events = b.n_samples = b.seen = 0
+
+    def finish(self) -> tuple[Strategy, Broker]:
+        """Strategy and broker as they stand after the last row."""
+        return self.strategy, self.broker
+
+
+def rows_of(cls: type, objects: list[Any]) -> NDArray[np.void]:
+    """Structs as a structured array."""
+    fields = list(cls.__fields__)  # type: ignore[attr-defined]
+    values = [tuple(getattr(o, n) for n in fields) for o in objects]
+    return np.array(values, dtype_of(cls))
+
+
+class CompiledSession:
+    """Runs the compiled loop over records. ``entry(broker, row, strategy, *columns, first, end)`` takes addresses and
+    returns the next index, or a negative number when the strategy raised."""
+
+    def __init__(self, strategy: Strategy, broker: Broker, kind: str, entry: Callable[..., int]) -> None:
+        self.entry, self.kind = entry, kind
+        self.cls = type(strategy)
+        self.strategy, self.broker = record(strategy), record(broker)
+        self.row = np.zeros(1, dtype_of(Tick if kind == "tick" else Bar))
+        self.columns = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
+        self.recorder = Recorder()
+
+    def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
+        """Run one chunk of rows, with a checkpoint before each part so that an error can be replayed."""
+        arrays = [columns[c] for c in self.columns]
+        total = len(arrays[0])
+        for lo in range(0, total, CHECKPOINT):
+            hi = min(lo + CHECKPOINT, total)
+            before = self.broker.copy(), self.strategy.copy()
+            done = lo
+            while done < hi:
+                done = self.entry(
+                    self.broker.ctypes.data,
+                    self.row.ctypes.data,
+                    self.strategy.ctypes.data,
+                    *arrays,
+                    done,
+                    hi,
+                )
+                if done < 0:
+                    self.replay(before, {c: columns[c][lo:hi] for c in self.columns})
+                self.drain()
+            progress(hi - lo)
+
+    def drain(self) -> None:
+        """Empty the event and sample queues."""
+        b = self.broker[0]
+        if b["n_events"] or b["n_samples"]:
+            self.recorder.take(b["events"][: b["n_events"]], b["samples"][: b["n_samples"]])
+            b["n_events"] = b["n_samples"] = b["seen"] = 0
+
+    def replay(self, before: tuple[NDArray[np.void], NDArray[np.void]], columns: Columns) -> None:
+        """Run the rows since the checkpoint interpreted: the same error comes with its real traceback."""
+        strategy, broker = self.cls(), Broker()
+        from_record(before[0][0], broker)
+        from_record(before[1][0], strategy)
+        InterpretedSession(strategy, broker, self.kind).feed(columns, lambda _: None)
+        raise RuntimeError(
+            f"{self.cls.__name__} failed compiled at row {int(self.broker['row'][0])} but not interpreted: "
+            "this is a bug of the kernel; run with --engine interpreted and report it"
+        )
+
+    def finish(self) -> tuple[Strategy, Broker]:
+        """Strategy and broker as they stand after the last row."""
+        strategy, broker = self.cls(), Broker()
+        from_record(self.broker[0], broker)
+        from_record(self.strategy[0], strategy)
+        return strategy, broker
+
+
+def strategy_error(error: Exception, broker: Broker) -> StrategyError:
+    """The error of a user's callback with his file, line and the market's time; our own frames are left out."""
+    ours = str(Path(__file__).parents[1])
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    if not frames:
+        # not the user's code: a bug of ours must not be blamed on him
+        raise error
+    when = datetime.fromtimestamp(broker.ts // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    where = "\n".join(f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}" for f in frames)
+    return StrategyError(
+        f"the strategy raised {type(error).__name__}: {error}\n{where}\n"
+        f"  at {when}.{broker.ts % 1_000_000_000:09d}Z in the market, row {broker.row}"
+    )

@@ -1,0 +1,242 @@
+"""StrategyTester: a manifest, the strategy's code and market data in; one immutable result out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from sigma_bot import __version__
+from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
+from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
+from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
+from sigma_bot.backtest.session import CompiledSession, InterpretedSession
+from sigma_bot.backtest.setup import build_broker, quanta
+from sigma_bot.data import MarketData, open_market
+from sigma_bot.engine.broker import Broker, reject_counts
+from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
+from sigma_bot.errors import BadInputError
+from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.spec import Backtest, BacktestSpec, dump_manifest, market_rules, parse_duration
+from sigma_bot.strategy import Strategy
+from sigma_bot.strategy_file import LoadedStrategy, load_strategy
+
+Engine = Literal["auto", "compiled", "interpreted"]
+Progress = Callable[[int, int], None]
+SAMPLES = 20_000
+STEPS = (SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
+
+
+@dataclass
+class Clock:
+    """Seconds spent by part of the run."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "compile": 0.0, "run": 0.0, "report": 0.0})
+    started: float = field(default_factory=time.perf_counter)
+
+    def lap(self, part: str) -> None:
+        """Book the time since the last lap."""
+        now = time.perf_counter()
+        self.seconds[part] += now - self.started
+        self.started = now
+
+
+def run_backtest(
+    manifest: Backtest,
+    base: Path,
+    engine: Engine = "auto",
+    progress: Progress = lambda _done, _total: None,
+) -> BacktestResult:
+    """Run a backtest. ``base`` is the folder that relative paths start at.
+
+    Raises BadInputError for what the user wrote wrong, CannotCompileError when ``engine="compiled"`` cannot be had, and
+    StrategyError when the strategy raised.
+    """
+    clock = Clock()
+    spec = manifest.spec
+    loaded = load_strategy(spec.strategy, base)
+    market = open_market(spec, base)
+    check_callbacks(loaded, market)
+    broker = build_broker(spec, market.kind, market.timeframe)
+    broker.sample_every = sampling(spec, market)
+    broker.risk.trading_from = market.start + spec.warmup.ns
+    if not market.has_volume:
+        broker.volume_limit = 0.0
+    clock.lap("load")
+    session, reason = open_session(loaded, broker, market.kind, engine)
+    clock.lap("compile")
+    feed(session, market, progress, clock)
+    strategy, after = session.finish()
+    strategy.on_stop(after)
+    clock.lap("run")
+    return result_of(manifest, loaded, market, session, after, reason, clock)
+
+
+def check_callbacks(loaded: LoadedStrategy, market: MarketData) -> None:
+    """A strategy that would never be called is a mistake worth stopping for."""
+    if market.kind == "bar" and loaded.cls.on_bar is Strategy.on_bar:
+        raise BadInputError(
+            f"{loaded.name}: the data are bars, but {loaded.cls.__name__} has no on_bar(self, bar, broker); "
+            "add one, or give ticks, quotes or trades"
+        )
+    if loaded.cls.on_bar is Strategy.on_bar and loaded.cls.on_tick is Strategy.on_tick:
+        raise BadInputError(
+            f"{loaded.name}: {loaded.cls.__name__} has neither on_tick(self, tick, broker) nor on_bar(self, bar, broker)"
+        )
+
+
+def sampling(spec: BacktestSpec, market: MarketData) -> int:
+    """Distance of equity samples, ns: as asked, else the finest step that keeps the curve within 20,000 points."""
+    if spec.report.sampling != "auto":
+        return parse_duration(spec.report.sampling)
+    span = max(market.end - market.start, 1)
+    finest = max(market.timeframe, SECOND)
+    return next((s for s in STEPS if s >= finest and span // s <= SAMPLES), max(DAY, finest))
+
+
+def open_session(
+    loaded: LoadedStrategy, broker: Broker, kind: str, engine: Engine
+) -> tuple[CompiledSession | InterpretedSession, str]:
+    """A session in the execution that was asked for, and why it is interpreted ("" when compiled or asked for)."""
+    loaded.instance.on_start()
+    if engine == "interpreted":
+        return InterpretedSession(loaded.instance, broker, kind), ""
+    try:
+        from sigma_bot.backtest.compiled import entry_for
+
+        entry = entry_for(loaded.cls, kind)
+    except CannotCompileError as error:
+        if engine == "compiled":
+            raise
+        return InterpretedSession(loaded.instance, broker, kind), str(error)
+    return CompiledSession(loaded.instance, broker, kind, entry), ""
+
+
+def feed(
+    session: CompiledSession | InterpretedSession, market: MarketData, progress: Progress, clock: Clock
+) -> None:
+    """Run every chunk; the time spent waiting for data counts as loading."""
+    done = 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress(done, market.rows)
+
+    for columns in market.chunks():
+        clock.lap("load")
+        session.feed(columns, advance)
+        clock.lap("run")
+    clock.lap("load")
+
+
+def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
+    """sha256 of what the manifest decides. Where code and data lie and what the report is called decide nothing."""
+    spec = dump_manifest(manifest)["spec"]
+    for block, names in (("strategy", ("file", "code")), ("report", ("html",))):
+        for name in names:
+            spec[block].pop(name, None)
+    spec["strategy"] |= {"class": loaded.cls.__name__, "params": loaded.params}
+    del spec["data"]
+    for i, market in enumerate(manifest.spec.markets):
+        spec["markets"][i] = market_rules(market).describe()
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def result_of(
+    manifest: Backtest,
+    loaded: LoadedStrategy,
+    market: MarketData,
+    session: CompiledSession | InterpretedSession,
+    broker: Broker,
+    reason: str,
+    clock: Clock,
+) -> BacktestResult:
+    """Everything the run left, put in order."""
+    spec = manifest.spec
+    events = session.recorder.all_events()
+    orders, fills = orders_of(events, broker), fills_of(events)
+    final = final_of(broker)
+    digests = {
+        "code": loaded.digest,
+        "manifest": manifest_digest(manifest, loaded),
+        "data": market.digest(),
+        "libm": ", ".join(loaded.libm),
+    }
+    counts = {
+        "orders": broker.n_orders,
+        "fills": broker.n_fills,
+        "rejected": broker.n_rejected,
+        "cancelled": int((orders["status"] == CANCELLED).sum()),
+        "expired": int((orders["status"] == EXPIRED).sum()),
+        "liquidations": broker.n_liquidations,
+        "ambiguous_bars": broker.n_ambiguous,
+    }
+    kept = int((orders["status"] == REJECTED).sum())
+    warnings = [*market.warnings, *warnings_of(spec, market.kind, market.has_volume, counts)]
+    if kept < broker.n_rejected:
+        warnings.append(f"of {broker.n_rejected} rejected orders the first {kept} are listed; all are counted by reason")
+    if loaded.libm:
+        warnings.append(
+            f"the strategy uses {', '.join(loaded.libm)}: the last bit of these depends on the C library and the processor"
+        )
+    equity = equity_of(session.recorder.all_samples(), broker)
+    clock.lap("run")
+    return BacktestResult(
+        name=manifest.metadata.name,
+        digest=digest_of(digests, orders, fills, final),
+        digests=digests,
+        engine="compiled" if isinstance(session, CompiledSession) else "interpreted",
+        engine_reason=reason,
+        strategy=loaded.cls.__name__,
+        params=loaded.params,
+        kind=market.kind,
+        timeframe=market.timeframe,
+        markets=tuple(Market(r.symbol, r.tick_size, r.lot_size) for r in map(market_rules, spec.markets)),
+        currency=spec.account.currency,
+        precision=spec.account.precision,
+        initial_cash=quanta(spec.account.cash, spec.account.precision),
+        start=market.start,
+        end=market.end,
+        events=broker.row + 1,
+        seconds=clock.seconds,
+        orders=orders,
+        fills=fills,
+        equity=equity,
+        counts=counts,
+        rejections=reject_counts(broker),
+        final=final,
+        assumptions=assumptions_of(spec, market.kind),
+        warnings=warnings,
+        manifest=dump_manifest(manifest),
+    )
+
+
+def final_of(b: Broker) -> dict[str, Any]:
+    """The account after the last row: money in quanta, equity and drawdown as the engine's floats."""
+    return {
+        "cash": b.cash_quanta,
+        "fees": b.fee_quanta,
+        "funding": b.funding_quanta,
+        "realized": sum(s.realized for s in b.markets[: b.n_markets]),
+        "positions": [s.lots for s in b.markets[: b.n_markets]],
+        "equity": b.equity,
+        "max_drawdown": b.max_drawdown,
+        "peak": b.peak,
+    }
+
+
+def exact_equity(result: BacktestResult) -> Decimal:
+    """Equity recomputed from the fills in exact decimals, with the last marks; the engine's must equal it."""
+    cash = Decimal(result.initial_cash) - int(result.final["funding"])
+    held = [Decimal(0)] * len(result.markets)
+    for f in result.fills:
+        cash -= int(f["side"]) * int(f["notional"]) + int(f["fee"])
+        held[f["symbol"]] += int(f["side"]) * int(f["lots"]) * result.markets[f["symbol"]].lot_size
+    marks = result.equity["marks"][-1]
+    return cash.scaleb(-result.precision) + sum(h * Decimal(repr(float(m))) for h, m in zip(held, marks, strict=True))
