@@ -1,0 +1,60 @@
+"""Many rows into one table at once, inside the caller's transaction: COPY on PostgreSQL, executemany on
+SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+CHUNK = 20_000
+"""Rows turned to text at a time, so that a run of a million fills does not stand in memory twice."""
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def insert(
+    connection: Connection,
+    table: str,
+    names: Sequence[str],
+    run: int,
+    columns: Sequence[Sequence[Any]],
+) -> None:
+    """Store ``columns`` (integers, floats, text or None; equal lengths) as rows of ``run``.
+
+    ``names`` are the table's columns after ``run``, in the order of ``columns``.
+    """
+    if not columns or not columns[0]:
+        return
+    if connection.dialect.name == "postgresql":
+        _copy(connection, table, names, _text(run, columns))
+        return
+    marks = ", ".join("?" * (len(names) + 1))
+    listed = ", ".join(f'"{name}"' for name in ("run", *names))
+    rows = list(zip([run] * len(columns[0]), *columns, strict=True))
+    connection.exec_driver_sql(f"INSERT INTO {table} ({listed}) VALUES ({marks})", rows)
+
+
+def _copy(connection: Connection, table: str, names: Sequence[str], text: bytes) -> None:
+    async def source() -> Any:
+        yield text
+
+    adapted: Any = connection.connection.dbapi_connection
+    adapted.run_async(
+        lambda driver: driver.copy_to_table(table, source=source(), columns=["run", *names], format="text")
+    )
+
+
+def _text(run: int, columns: Sequence[Sequence[Any]]) -> bytes:
+    r"""Rows in COPY's text format: tab-separated, ``\N`` for NULL, backslash, tab and line ends escaped."""
+    cells: list[Iterator[str]] = [map(_cell, column) for column in columns]
+    lines = zip([str(run)] * len(columns[0]), *cells, strict=True)
+    return ("\n".join(map("\t".join, lines)) + "\n").encode()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    return value.translate(_ESCAPES) if isinstance(value, str) else str(value)

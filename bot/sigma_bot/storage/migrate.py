@@ -1,0 +1,55 @@
+"""Bring the tables to the version of this code. One process at a time does it; the others wait and find it
+done.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from sigma_bot.storage.errors import StorageError
+from sigma_bot.storage.schema import REVISION
+from sigma_bot.storage.urls import Place
+
+VERSION_TABLE = "sigma_version"
+_ADVISORY_KEY = 0x5349474D41  # "SIGMA"; any number that no other program on the server uses
+
+
+def stored_revision(connection: Connection) -> str | None:
+    """The migration this database stands at, None when it has none of our tables."""
+    if not connection.dialect.has_table(connection, VERSION_TABLE):
+        return None
+    found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return found
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether nothing is to be done: the common case, decided without Alembic, whose import takes a while."""
+    return stored_revision(connection) == REVISION
+
+
+def upgrade(connection: Connection, where: Place, lock_timeout: float) -> None:
+    """Run what is missing, in the writing transaction of the connection, which on SQLite is the lock already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})
+    found = stored_revision(connection)
+    if found == REVISION:
+        return
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise StorageError(
+            f"database {where.shown}: written by a newer version of SIGMA-X (tables {found}, "
+            f"this one knows {REVISION}); update SIGMA-X or name another database"
+        )
+    config.attributes["connection"] = connection
+    from alembic.command import upgrade as run
+
+    run(config, "head")

@@ -1,0 +1,80 @@
+"""Which database, and how to name it without its secrets. Text only: no driver is imported here."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sigma_bot.errors import BadInputError, nearest
+
+URL_VARIABLE = "SIGMA_DATABASE_URL"
+HOME_VARIABLE = "SIGMA_HOME"
+SCHEMES = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database: ``url`` as SQLAlchemy takes it (secrets inside), ``shown`` for people, ``path`` for SQLite
+    only.
+    """
+
+    url: str
+    shown: str
+    path: Path | None
+
+    def __repr__(self) -> str:
+        return f"Place({self.shown})"
+
+
+def home() -> Path:
+    """The folder of everything SIGMA-X keeps for a user: ``SIGMA_HOME``, else ``~/.sigma``."""
+    named = os.environ.get(HOME_VARIABLE)
+    return Path(named).expanduser() if named else Path.home() / ".sigma"
+
+
+def database_url(explicit: str | None = None) -> str:
+    """The address to use: ``--db``, else ``SIGMA_DATABASE_URL``, else ``sigma.db`` in the user's folder."""
+    return explicit or os.environ.get(URL_VARIABLE) or f"sqlite:///{home() / 'sigma.db'}"
+
+
+def redacted(url: str) -> str:
+    """``url`` with every password hidden, whatever characters it holds: up to the last ``@``, and in the
+    query.
+    """
+    hidden = re.sub(r"://([^:/@?]*):.*@", r"://\1:***@", url, flags=re.DOTALL)
+    return re.sub(r"(?i)([?&][^=&]*pass[^=&]*)=[^&]*", r"\1=***", hidden)
+
+
+def place(explicit: str | None = None) -> Place:
+    """Read an address. A bare path is a SQLite file; ``postgresql://`` (or ``postgres://``) means asyncpg."""
+    url = database_url(explicit)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return _sqlite(url)
+    if scheme not in SCHEMES:
+        raise BadInputError(
+            f"database address: scheme {scheme!r} is not known{nearest(scheme, SCHEMES)}; "
+            "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        )
+    if SCHEMES[scheme].startswith("sqlite"):
+        return _sqlite(rest.removeprefix("/"))
+    # libpq calls it sslmode, asyncpg calls it ssl; people paste the former.
+    rest = re.sub(r"([?&])sslmode=", r"\1ssl=", rest)
+    return Place(f"{SCHEMES[scheme]}://{rest}", redacted(f"postgresql://{rest}"), None)
+
+
+def _sqlite(name: str) -> Place:
+    if name in ("", ":memory:") or name.startswith("?"):
+        raise BadInputError(
+            "database address names no file; write sqlite:///FILE, for example sqlite:///runs.db"
+        )
+    path = Path(name).expanduser().absolute()
+    return Place(f"sqlite+aiosqlite:///{path}", f"sqlite:///{path}", path)

@@ -1,0 +1,45 @@
+"""Real servers for integration tests, one of each per test process, started when the first test asks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import servers
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Postgres]:
+    """A private PostgreSQL server; skips with the install command where the package is missing."""
+    try:
+        with servers.postgres() as server:
+            yield server
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: servers.Postgres) -> str:
+    """Address of an empty database shared by the tests of a session. `postgres_database` gives one of its own."""
+    return postgres_server.create_database()
+
+
+@pytest.fixture
+def postgres_database(postgres_server: servers.Postgres) -> str:
+    """Address of a new, empty database."""
+    return postgres_server.create_database()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Address of a private Redis server."""
+    try:
+        with servers.redis() as url:
+            yield url
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))

@@ -1,0 +1,245 @@
+"""Private PostgreSQL and Redis servers for tests: real ones, from Debian's packages, gone when the test run ends.
+
+Each lives in its own folder under the system's temporary directory, listens on a free port of 127.0.0.1, and is
+tied to this process: should the test run be killed, the kernel ends the server with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DEADLINE = 60.0
+"""Seconds for a server to answer; a loaded machine may need several."""
+INSTALL = "apt-get install -y --no-install-recommends postgresql redis-server"
+
+
+class ServerMissing(Exception):
+    """The server's program is not installed. The message says how to install it."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL. ``url`` holds the password of its only user, a superuser."""
+
+    port: int
+    user: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        """Address of the database that always exists."""
+        return self.database_url("postgres")
+
+    def database_url(self, name: str) -> str:
+        """Address of a database of this server."""
+        return f"postgresql://{self.user}:{self.password}@127.0.0.1:{self.port}/{name}"
+
+    def execute(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements one by one, each by itself (CREATE DATABASE refuses a transaction)."""
+        import asyncpg
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.database_url(database))
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+    def create_database(self) -> str:
+        """A new, empty database; returns its address."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.database_url(name)
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Start a PostgreSQL server and stop it at the end. fsync stays on, as in life; memory stays small."""
+    programs = _postgres_programs()
+    with _folder("sigma-postgres-") as folder:
+        password = secrets.token_hex(8)
+        secret, data = folder / "password", folder / "data"
+        secret.write_text(password)
+        _give(secret)
+        _run_as_user(
+            [programs / "initdb", "-D", data, "-U", "sigma", "-A", "scram-sha-256", "--pwfile", secret]
+            + ["-E", "UTF8", "--locale=C", "--no-sync"]
+        )
+
+        def command(port: int) -> list[str | Path]:
+            settings = {
+                "listen_addresses": "127.0.0.1",
+                "port": port,
+                "unix_socket_directories": folder,
+                "shared_buffers": "16MB",
+                "max_connections": 40,
+                "max_wal_size": "256MB",
+            }
+            options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+            return [programs / "postgres", "-D", data, *options]
+
+        with _served(command, folder, _postgres_answers) as port:
+            yield Postgres(port, "sigma", password)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Start a Redis server that keeps nothing on disk; gives its address and stops it at the end."""
+    program = shutil.which("redis-server")
+    if program is None:
+        raise ServerMissing(f"redis-server is not installed: {INSTALL}")
+    with _folder("sigma-redis-") as folder:
+
+        def command(port: int) -> list[str | Path]:
+            return [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+
+        with _served(command, folder, _redis_answers) as port:
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def _postgres_programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+    if found:
+        return found[-1].parent
+    program = shutil.which("postgres")
+    if program is None:
+        raise ServerMissing(f"postgresql is not installed: {INSTALL}")
+    return Path(program).resolve().parent
+
+
+@contextmanager
+def _served(
+    command: Callable[[int], Sequence[str | Path]], folder: Path, answers: Callable[[int], bool]
+) -> Iterator[int]:
+    """Run a server until the end of the block. Another process may take the free port first: then try the next."""
+    for _ in range(5):
+        port = _free_port()
+        with (folder / "log").open("ab") as log:
+            server = subprocess.Popen(
+                _as_user(command(port)),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                start_new_session=True,  # Ctrl-C is ours to handle, not the server's
+            )
+        try:
+            if _wait_until_it_answers(server, port, answers):
+                yield port
+                return
+        finally:
+            _stop(server)
+    raise RuntimeError(f"the server did not start:\n{(folder / 'log').read_text()[-2000:]}")
+
+
+def _wait_until_it_answers(
+    server: subprocess.Popen[bytes], port: int, answers: Callable[[int], bool]
+) -> bool:
+    """Ask until it answers; False when the server ended instead."""
+    end = time.monotonic() + DEADLINE
+    while server.poll() is None:
+        if answers(port):
+            return True
+        if time.monotonic() > end:
+            return False
+        # A server that does not listen yet refuses at once; ask again when the process ends or a moment has passed.
+        try:
+            server.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+    return False
+
+
+def _postgres_answers(port: int) -> bool:
+    """Whether it asks for a password. (SSLRequest gets one byte even while it still starts up, so log in for real.)"""
+    user = b"user\x00sigma\x00database\x00postgres\x00\x00"
+    startup = (len(user) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + user
+    return _ask(port, startup)[:1] == b"R"
+
+
+def _redis_answers(port: int) -> bool:
+    return _ask(port, b"PING\r\n").startswith(b"+PONG")
+
+
+def _ask(port: int, question: bytes) -> bytes:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as talk:
+            talk.sendall(question)
+            return talk.recv(64)
+    except OSError:
+        return b""
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """SIGINT is PostgreSQL's fast shutdown (clients are cut off) and Redis's ordinary one."""
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_user() -> pwd.struct_passwd | None:
+    """Whom the servers run as: PostgreSQL refuses root, so its own user or nobody; None = as we are."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise ServerMissing("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+
+
+def _as_user(command: Sequence[str | Path]) -> list[str]:
+    """The command as the unprivileged user, ended by the kernel when this process ends."""
+    user = server_user()
+    change = [] if user is None else [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return ["setpriv", "--pdeathsig", "INT", *change, "--", *map(str, command)]
+
+
+def _run_as_user(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(_as_user(command), capture_output=True, text=True, cwd="/", check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _folder(prefix: str) -> Iterator[Path]:
+    """A folder that the servers' user owns; pytest's own are closed to other users."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    _give(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give(path: Path) -> None:
+    user = server_user()
+    if user is not None:
+        os.chown(path, user.pw_uid, user.pw_gid)
