@@ -8,7 +8,8 @@ from sigma_bot.kernel.struct import Struct
 class Strategy(Struct):
     """Subclass it, declare parameters and indicators as annotated fields, and override what you need.
 
-    ``on_start`` runs once before the first row and ``on_stop`` after the last one, always as ordinary Python. The others are called by the engine, compiled or interpreted with equal results.
+    ``on_start`` runs once before the first row and ``on_stop`` after the last one, always as ordinary
+    Python. The others are called by the engine, compiled or interpreted with equal results.
     """
 
     def on_start(self):

@@ -19,7 +19,10 @@ def assumptions_of(spec: BacktestSpec, kind: str) -> list[tuple[str, str]]:
     if kind == "bar":
         where = "the close that caused them" if e.fill_at == "close" else "the next bar's open"
         out += [
-            ("market orders", f"fill at {where}, half the spread ({spread}) and the slippage ({slip}) against you"),
+            (
+                "market orders",
+                f"fill at {where}, half the spread ({spread}) and the slippage ({slip}) against you",
+            ),
             ("inside a bar", "the adverse extreme comes before the favourable one"),
             ("limit orders", f"fill at their limit when the bar trades beyond it, {volume}"),
             ("stops", "fill at the stop, or at the open where the market opens beyond it, plus slippage"),
@@ -58,5 +61,7 @@ def warnings_of(spec: BacktestSpec, kind: str, has_volume: bool, counts: Mapping
     if counts["orders"] == 0:
         out.append("the strategy sent no order" + ("; all were rejected" if counts["rejected"] else ""))
     if kind == "bar" and spec.execution.fill_at == "close":
-        out.append("market orders fill at the close that the decision was made on; live trading cannot do that")
+        out.append(
+            "market orders fill at the close that the decision was made on; live trading cannot do that"
+        )
     return out

@@ -90,7 +90,8 @@ def equity_of(samples: Rows, broker: Broker) -> Rows:
 def digest_of(digests: Mapping[str, str], orders: Rows, fills: Rows, final: Mapping[str, Any]) -> str:
     """sha256 over code, manifest and data, the order list, the fills and the account they left.
 
-    Numbers enter as their little-endian bytes, so the digest is the same on every machine that computes the same.
+    Numbers enter as their little-endian bytes, so the digest is the same on every machine that computes the
+    same.
     """
     h = hashlib.sha256()
     h.update(json.dumps({k: digests[k] for k in ("code", "manifest", "data")}, sort_keys=True).encode())

@@ -32,7 +32,8 @@ ORDER = np.dtype(
         ("group", "i8"),
     ]
 )
-"""One row an order, in order of submission; ``reason`` indexes ``engine.types.REASONS``, ``closed`` 0 = still open."""
+"""One row an order, in order of submission; ``reason`` indexes ``engine.types.REASONS``, ``closed`` 0 =
+still open."""
 
 FILL = np.dtype(
     [
@@ -51,8 +52,8 @@ FILL = np.dtype(
         ("worst", "f8"),
     ]
 )
-"""One row an execution. Money in quanta; ``position`` is the lots held after it; ``best`` and ``worst`` are the most
-favourable and most adverse marks seen from the opening of the position up to this fill."""
+"""One row an execution. Money in quanta; ``position`` is the lots held after it; ``best`` and ``worst`` are
+the most favourable and most adverse marks seen from the opening of the position up to this fill."""
 
 
 def equity_dtype(symbols: int) -> np.dtype[Any]:

@@ -27,7 +27,8 @@ KEPT_REJECTIONS = 100_000
 
 @dataclass
 class Recorder:
-    """Keeps what the queues held. Beyond 100,000 rejections only their number is kept (``Broker.rejected``)."""
+    """Keeps what the queues held. Beyond 100,000 rejections only their number is kept
+    (``Broker.rejected``)."""
 
     events: list[NDArray[np.void]] = field(default_factory=list)
     samples: list[NDArray[np.void]] = field(default_factory=list)
@@ -82,7 +83,9 @@ class InterpretedSession:
         """Empty the event and sample queues."""
         b = self.broker
         if b.n_events or b.n_samples:
-            self.recorder.take(rows_of(Event, b.events[: b.n_events]), rows_of(Sample, b.samples[: b.n_samples]))
+            self.recorder.take(
+                rows_of(Event, b.events[: b.n_events]), rows_of(Sample, b.samples[: b.n_samples])
+            )
             b.n_events = b.n_samples = b.seen = 0
 
     def finish(self) -> tuple[Strategy, Broker]:
@@ -98,8 +101,8 @@ def rows_of(cls: type, objects: list[Any]) -> NDArray[np.void]:
 
 
 class CompiledSession:
-    """Runs the compiled loop over records. ``entry(broker, row, strategy, *columns, first, end)`` takes addresses and
-    returns the next index, or a negative number when the strategy raised."""
+    """Runs the compiled loop over records. ``entry(broker, row, strategy, *columns, first, end)`` takes
+    addresses and returns the next index, or a negative number when the strategy raised."""
 
     def __init__(self, strategy: Strategy, broker: Broker, kind: str, entry: Callable[..., int]) -> None:
         self.entry, self.kind = entry, kind
@@ -158,7 +161,8 @@ class CompiledSession:
 
 
 def strategy_error(error: Exception, broker: Broker) -> StrategyError:
-    """The error of a user's callback with his file, line and the market's time; our own frames are left out."""
+    """The error of a user's callback with his file, line and the market's time; our own frames are left
+    out."""
     ours = str(Path(__file__).parents[1])
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     if not frames:

@@ -15,7 +15,8 @@ LARGEST = 4 * 10**18
 
 
 def build_broker(spec: BacktestSpec, kind: str, timeframe: int) -> Broker:
-    """The broker as it stands before the first row of data of ``kind`` ("tick" or "bar" of ``timeframe`` ns)."""
+    """The broker as it stands before the first row of data of ``kind`` ("tick" or "bar" of ``timeframe``
+    ns)."""
     b = Broker()
     account, execution = spec.account, spec.execution
     b.scale = float(10**account.precision)
@@ -59,8 +60,8 @@ def set_timeframes(b: Broker, spec: BacktestSpec, kind: str, timeframe: int) -> 
     for ns in built:
         if kind == "bar" and ns % timeframe != 0:
             raise BadInputError(
-                f"spec.timeframes: bars of {ns / 1e9:g} s cannot be built from data of {timeframe / 1e9:g} s bars; "
-                "give a multiple of the data's timeframe"
+                f"spec.timeframes: bars of {ns / 1e9:g} s cannot be built from "
+                f"data of {timeframe / 1e9:g} s bars; give a multiple of the data's timeframe"
             )
     b.n_timeframes = len(built)
     b.timeframes = (built + [0] * len(b.timeframes))[: len(b.timeframes)]

@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from sigma_bot import __version__
 from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
@@ -36,7 +35,9 @@ STEPS = (SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
 class Clock:
     """Seconds spent by part of the run."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "compile": 0.0, "run": 0.0, "report": 0.0})
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"load": 0.0, "compile": 0.0, "run": 0.0, "report": 0.0}
+    )
     started: float = field(default_factory=time.perf_counter)
 
     def lap(self, part: str) -> None:
@@ -54,8 +55,8 @@ def run_backtest(
 ) -> BacktestResult:
     """Run a backtest. ``base`` is the folder that relative paths start at.
 
-    Raises BadInputError for what the user wrote wrong, CannotCompileError when ``engine="compiled"`` cannot be had, and
-    StrategyError when the strategy raised.
+    Raises BadInputError for what the user wrote wrong, CannotCompileError when ``engine="compiled"`` cannot
+    be had, and StrategyError when the strategy raised.
     """
     clock = Clock()
     spec = manifest.spec
@@ -86,12 +87,14 @@ def check_callbacks(loaded: LoadedStrategy, market: MarketData) -> None:
         )
     if loaded.cls.on_bar is Strategy.on_bar and loaded.cls.on_tick is Strategy.on_tick:
         raise BadInputError(
-            f"{loaded.name}: {loaded.cls.__name__} has neither on_tick(self, tick, broker) nor on_bar(self, bar, broker)"
+            f"{loaded.name}: {loaded.cls.__name__} has neither on_tick(self, tick, broker) "
+            "nor on_bar(self, bar, broker)"
         )
 
 
 def sampling(spec: BacktestSpec, market: MarketData) -> int:
-    """Distance of equity samples, ns: as asked, else the finest step that keeps the curve within 20,000 points."""
+    """Distance of equity samples, ns: as asked, else the finest step that keeps the curve within 20,000
+    points."""
     if spec.report.sampling != "auto":
         return parse_duration(spec.report.sampling)
     span = max(market.end - market.start, 1)
@@ -102,7 +105,8 @@ def sampling(spec: BacktestSpec, market: MarketData) -> int:
 def open_session(
     loaded: LoadedStrategy, broker: Broker, kind: str, engine: Engine
 ) -> tuple[CompiledSession | InterpretedSession, str]:
-    """A session in the execution that was asked for, and why it is interpreted ("" when compiled or asked for)."""
+    """A session in the execution that was asked for, and why it is interpreted ("" when compiled or asked
+    for)."""
     loaded.instance.on_start()
     if engine == "interpreted":
         return InterpretedSession(loaded.instance, broker, kind), ""
@@ -136,7 +140,8 @@ def feed(
 
 
 def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
-    """sha256 of what the manifest decides. Where code and data lie and what the report is called decide nothing."""
+    """sha256 of what the manifest decides. Where code and data lie and what the report is called decide
+    nothing."""
     spec = dump_manifest(manifest)["spec"]
     for block, names in (("strategy", ("file", "code")), ("report", ("html",))):
         for name in names:
@@ -180,10 +185,13 @@ def result_of(
     kept = int((orders["status"] == REJECTED).sum())
     warnings = [*market.warnings, *warnings_of(spec, market.kind, market.has_volume, counts)]
     if kept < broker.n_rejected:
-        warnings.append(f"of {broker.n_rejected} rejected orders the first {kept} are listed; all are counted by reason")
+        warnings.append(
+            f"of {broker.n_rejected} rejected orders the first {kept} are listed; all are counted by reason"
+        )
     if loaded.libm:
         warnings.append(
-            f"the strategy uses {', '.join(loaded.libm)}: the last bit of these depends on the C library and the processor"
+            f"the strategy uses {', '.join(loaded.libm)}: "
+            "the last bit of these depends on the C library and the processor"
         )
     equity = equity_of(session.recorder.all_samples(), broker)
     clock.lap("run")
@@ -239,4 +247,6 @@ def exact_equity(result: BacktestResult) -> Decimal:
         cash -= int(f["side"]) * int(f["notional"]) + int(f["fee"])
         held[f["symbol"]] += int(f["side"]) * int(f["lots"]) * result.markets[f["symbol"]].lot_size
     marks = result.equity["marks"][-1]
-    return cash.scaleb(-result.precision) + sum(h * Decimal(repr(float(m))) for h, m in zip(held, marks, strict=True))
+    return cash.scaleb(-result.precision) + sum(
+        h * Decimal(repr(float(m))) for h, m in zip(held, marks, strict=True)
+    )

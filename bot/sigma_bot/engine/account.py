@@ -1,4 +1,5 @@
-"""The account: fills, funding, margin and liquidation. Money is integer quanta, so nothing is ever lost to rounding."""
+"""The account: fills, funding, margin and liquidation. Money is integer quanta, so nothing is ever lost to
+rounding."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from sigma_bot.engine.venue import fee_of, notional_of, quantity
 
 
 def emit(b, kind, o, lots, price, reason):
-    """Append an event about order ``o``; its index, or -1 when the queue is full (the caller drains it before that)."""
+    """Append an event about order ``o``; its index, or -1 when the queue is full (the caller drains it
+    before that)."""
     n = b.n_events
     if n >= MAX_EVENTS:
         b.lost += 1
@@ -50,8 +52,8 @@ def emit(b, kind, o, lots, price, reason):
 def settle(b, o, lots, price, maker, ts):
     """Book a fill of ``lots`` at ``price``: cash, position, cost basis, realised profit, fee, event.
 
-    Average-cost accounting: a reduction takes its share of the cost, a full close takes all of it, so a closed
-    position costs exactly zero.
+    Average-cost accounting: a reduction takes its share of the cost, a full close takes all of it, so a
+    closed position costs exactly zero.
     """
     s = b.markets[o.symbol]
     notional = notional_of(s, lots, price)
@@ -131,7 +133,8 @@ def mark(b):
 
 
 def fund(b, symbol, rate, ts):
-    """Exchange of funding between longs and shorts: a long pays ``rate`` of its value when the rate is positive."""
+    """Exchange of funding between longs and shorts: a long pays ``rate`` of its value when the rate is
+    positive."""
     s = b.markets[symbol]
     if s.lots == 0:
         return
@@ -152,7 +155,8 @@ def fund(b, symbol, rate, ts):
 
 
 def liquidate(b, worse):
-    """Close everything at the mark (``worse`` of it against us) when equity no longer covers the maintenance margin.
+    """Close everything at the mark (``worse`` of it against us) when equity no longer covers the maintenance
+    margin.
 
     Every order is cancelled first. The liquidation fee is taken on the closed value besides the taker fee.
     """

@@ -1,16 +1,19 @@
 """Matching on bars, where the path inside a bar is unknown. Pessimistic wherever the data cannot tell.
 
-- An order acts from the first bar of its symbol that opens at or after the order's arrival: what a strategy sends at a
-  bar's close meets the next bar's open. (With ``fill_at_close`` market orders fill at the close that caused them.) A
-  latency shorter than a bar cannot be seen on bars and counts as none.
-- At the open: market orders fill at the open, worsened by half the spread and the slippage; stops beyond the open fill
-  there as well; limit orders that arrive marketable fill at the open, those that already rested at their own limit.
-- Then the price runs open → adverse extreme → favourable extreme → close; adverse is down for a long position and up
-  for a short one; without a position the extreme nearer to the open comes first. On the way the nearest order acts
-  first. Bars in which orders on both sides of the open could act are counted: their outcome rests on this rule.
-- A resting limit order needs the market to trade strictly beyond it; at most ``volume_limit`` of the bar's volume.
-- An order woken inside a bar (the exit of a bracket) is filled in that bar only if that is to our disadvantage: a stop
-  is held against the whole bar, a limit order waits for the next one.
+- An order acts from the first bar of its symbol that opens at or after the order's arrival: what a strategy
+  sends at a bar's close meets the next bar's open. (With ``fill_at_close`` market orders fill at the close
+  that caused them.) A latency shorter than a bar cannot be seen on bars and counts as none.
+- At the open: market orders fill at the open, worsened by half the spread and the slippage; stops beyond the
+  open fill there as well; limit orders that arrive marketable fill at the open, those that already rested at
+  their own limit.
+- Then the price runs open → adverse extreme → favourable extreme → close; adverse is down for a long
+  position and up for a short one; without a position the extreme nearer to the open comes first. On the way
+  the nearest order acts first. Bars in which orders on both sides of the open could act are counted: their
+  outcome rests on this rule.
+- A resting limit order needs the market to trade strictly beyond it; at most ``volume_limit`` of the bar's
+  volume.
+- An order woken inside a bar (the exit of a bracket) is filled in that bar only if that is to our
+  disadvantage: a stop is held against the whole bar, a limit order waits for the next one.
 """
 
 from __future__ import annotations
@@ -85,8 +88,8 @@ def level(o):
     return o.limit if o.kind <= LIMIT else o.stop
 
 
-def acts_in(o, symbol, direction, start, end):
-    """Whether a move from ``start`` to ``end`` (direction 1 up, -1 down) reaches the order."""
+def acts_in(o, symbol, direction, end):
+    """Whether a move up (1) or down (-1) that ends at ``end`` reaches the order."""
     if o.symbol != symbol or o.state != WORKING or o.left <= 0 or o.kind == MARKET:
         return False
     if o.kind == LIMIT:
@@ -106,7 +109,7 @@ def leg(b, s, bar, start, end):
         near = 0.0
         for j in range(b.n_active):
             o = b.orders[b.active[j]]
-            if acts_in(o, bar.symbol, direction, start, end) and o.acted != b.row:
+            if acts_in(o, bar.symbol, direction, end) and o.acted != b.row:
                 d = (level(o) - start) * direction
                 if slot < 0 or d < near:
                     slot = b.active[j]
@@ -158,8 +161,8 @@ def both_sides(b, bar):
     down = False
     for j in range(b.n_active):
         o = b.orders[b.active[j]]
-        up = up or acts_in(o, bar.symbol, 1, bar.open, bar.high)
-        down = down or acts_in(o, bar.symbol, -1, bar.open, bar.low)
+        up = up or acts_in(o, bar.symbol, 1, bar.high)
+        down = down or acts_in(o, bar.symbol, -1, bar.low)
     return up and down
 
 

@@ -1,4 +1,5 @@
-"""What a strategy sees as ``broker``: the account, the markets and the orders. It is also the engine's whole state."""
+"""What a strategy sees as ``broker``: the account, the markets and the orders. It is also the engine's whole
+state."""
 
 from __future__ import annotations
 
@@ -29,8 +30,9 @@ from sigma_bot.kernel.struct import Struct, array
 class Broker(Struct):
     """Account and orders. Quantities are in units of the symbol, prices and money in the account's currency.
 
-    Calls without ``symbol`` mean the symbol of the tick or bar being handled. A call that sends an order returns the
-    order's id, or 0 when risk, the venue's rules or the account refused it; the reason is recorded.
+    Calls without ``symbol`` mean the symbol of the tick or bar being handled. A call that sends an order
+    returns the order's id, or 0 when risk, the venue's rules or the account refused it; the reason is
+    recorded.
     """
 
     ts: int
@@ -85,7 +87,8 @@ class Broker(Struct):
     samples: array(Sample, MAX_SAMPLES)
     events: array(Event, MAX_EVENTS)
 
-    # --- the account ---------------------------------------------------------------------------------------------
+    # --- the account
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def position(self):
@@ -132,7 +135,8 @@ class Broker(Struct):
         """Whether an order can still fill."""
         return find(self, order_id) >= 0
 
-    # --- orders --------------------------------------------------------------------------------------------------
+    # --- orders
+    # --------------------------------------------------------------------------------------------------
 
     def buy(
         self,
@@ -148,7 +152,8 @@ class Broker(Struct):
         take_profit=0.0,
         symbol=-1,
     ):
-        """Buy ``qty`` units: at market, or with ``limit``, ``stop`` (both: stop-limit) or ``trail`` (distance).
+        """Buy ``qty`` units: at market, or with ``limit``, ``stop`` (both: stop-limit) or ``trail``
+        (distance).
 
         ``stop_loss`` and ``take_profit`` make a bracket: exits that wait for the fill and cancel one another.
         ``expire`` (ns) ends an order with ``tif=GTD``.
@@ -234,7 +239,8 @@ class Broker(Struct):
         return oid
 
     def target(self, qty, symbol=-1):
-        """Trade at market so that, with the entries already on their way, the position becomes ``qty`` units."""
+        """Trade at market so that, with the entries already on their way, the position becomes ``qty``
+        units."""
         k = self.symbol if symbol < 0 else symbol
         s = self.markets[k]
         return self._move(k, lots_of(s, qty) - s.lots - self._coming(k))
@@ -283,7 +289,8 @@ class Broker(Struct):
         return n
 
     def modify(self, order_id, limit=0.0, stop=0.0, qty=0.0):
-        """Change the prices or the remaining quantity of an order; 0 keeps. False when not open or not possible."""
+        """Change the prices or the remaining quantity of an order; 0 keeps. False when not open or not
+        possible."""
         k = find(self, order_id)
         if k < 0:
             return False

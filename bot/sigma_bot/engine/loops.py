@@ -1,7 +1,9 @@
-"""The loops over rows. The compiled ones run over columns, the interpreted ones over the same columns as lists;
-both call the same steps. All state lives in the records, so a loop can stop after any row and go on later.
+"""The loops over rows. The compiled ones run over columns, the interpreted ones over the same columns as
+lists; both call the same steps. All state lives in the records, so a loop can stop after any row and go on
+later.
 
-A loop returns the index of the next row: the end, or earlier when the caller must drain the event or sample queue.
+A loop returns the index of the next row: the end, or earlier when the caller must drain the event or sample
+queue.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 This file holds what ticks and bars share and the tick rules; ``bars.py`` holds the bar rules. Assumptions:
 
-- a market order takes the displayed size at the touch, the rest fills ``slippage`` worse, never refused for depth;
+- a market order takes the displayed size at the touch, the rest fills ``slippage`` worse, never refused for
+  depth;
 - several own orders in one row share the displayed size and the traded volume: what one took, another cannot;
-- a resting limit order fills at its own price, as maker, when the market trades *through* it (strictly beyond),
-  at most ``volume_limit`` of what was traded; with the queue model also *at* it, once the size ahead has traded;
+- a resting limit order fills at its own price, as maker, when the market trades *through* it (strictly
+  beyond), at most ``volume_limit`` of what was traded; with the queue model also *at* it, once the size
+  ahead has traded;
 - a limit order that arrives marketable takes the displayed size as taker, the rest rests at its limit;
 - stops and trailing stops trigger on trades, not on quotes, and then act as market or limit orders at once.
 """
@@ -58,8 +60,8 @@ def worse(b, s, side, price):
 def fill(b, o, lots, price, maker, ts):
     """Fill up to ``lots``, as far as the account allows; returns what was filled.
 
-    Reduce-only orders stop at a flat position, cash accounts stop at the cash (or the holding) they have: the rest of
-    the order is cancelled. Then brackets and OCO groups follow.
+    Reduce-only orders stop at a flat position, cash accounts stop at the cash (or the holding) they have:
+    the rest of the order is cancelled. Then brackets and OCO groups follow.
     """
     s = b.markets[o.symbol]
     n = min(lots, o.left)
@@ -212,7 +214,8 @@ def meet_tick(b, s, o, t, arrived):
 
 
 def touch(b, s, o, t):
-    """Price a taker meets: the other side's quote, or where the data have none the last price and half the spread."""
+    """Price a taker meets: the other side's quote, or where the data have none the last price and half the
+    spread."""
     p = t.ask if o.side > 0 else t.bid
     if t.bid == t.ask:
         p = on_grid(s, p * (1.0 + o.side * b.half_spread))
@@ -235,7 +238,8 @@ def took(s, o, n):
 
 
 def take(b, s, o, t, limit):
-    """A market order: the displayed size at the touch, the rest one slip beyond. ``limit`` > 0 bounds the price."""
+    """A market order: the displayed size at the touch, the rest one slip beyond. ``limit`` > 0 bounds the
+    price."""
     p = touch(b, s, o, t)
     n = min(o.left, displayed(s, o, t))
     if n > 0:
@@ -317,7 +321,8 @@ def new_day(b, ts):
 
 
 def compact(b):
-    """Free the slots of ended orders; the rest keep their order of arrival. Children of an ended parent end."""
+    """Free the slots of ended orders; the rest keep their order of arrival. Children of an ended parent
+    end."""
     again = True
     while again:
         again = False
@@ -348,7 +353,8 @@ def is_open(b, oid):
 
 
 def fence(b, symbol):
-    """The nearest prices at which an order of ``symbol`` could act, and the next moment anything becomes due."""
+    """The nearest prices at which an order of ``symbol`` could act, and the next moment anything becomes
+    due."""
     lo = -FAR
     hi = FAR
     wake = b.risk.next_day

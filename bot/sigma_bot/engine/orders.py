@@ -140,7 +140,8 @@ def find(b, oid):
 
 
 def cancel(b, oid):
-    """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order was open."""
+    """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order
+    was open."""
     k = find(b, oid)
     if k < 0 or b.n_events > BUSY:
         return 0
@@ -156,9 +157,11 @@ def cancel(b, oid):
 
 
 def modify(b, oid, limit, stop, lots):
-    """Ask for new prices (0 keeps the old one) or a new remaining quantity (0 keeps it). Loses its place in the queue.
+    """Ask for new prices (0 keeps the old one) or a new remaining quantity (0 keeps it). Loses its place in
+    the queue.
 
-    The order works at its old terms until the change arrives. 1 if the order was open and the terms can be sent.
+    The order works at its old terms until the change arrives. 1 if the order was open and the terms can be
+    sent.
     """
     k = find(b, oid)
     if k < 0 or b.n_events > BUSY or lots < 0:

@@ -1,4 +1,5 @@
-"""RiskManager: every order passes here before anything else sees it. Pure: no clock, no I/O, only the account."""
+"""RiskManager: every order passes here before anything else sees it. Pure: no clock, no I/O, only the
+account."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ from sigma_bot.kernel.struct import Struct
 class RiskManager(Struct):
     """Limits and the counters they need. A limit of 0 is off. Money limits are quanta, fractions are of 1.
 
-    An order that only reduces the position passes halts and loss limits: a stopped strategy must be able to leave.
+    An order that only reduces the position passes halts and loss limits: a stopped strategy must be able to
+    leave.
     """
 
     max_notional: int
@@ -58,7 +60,8 @@ class RiskManager(Struct):
         self.next_day = ts + DAY - (ts + self.day_offset) % DAY
 
     def check(self, b, symbol, side, lots, ref, reduce_only, child):
-        """0 to approve, else the reason. ``ref`` is the price the order is judged at, ``child`` 1 inside a bracket."""
+        """0 to approve, else the reason. ``ref`` is the price the order is judged at, ``child`` 1 inside a
+        bracket."""
         s = b.markets[symbol]
         if lots <= 0:
             return R_QUANTITY
@@ -113,7 +116,8 @@ class RiskManager(Struct):
 
 
 def open_lots(b, symbol, side):
-    """Lots of open orders on one side that would add to the position; of an OCO group the largest counts once."""
+    """Lots of open orders on one side that would add to the position; of an OCO group the largest counts
+    once."""
     n = 0
     for j in range(b.n_active):
         o = b.orders[b.active[j]]
@@ -131,8 +135,8 @@ def open_lots(b, symbol, side):
 
 
 def funds(b, symbol, side, lots, notional, reduces):
-    """Can the account pay? Cash accounts neither borrow nor sell what they do not hold; margin accounts keep the initial
-    margin. Fees and price moves until the fill are checked again when the order fills."""
+    """Can the account pay? Cash accounts neither borrow nor sell what they do not hold; margin accounts keep
+    the initial margin. Fees and price moves until the fill are checked again when the order fills."""
     s = b.markets[symbol]
     if b.leveraged != 0:
         if not reduces and used_margin(b) + notional / b.scale * s.margin > b.equity:

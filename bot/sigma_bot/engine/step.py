@@ -64,7 +64,8 @@ def sample(b):
 
 
 def after_tick(b, t, s):
-    """After the strategy: fill what it sent without latency, tell it every fill, also those that this causes."""
+    """After the strategy: fill what it sent without latency, tell it every fill, also those that this
+    causes."""
     if b.dirty != 0:
         match_tick(b, t)
     while b.seen < b.n_events:
@@ -90,7 +91,8 @@ def after_bar(b, bar, s):
 
 
 def step_tick(b, t, s):
-    """One tick. Ticks are stamped at the end of their interval, so a tick at a bar's end still belongs to that bar."""
+    """One tick. Ticks are stamped at the end of their interval, so a tick at a bar's end still belongs to
+    that bar."""
     b.ts = t.ts
     b.symbol = t.symbol
     q = b.markets[t.symbol]

@@ -1,8 +1,8 @@
 """The records of the engine: ticks, bars, orders, fills, account.
 
 Units: times are int64 nanoseconds since 1970 UTC; prices are floats that equal the venue's decimal exactly
-(``i * num / den`` on the grid); quantities are integer lots; money (notional, fee, cash, profit) is integer quanta of
-``10 ** -precision`` of the account's currency, so adding it up never rounds.
+(``i * num / den`` on the grid); quantities are integer lots; money (notional, fee, cash, profit) is integer
+quanta of ``10 ** -precision`` of the account's currency, so adding it up never rounds.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ MAX_TIMEFRAMES = 8
 MAX_ORDERS = 128
 MAX_BANDS = 24
 MAX_SAMPLES = 256
-# The event queue holds what happens between two drains. Above DRAIN the loop hands it to its caller, above BUSY new
-# orders are refused; what is left above BUSY is more than one matching of every open order can emit.
+# The event queue holds what happens between two drains. Above DRAIN the loop hands it to its caller, above
+# BUSY new orders are refused; what is left above BUSY is more than one matching of every open order can
+# emit.
 MAX_EVENTS, DRAIN, BUSY = 2048, 512, 1024
 
 NEVER = 9_000_000_000_000_000_000
@@ -202,7 +203,8 @@ class Event(Struct):
 
 
 class Sample(Struct):
-    """One point of the equity curve. ``benchmark`` is the equal-weight buy-and-hold index, 1 at the first prices."""
+    """One point of the equity curve. ``benchmark`` is the equal-weight buy-and-hold index, 1 at the first
+    prices."""
 
     ts: int
     equity: float
@@ -222,9 +224,9 @@ class Band(Struct):
 class Market(Struct):
     """One symbol: the venue's rules, the last quote, the position and the bars being built.
 
-    ``lo`` and ``hi`` are fences: while trades and quotes stay strictly between them no resting order can act, so a
-    quiet row costs a few comparisons however many orders rest. ``cost`` is what the open position was bought (or sold)
-    for, in quanta, always positive.
+    ``lo`` and ``hi`` are fences: while trades and quotes stay strictly between them no resting order can
+    act, so a quiet row costs a few comparisons however many orders rest. ``cost`` is what the open position
+    was bought (or sold) for, in quanta, always positive.
     """
 
     ts: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 def on_grid(s, price):
-    """``price`` moved to the nearest step of its band. ``k * num / den`` is the float nearest to the venue's decimal."""
+    """``price`` moved to the nearest step of its band. ``k * num / den`` is the float nearest to the venue's
+    decimal."""
     j = 0
     for k in range(1, s.n_bands):
         if price >= s.bands[k].start:
@@ -26,7 +27,8 @@ def step_at(s, price):
 
 
 def lots_of(s, qty):
-    """Whole lots in ``qty``, rounded towards zero; a quantity within 1e-9 of a lot counts as that lot (0.29 / 0.01)."""
+    """Whole lots in ``qty``, rounded towards zero; a quantity within 1e-9 of a lot counts as that lot (0.29
+    / 0.01)."""
     n = qty * s.lot_den / s.lot_num
     if not abs(n) < 9e15:
         return 0
@@ -58,7 +60,8 @@ def share(amount, num, den):
 
 
 def fee_of(s, o, lots, notional, maker):
-    """Fee of this fill in quanta. Fixed and minimum fees belong to the order: its fills together pay them once."""
+    """Fee of this fill in quanta. Fixed and minimum fees belong to the order: its fills together pay them
+    once."""
     if maker != 0:
         o.fee_base += share(notional, s.maker_num, s.maker_den)
     else:

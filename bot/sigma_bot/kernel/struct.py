@@ -1,6 +1,7 @@
 """Classes whose annotated fields are one flat record.
 
-LIVE and SIM import only this file of the kernel, so it needs neither NumPy nor Numba until a record is asked for.
+LIVE and SIM import only this file of the kernel, so it needs neither NumPy nor Numba until a record is asked
+for.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def array(item: Any, n: int) -> Any:
 
 
 def window(item: Any) -> Any:
-    """Annotation of a buffer whose length is the capacity: ``Sma`` holds 256 values, ``Sma[1024]`` holds 1,024."""
+    """Annotation of a buffer whose length is the capacity: ``Sma`` holds 256 values, ``Sma[1024]`` holds
+    1,024."""
     return ArraySpec(item, DEFAULT_WINDOW, sized=True)
 
 
@@ -69,7 +71,8 @@ def param(
     lt: float | None = None,
     description: str = "",
 ) -> Any:
-    """A parameter with bounds: ``fast: int = param(12, ge=1, le=200)``. Raises TypeError for a default outside them."""
+    """A parameter with bounds: ``fast: int = param(12, ge=1, le=200)``. Raises TypeError for a default
+    outside them."""
     p = Param(default, ge, gt, le, lt, description)
     if (wrong := p.problem(default)) is not None:
         raise TypeError(f"param({default}): the default {wrong}")
@@ -77,7 +80,8 @@ def param(
 
 
 class StructMeta(type):
-    """Collects annotated fields over the bases, moves defaults away, and adds slots where the bases allow it."""
+    """Collects annotated fields over the bases, moves defaults away, and adds slots where the bases allow
+    it."""
 
     __fields__: dict[str, Any]
     __defaults__: dict[str, Any]

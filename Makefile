@@ -1,0 +1,85 @@
+# `make help` lists every task. Everything a task needs is installed by the task itself, on a fresh Debian as root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+INSTALL := $(APT) update && $(APT) install -y --no-install-recommends
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# --- set-up --------------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"' 2>/dev/null \
+	  || { $(INSTALL) python3 python3-venv ca-certificates; }
+	$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements/backtest.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/backtest.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.lock .venv/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Debian's PostgreSQL would start a server of its own on installation; the tests start private ones.
+.PHONY: servers
+servers:
+	@if ! { ls /usr/lib/postgresql/*/bin/postgres && command -v redis-server; } >/dev/null 2>&1; then \
+	  mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; \
+	  $(INSTALL) postgresql redis-server; fi
+
+.PHONY: setup
+setup: .venv/dev.stamp servers ## Install everything for development and tests
+
+# --- the two commands ----------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: .venv/run.stamp ## Backtest an example on real bars and write an HTML report
+	@$(BIN)/sigma backtest examples/ema-cross/backtest.yaml --html ema-cross.html
+	@echo
+	@echo "Open ema-cross.html in a browser. Next:"
+	@echo "  source .venv/bin/activate"
+	@echo "  sigma backtest examples/ema-cross/backtest.yaml --set fast=8    # another parameter"
+	@echo "  sigma new my_strategy                                           # a strategy of your own"
+	@echo "  sigma data import FILE                                          # your own data"
+
+.PHONY: test
+test: setup check ## Static checks and all tests with real PostgreSQL and Redis
+	$(PYTEST) tests -n auto --cov --cov-report=term:skip-covered
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: .venv/dev.stamp ## Lint, format check, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: .venv/dev.stamp ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: .venv/dev.stamp ## Measure, beside the peers, in throw-away environments
+	$(BIN)/python -m tests.bench
+
+.PHONY: lock
+lock: .venv/dev.stamp ## Pin the dependencies anew, with hashes
+	$(BIN)/python -m pip install --quiet uv
+	for set in "backtest --extra backtest --extra demo --extra build" \
+	           "dev --extra bot --extra backtest --extra operator --extra demo --extra build --extra dev"; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	    pyproject.toml $${set#* } -o requirements/$${set%% *}.lock; done
+
+.PHONY: clean
+clean: ## Remove what the tasks made, the virtual environment included
+	rm -rf .venv build dist .coverage .mypy_cache .ruff_cache .hypothesis ema-cross.html

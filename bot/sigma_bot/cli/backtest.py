@@ -1,0 +1,141 @@
+"""``sigma backtest``: run a Backtest manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sigma_bot.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from sigma_bot.backtest.result import BacktestResult
+    from sigma_bot.spec import Backtest
+
+
+@click.command(short_help="Run a backtest and report it.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the strategy."
+)
+@click.option("--from", "start", metavar="DATE", help="Begin here instead of spec.period.from.")
+@click.option("--to", "end", metavar="DATE", help="End here instead of spec.period.to.")
+@click.option("--data", metavar="PATH", help="Run on this file instead of spec.data.path.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "compiled", "interpreted"]),
+    default="auto",
+    show_default=True,
+    help="auto compiles what can be compiled and interprets the rest.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json", "full"]),
+    default="table",
+    show_default=True,
+    help="json is a summary, full adds orders, fills, trades and equity.",
+)
+@click.option("--html", metavar="FILE", help="Write a self-contained HTML report.")
+@click.option("--db", metavar="URL", help="Store the result here.  [default: ~/.sigma/sigma.db]")
+@click.option("--no-store", is_flag=True, help="Do not store the result.")
+def backtest(
+    file: Path,
+    settings: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    data: str | None,
+    engine: str,
+    output: str,
+    html: str | None,
+    db: str | None,
+    no_store: bool,
+) -> None:
+    """Run the backtest that FILE describes, print its result, and store it.
+
+    \b
+    sigma backtest examples/ema-cross/backtest.yaml
+    sigma backtest FILE --set fast=8 --from 2010-01-01 --html report.html
+    """
+    from sigma_bot.backtest.tester import run_backtest
+    from sigma_bot.spec import load_manifest
+
+    manifest = override(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
+    check_target(html)
+    bar = Progress("backtest")
+    try:
+        result = run_backtest(manifest, file.parent, engine, bar.update)  # type: ignore[arg-type]
+    finally:
+        bar.clear()
+    report(result, output, html or html_of(manifest, file.parent), None if no_store else (db,))
+
+
+def override(
+    manifest: Backtest,
+    base: Path,
+    settings: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    data: str | None,
+) -> Backtest:
+    """The manifest with the command line's values in place."""
+    from sigma_bot.spec import with_overrides
+    from sigma_bot.strategy_file import load_strategy, parse_settings
+
+    params = parse_settings(load_strategy(manifest.spec.strategy, base).cls, settings) if settings else None
+    if params or start or end or data:
+        return with_overrides(manifest, params=params, period_from=start, period_to=end, data_path=data)
+    return manifest
+
+
+def html_of(manifest: Backtest, base: Path) -> str | None:
+    """Where the manifest wants its report; relative to the manifest."""
+    return None if manifest.spec.report.html is None else str(base / manifest.spec.report.html)
+
+
+def check_target(html: str | None) -> None:
+    """Find out before a long run that its report could not be written."""
+    from sigma_bot.errors import BadInputError
+
+    if html is not None and not Path(html).absolute().parent.is_dir():
+        raise BadInputError(
+            f"--html: the folder {Path(html).absolute().parent} does not exist; create it first"
+        )
+
+
+def report(result: BacktestResult, output: str, html: str | None, store: tuple[str | None] | None) -> None:
+    """Metrics, HTML file, storage, and the answer on standard output, in this order: what is printed has
+    happened."""
+    from sigma_bot.backtest.tester import Clock
+    from sigma_bot.backtest.trades import result_trades
+    from sigma_bot.report.metrics import metrics_of
+
+    clock = Clock(result.seconds)
+    trades = result_trades(result)
+    metrics = metrics_of(result, trades)
+    if html is not None:
+        from sigma_bot.report.html import write_html
+
+        write_html(Path(html), result, metrics, trades)
+    run_id = save(result, trades, metrics, store[0]) if store is not None else None
+    clock.lap("report")
+    if output == "table":
+        from sigma_bot.report.terminal import show_summary
+
+        show_summary(result, metrics)
+        if html is not None:
+            click.echo(f"report: {html}")
+        if run_id is not None:
+            click.echo(f"stored: {run_id} (sigma results show {run_id})")
+        return
+    from sigma_bot.report.summary import document, full_document, to_json
+
+    content = document(result, metrics) if output == "json" else full_document(result, metrics, trades)
+    click.echo(to_json(content))
+
+
+def save(result: BacktestResult, trades: Any, metrics: Any, url: str | None) -> str:
+    """Store the result; its id."""
+    from sigma_bot.storage import use_store
+
+    return use_store(lambda store: store.save_result(result, trades, metrics), url)
