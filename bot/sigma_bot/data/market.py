@@ -1,0 +1,185 @@
+"""The door of the HistoricalDataLoader: from the data block of a Backtest to one checked stream of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from sigma_bot.data.flow import ContentDigest, digested, merge, prefetch, rechunk
+from sigma_bot.data.rules import Columns
+from sigma_bot.data.series import iso
+from sigma_bot.data.streams import Stream, duration
+from sigma_bot.errors import BadInputError
+
+if TYPE_CHECKING:
+    from sigma_bot.spec import BacktestSpec
+
+TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
+BAR_COLUMNS = ("ts", "end", "symbol", "open", "high", "low", "close", "volume")
+DAY = 86_400_000_000_000
+
+
+class MarketData(Protocol):
+    """What the engine is fed with. Times ns UTC; ``timeframe`` is 0 for ticks; ``rows`` is for progress (an upper
+    bound where ticks are built from events)."""
+
+    kind: Literal["tick", "bar"]
+    symbols: tuple[str, ...]
+    timeframe: int
+    rows: int
+    start: int
+    end: int
+    has_volume: bool
+    warnings: list[str]
+    funding: np.ndarray | None
+
+    def chunks(self) -> Iterator[Columns]:
+        """Chunks in time order, read ahead by one thread. May be called once."""
+
+    def digest(self) -> str:
+        """sha256 of the content of the rows used; complete once ``chunks`` is exhausted."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One market: its symbol and, when it has its own, the path of its data."""
+
+    symbol: str
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A data block in plain values. ``start`` inclusive, ``end`` exclusive (ns); relative paths start at ``base``."""
+
+    markets: tuple[Wanted, ...]
+    source: str = "file"
+    path: str | None = None
+    kind: str = "auto"
+    timeframe: int | None = None
+    stamps: str = "auto"
+    timezone: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    funding: str | None = None
+    start: int | None = None
+    end: int | None = None
+    base: Path = Path()
+
+    def resolve(self, path: str) -> Path:
+        """A path of the manifest as a path of this machine."""
+        return self.base / Path(path).expanduser()
+
+
+class Market:
+    """Several symbols' streams as one."""
+
+    def __init__(
+        self, symbols: tuple[str, ...], streams: list[Stream], funding: np.ndarray | None, warnings: list[str]
+    ) -> None:
+        self.kind, self.timeframe = streams[0].kind, streams[0].timeframe
+        self.symbols, self.funding, self.warnings = symbols, funding, warnings
+        self.rows = sum(s.rows for s in streams)
+        self.start, self.end = min(s.start for s in streams), max(s.end for s in streams)
+        self.has_volume = any(s.has_volume for s in streams)
+        self._streams, self._started, self._complete = streams, False, False
+        self._digest = ContentDigest(f"{self.kind} {self.timeframe} {' '.join(symbols)}")
+
+    def chunks(self) -> Iterator[Columns]:
+        """See MarketData."""
+        if self._started:
+            raise RuntimeError("the chunks of a market can be read once; open it again")
+        self._started = True
+        merged = merge([s.chunks() for s in self._streams], "end" if self.kind == "bar" else "ts")
+        names = BAR_COLUMNS if self.kind == "bar" else TICK_COLUMNS
+        ordered = ({n: chunk[n] for n in names} for chunk in rechunk(merged))
+        return prefetch(digested(ordered, self._digest, self._done))
+
+    def _done(self) -> None:
+        if self.funding is not None:
+            self._digest.update({f"funding.{n}": self.funding[n] for n in ("ts", "symbol", "rate")})
+        self._complete = True
+
+    def digest(self) -> str:
+        """See MarketData."""
+        if not self._complete:
+            raise RuntimeError("the digest is complete when all chunks have been read")
+        return self._digest.hexdigest()
+
+
+def open_market(spec: BacktestSpec, base: Path) -> MarketData:
+    """The data of a Backtest. Raises BadInputError naming the file, the row and what would be right."""
+    data, period = spec.data, spec.period
+    timeframe = getattr(data.timeframe, "ns", data.timeframe)
+    return open_request(
+        Request(
+            markets=tuple(Wanted(m.symbol, m.data) for m in spec.markets),
+            source=data.source,
+            path=data.path,
+            kind=data.kind,
+            timeframe=timeframe,
+            stamps=data.stamps,
+            # a zone that nobody wrote must not pass for one that somebody meant
+            timezone=data.timezone if "timezone" in data.model_fields_set else None,
+            columns=dict(data.columns),
+            funding=data.funding,
+            start=period.start_ns,
+            end=period.end_ns,
+            base=base,
+        )
+    )
+
+
+def open_request(request: Request) -> Market:
+    """``open_market`` on plain values."""
+    from sigma_bot.data.funding import read_funding
+    from sigma_bot.data.sources import streams_of
+
+    if not request.markets:
+        raise BadInputError("markets: there is none; name at least one symbol")
+    symbols = tuple(m.symbol for m in request.markets)
+    if len(set(symbols)) < len(symbols):
+        raise BadInputError(f"markets: a symbol stands twice: {', '.join(symbols)}")
+    warnings: list[str] = []
+    streams = streams_of(request, warnings)
+    _alike(symbols, streams)
+    for symbol, stream in zip(symbols, streams, strict=True):
+        _coverage(symbol, stream, request, warnings)
+    if streams[0].kind == "bar" and not any(s.has_volume for s in streams):
+        warnings.append(
+            "the data have no volume: fills are not limited by it, and indicators of volume stay at zero"
+        )
+    funding = (
+        read_funding(request.resolve(request.funding), symbols, request.timezone) if request.funding else None
+    )
+    return Market(symbols, streams, funding, list(dict.fromkeys(warnings)))
+
+
+def _alike(symbols: tuple[str, ...], streams: list[Stream]) -> None:
+    first = streams[0]
+    for symbol, stream in zip(symbols, streams, strict=True):
+        if (stream.kind, stream.timeframe) != (first.kind, first.timeframe):
+            raise BadInputError(
+                f"{symbol} has {_what(stream)} and {symbols[0]} has {_what(first)}; all markets of a run need the "
+                "same kind and timeframe"
+            )
+
+
+def _what(stream: Stream) -> str:
+    return "ticks" if stream.kind == "tick" else f"{duration(stream.timeframe)} bars"
+
+
+def _coverage(symbol: str, stream: Stream, request: Request, warnings: list[str]) -> None:
+    """Say when the data cover clearly less than the period that was asked for (weekends and holidays pass)."""
+    slack = max(4 * DAY, 3 * stream.timeframe)
+    if request.start is not None and stream.start - request.start > slack:
+        warnings.append(
+            f"{symbol}: the data begin at {iso(stream.start)}, after the period's start {iso(request.start)}"
+        )
+    if request.end is not None and request.end - stream.end > slack:
+        warnings.append(
+            f"{symbol}: the data end at {iso(stream.end)}, before the period's end {iso(request.end)}"
+        )
