@@ -1,0 +1,76 @@
+"""PerformanceReporter: one door to everything that is said about a backtest's result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigma_bot.backtest.result import BacktestResult
+from sigma_bot.backtest.trades import result_trades
+from sigma_bot.report.definitions import Metric
+from sigma_bot.report.metrics import Basis, metrics_of, returns_for
+from sigma_bot.report.returns import Returns
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class PerformanceReporter:
+    """Trades, returns and metrics of a result, each computed once; and the ways to show them.
+
+    >>> reporter = PerformanceReporter(result)      # doctest: +SKIP
+    >>> reporter.metrics["sharpe"]                  # doctest: +SKIP
+    >>> print(reporter.json(full=True))             # doctest: +SKIP
+    """
+
+    result: BacktestResult
+
+    @cached_property
+    def basis(self) -> Basis:
+        """Calendar, risk-free rate and start of the day, from the manifest."""
+        return Basis.of(self.result.manifest)
+
+    @cached_property
+    def trades(self) -> NDArray[np.void]:
+        """Round trips (``backtest.trades.TRADE``)."""
+        return result_trades(self.result)
+
+    @cached_property
+    def returns(self) -> Returns:
+        """Regular returns of the run."""
+        return returns_for(self.result, self.basis)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Every metric by name; undefined ones are None."""
+        return metrics_of(self.result, self.trades, self.basis, self.returns)
+
+    def json(self, full: bool = False) -> str:
+        """The JSON document; ``full`` adds orders, fills, trades and equity."""
+        from sigma_bot.report.summary import document, full_document, to_json
+
+        if full:
+            return to_json(full_document(self.result, self.metrics, self.trades))
+        return to_json(document(self.result, self.metrics))
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the summary table, on standard output unless a console is given."""
+        from sigma_bot.report.terminal import show_summary
+
+        show_summary(self.result, self.metrics, console)
+
+    def html(self, path: str | Path) -> Path:
+        """Write the HTML report, whole or not at all; raises ``BadInputError`` when the place cannot be
+        written.
+        """
+        from sigma_bot.report.html import html_report
+        from sigma_bot.report.page import write_page
+
+        text = html_report(self.result, self.metrics, self.trades, self.returns, self.basis.day_offset)
+        return write_page(path, text)
