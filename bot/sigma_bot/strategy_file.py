@@ -1,8 +1,8 @@
 """From the user's Python file to an instance of his strategy class, with errors that name his file and line.
 
 The file is run as a module under a private name that stays the same for the same file, so dataclasses,
-annotations, ``inspect.getsource`` and tracebacks work. Modules and packages beside the file can be imported, as if
-it were run as a script, except that the standard library comes before them.
+annotations, ``inspect.getsource`` and tracebacks work. Modules and packages beside the file can be imported,
+as if it were run as a script, except that the standard library comes before them.
 """
 
 from __future__ import annotations
@@ -38,62 +38,71 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 @dataclass(frozen=True)
 class LoadedStrategy:
-    """A strategy class, where it came from, and the sha256 of its code (file and local helper modules)."""
+    """A strategy ready to run, and where it came from.
+
+    ``params`` holds every parameter, defaults included; ``name`` is the file as messages show it; ``digest``
+    is the sha256 of the code, that is of the file and of the ``helpers`` beside it.
+    """
 
     cls: type[Strategy]
-    file: str
+    instance: Strategy
+    params: dict[str, Value]
+    name: str
     digest: str
-    helpers: tuple[Path, ...]
-
-    def build(self, params: Mapping[str, Value]) -> Strategy:
-        """An instance with these parameters. BadInputError names one that is unknown or out of bounds."""
-        values = check_params(self.cls, params)
-        with _users_fault(self.file, None, f"{self.cls.__name__}() failed"):
-            return self.cls(**values)
+    helpers: tuple[Path, ...] = ()
+    libm: tuple[str, ...] = ()
 
 
 def load_strategy(ref: StrategyRef, base: Path) -> LoadedStrategy:
-    """The class a manifest names; ``base`` is the folder its relative path starts from."""
+    """The strategy a manifest names; ``base`` is the folder its relative path starts from."""
     if ref.code is not None:
-        name = f"<strategy {hashlib.sha256(ref.code.encode()).hexdigest()[:12]}>"
+        code, file, beside = ref.code, f"<strategy {_sha(ref.code)[:12]}>", None
         # A cache entry without a time is never dropped, so the source of inline code stays readable.
-        linecache.cache[name] = (len(ref.code), None, ref.code.splitlines(keepends=True), name)
-        module = _run(ref.code, name, None)
-        return LoadedStrategy(_find(module, ref.class_name, name), name, _digest(ref.code, {}), ())
-    path = base / str(ref.file)
-    code = _read(path)
-    path = path.resolve()
-    beside = _Beside(path.parent)
-    cls = _find(_run(code, str(path), beside), ref.class_name, str(path))
-    helpers = _helpers(path, code, beside.files)
-    return LoadedStrategy(cls, str(path), _digest(code, helpers), tuple(sorted(helpers.values())))
+        linecache.cache[file] = (len(code), None, code.splitlines(keepends=True), file)
+    else:
+        path = base / str(ref.file)
+        code, file = _read(path), str(path.resolve())
+        beside = _Beside(Path(file).parent)
+    cls = _find(_run(code, file, beside), ref.class_name, file)
+    helpers = {} if beside is None else _helpers(Path(file), code, beside.files)
+    params = {name: cls.__defaults__[name] for name in params_of(cls)} | check_params(cls, ref.params)
+    with _users_fault(file, beside, f"{cls.__name__}() failed"):
+        instance = cls(**params)
+    return LoadedStrategy(
+        cls, instance, params, shown(file), _digest(code, helpers), tuple(sorted(helpers.values()))
+    )
 
 
 def code_digest(file: str | Path) -> str:
     """sha256 (hex) over a strategy file's text and the texts of the local modules that it imports.
 
-    They are found by reading the import statements; a module imported by a computed name is missed. Neither the
-    file's place nor its line endings count.
+    They are found by reading the import statements; a module imported by a computed name is missed. Neither
+    the file's place nor its line endings count.
     """
     code = _read(Path(file))
     return _digest(code, _helpers(Path(file).resolve(), code))
 
 
-def parse_setting(text: str, cls: type[Strategy]) -> tuple[str, Value]:
+def parse_settings(cls: type[Strategy], texts: Iterable[str]) -> dict[str, Value]:
+    """``["fast=8", "up=true"]`` as parameters, each by its declared type. Raises BadInputError."""
+    return dict(parse_setting(cls, text) for text in texts)
+
+
+def parse_setting(cls: type[Strategy], text: str) -> tuple[str, Value]:
     """``"fast=8"`` as name and value, by the declared type of the parameter. Raises BadInputError."""
+    where = f"--set {text}"
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name:
-        raise BadInputError(
-            f"--set {text}: must be name=value, like --set {next(iter(params_of(cls)), 'fast')}=8"
-        )
-    _known(cls, name, f"--set {text}")
+        example = next(iter(params_of(cls)), "fast")
+        raise BadInputError(f"{where}: must be name=value, like --set {example}=8")
+    _known(cls, name, where)
     kind = cls.__fields__[name]
     try:
         number: Value = {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
     except (KeyError, ValueError):
-        raise BadInputError(f"--set {text}: must be {_WORDS[kind]}, got {value!r}") from None
+        raise BadInputError(f"{where}: must be {_WORDS[kind]}, got {value!r}") from None
     if problem := _problem(kind, params_of(cls)[name], number):
-        raise BadInputError(f"--set {text}: {problem}")
+        raise BadInputError(f"{where}: {problem} ({declared_at(cls, name)})")
     return name, number
 
 
@@ -141,6 +150,10 @@ def _problem(kind: type, param: Param, value: Value) -> str | None:
     if not math.isfinite(value) or abs(value) >= 2**63:
         return f"must be a finite number of 64 bits, got {value}"
     return param.problem(value)
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path) -> str:
@@ -196,7 +209,7 @@ def _run(code: str, file: str, beside: _Beside | None) -> ModuleType:
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _Beside)]
     if beside is not None:
         sys.meta_path.insert(0, beside)
-    module = ModuleType(f"sigma_strategy_{hashlib.sha256(file.encode()).hexdigest()[:16]}")
+    module = ModuleType(f"sigma_strategy_{_sha(file)[:16]}")
     module.__file__ = file
     sys.modules[module.__name__] = module
     with _users_fault(file, beside, "failed while it was imported"):

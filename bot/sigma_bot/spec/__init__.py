@@ -17,7 +17,6 @@ from sigma_bot.spec.blocks import (
 from sigma_bot.spec.load import (
     dump_manifest,
     load_manifest,
-    manifest_digest,
     parse_manifest,
     with_overrides,
 )
@@ -61,7 +60,6 @@ __all__ = [
     "VenueAccount",
     "dump_manifest",
     "load_manifest",
-    "manifest_digest",
     "market_rules",
     "parse_duration",
     "parse_manifest",

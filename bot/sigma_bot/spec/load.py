@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +12,6 @@ from pydantic import ValidationError
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.spec.manifest import API_VERSION, KINDS, Backtest, Strategy
 from sigma_bot.spec.problems import Loc, dotted, problems_of
-from sigma_bot.spec.rules import market_rules
 from sigma_bot.spec.units import show
 from sigma_bot.spec.yaml_text import Document, read_documents
 
@@ -48,25 +45,6 @@ def parse_manifest(value: Mapping[str, Any], where: str = "manifest") -> Backtes
 def dump_manifest(manifest: Backtest | Strategy) -> dict[str, Any]:
     """The manifest as plain JSON values under YAML names, defaults filled; ``parse_manifest`` reads it."""
     return manifest.model_dump(mode="json", by_alias=True)
-
-
-def manifest_digest(manifest: Backtest | Strategy) -> str:
-    """sha256 (hex) over what the manifest adds to a result.
-
-    Left out: name and labels, and where files lie, because their contents have digests of their own. Put in:
-    the venue rules that presets stand for, because a later version may know another table.
-    """
-    spec = dump_manifest(manifest)["spec"]
-    for block, names in (
-        ("strategy", ("file", "code")),
-        ("data", ("path", "funding")),
-        ("report", ("html",)),
-    ):
-        for name in names:
-            spec.get(block, {}).pop(name, None)
-    spec["markets"] = [market_rules(market).describe() for market in manifest.spec.markets]
-    text = json.dumps([manifest.kind, spec], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def with_overrides(
