@@ -66,6 +66,7 @@ def run_backtest(
     broker = build_broker(spec, market.kind, market.timeframe)
     broker.sample_every = sampling(spec, market)
     broker.risk.trading_from = market.start + spec.warmup.ns
+    broker.has_volume = int(market.has_volume)
     if not market.has_volume:
         broker.volume_limit = 0.0
     clock.lap("load")

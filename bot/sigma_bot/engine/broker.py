@@ -50,6 +50,7 @@ class Broker(Struct):
     latency: int
     fill_at_close: int
     leveraged: int
+    has_volume: int
     queue: int
     half_spread: float
     slippage: float

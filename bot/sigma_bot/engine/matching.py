@@ -268,8 +268,11 @@ def cross(b, s, o, t, arrived):
 
 
 def rest(b, s, o, t, through, at_touch, size):
-    """A resting limit order whose price was traded at or through."""
+    """A resting limit order whose price was traded at or through. A last price that only stands since an
+    earlier tick is no trade."""
     volume = t.volume
+    if volume == 0.0 and (b.has_volume != 0 or (t.low == s.last and t.high == s.last)):
+        return
     if not through:
         if b.queue == 0:
             return

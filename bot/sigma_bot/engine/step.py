@@ -143,6 +143,7 @@ def step_tick(b, t, s):
     s.on_tick(t, b)
     if b.dirty != 0 or b.seen != b.n_events:
         after_tick(b, t, s)
+    q.last = t.last
 
 
 def step_bar(b, bar, s):

@@ -233,6 +233,7 @@ class Market(Struct):
     bid: float
     ask: float
     mid: float
+    last: float
     first: float
     lo: float
     hi: float
