@@ -65,7 +65,8 @@ def load_strategy(ref: StrategyRef, base: Path) -> LoadedStrategy:
         beside = _Beside(Path(file).parent)
     cls = _find(_run(code, file, beside), ref.class_name, file)
     helpers = {} if beside is None else _helpers(Path(file), code, beside.files)
-    params = {name: cls.__defaults__[name] for name in params_of(cls)} | check_params(cls, ref.params)
+    defaults = {name: cls.__fields__[name](param.default) for name, param in params_of(cls).items()}
+    params = defaults | check_params(cls, ref.params)
     with _users_fault(file, beside, f"{cls.__name__}() failed"):
         instance = cls(**params)
     return LoadedStrategy(
