@@ -1,4 +1,4 @@
-"""The ``sigma`` command: sub-commands imported when they are used, errors turned into messages and exit codes."""
+"""The ``sigma`` command: sub-commands imported when used, errors turned into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _report(error: Exception) -> int:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        # The reader went away (`sigma ... | head`). Python would complain once more when it flushes at its end.
+        # The reader went away (`sigma ... | head`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     place = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""

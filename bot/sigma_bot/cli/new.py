@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import os
 import re
@@ -25,7 +26,7 @@ FILES = {
 }
 
 
-@click.command(short_help="Start a strategy: a folder with code, manifests and a test.")
+@click.command()
 @click.argument("name")
 @click.option(
     "--dir",
@@ -62,7 +63,7 @@ def create(name: str, parent: Path) -> Path:
     if not parent.is_dir():
         raise BadInputError(f"--dir {parent}: is no folder; create it first")
     if folder.exists() or folder.is_symlink():
-        raise BadInputError(f"{folder}: is there already and is left as it is; choose another name or --dir")
+        raise BadInputError(f"{folder}: exists and is left as it is; choose another name or --dir")
     words = {
         "name": name,
         "class_name": "".join(part.capitalize() if part.islower() else part for part in name.split("_")),
@@ -89,5 +90,13 @@ def check_name(name: str) -> None:
         raise BadInputError(f"{name!r} cannot name a strategy: letters, digits and _, a letter first{near}")
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise BadInputError(f"{name!r} cannot name a strategy: it is a word of Python; try 'my_{name}'")
-    if name in sys.stdlib_module_names or name == "sigma_bot":
-        raise BadInputError(f"{name!r} cannot name a strategy: it is a module of its own; try 'my_{name}'")
+    if name in sys.stdlib_module_names or is_installed(name):
+        raise BadInputError(f"{name!r} cannot name a strategy: a module has that name; try 'my_{name}'")
+
+
+def is_installed(name: str) -> bool:
+    """Whether ``import name`` would find a package that the strategy's file must not hide."""
+    if name == "sigma_bot":
+        return True
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None and "site-packages" in spec.origin
