@@ -11,7 +11,16 @@ from sigma_bot.indicators.statistics import Correlation, Slope, StdDev, ZScore
 from sigma_bot.indicators.trend import Adx, Ichimoku, Supertrend
 from sigma_bot.indicators.volatility import Atr, Bollinger, Donchian, Keltner
 from sigma_bot.indicators.volume import Mfi, Obv, Vwap
-from sigma_bot.indicators.windows import Highest, Lag, Lowest, PeriodError, Ramp, WeightedMean, WindowSum
+from sigma_bot.indicators.windows import (
+    Highest,
+    Lag,
+    Lowest,
+    PeriodError,
+    Ramp,
+    WeightedMean,
+    WindowSum,
+    check_windows,
+)
 
 __all__ = [
     "Adx",
@@ -46,4 +55,5 @@ __all__ = [
     "WindowSum",
     "Wma",
     "ZScore",
+    "check_windows",
 ]

@@ -16,7 +16,8 @@ class Sma(Struct):
 
     period: int = 20
     at: int
-    count: float
+    count: int
+    share: float
     anchor: float
     head: float
     value: float
@@ -27,7 +28,8 @@ class Sma(Struct):
         check_period("Sma", "period", period, 1, len(self.ring))
         self.period = period
         self.at = 0
-        self.count = 0.0
+        self.count = 0
+        self.share = 0.0
         self.anchor = 0.0
         self.head = 0.0
         self.value = 0.0
@@ -37,9 +39,10 @@ class Sma(Struct):
     def update(self, x):
         """Take one value; the mean."""
         if self.count < self.period:
-            if self.count == 0.0:
+            if self.count == 0:
                 self.anchor = x
-            self.count += 1.0
+            self.count += 1
+            self.share = 1.0 / self.count
         k = self.at
         self.ring[k] = x
         self.head += x - self.anchor
@@ -47,13 +50,14 @@ class Sma(Struct):
         if k == self.period:
             k = 0
             s = 0.0
-            for i in range(self.period - 1, -1, -1):
-                s += self.ring[i] - x
-                self.ring[i] = s
+            for i in range(self.period):
+                j = self.period - 1 - i
+                s += self.ring[j] - x
+                self.ring[j] = s
             self.anchor = x
             self.head = 0.0
         self.at = k
-        self.value = self.anchor + (self.head + self.ring[k]) / self.count
+        self.value = self.anchor + (self.head + self.ring[k]) * self.share
         return self.value
 
     @property

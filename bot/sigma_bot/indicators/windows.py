@@ -16,6 +16,9 @@ sums all follow the same scheme.
 Sums are taken over ``x - anchor``, where the anchor is the value at the last turn. Prices far from zero then
 cost no digits, and a flat market gives exactly its price as the mean and exactly zero as the deviation.
 
+The loop of a turn counts upwards and computes its index from that: compiled code then needs no test for
+negative indices, which is worth a tenth of the speed.
+
 All methods compute with ``+ - * /``, comparisons and ``sqrt`` only, in one fixed order, so that CPython and
 compiled code agree to the last bit on every machine.
 """
@@ -24,7 +27,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sigma_bot.kernel.struct import DEFAULT_WINDOW, Struct, window
+from sigma_bot.errors import BadInputError
+from sigma_bot.kernel.struct import DEFAULT_WINDOW, ArraySpec, Struct, StructMeta, window
 
 UNBOUNDED = 1 << 62
 
@@ -53,6 +57,29 @@ def check_period(name, what, period, least, capacity):
     """Raise PeriodError unless ``least <= period <= capacity``."""
     if period < least or period > capacity:
         raise PeriodError(name, what, period, least, capacity)
+
+
+def check_windows(struct: Struct, place: str) -> None:
+    """Raise BadInputError where a nested indicator's period exceeds its window; compiled code does not look.
+
+    It happens when a window smaller than the default period is declared and ``setup`` is not called, or when
+    ``period`` is assigned by hand. ``place`` names the owner in the message.
+    """
+    fields = type(struct).__fields__
+    for name, t in fields.items():
+        value = getattr(struct, name)
+        if isinstance(t, StructMeta):
+            check_windows(value, f"{place}.{name}")
+        elif isinstance(t, ArraySpec) and isinstance(t.item, StructMeta):
+            for i, item in enumerate(value):
+                check_windows(item, f"{place}.{name}[{i}]")
+        elif isinstance(t, ArraySpec) and t.sized and "period" in fields:
+            period = struct.period  # type: ignore[attr-defined]
+            if not 1 <= period <= t.n:
+                raise BadInputError(
+                    f"{place}: period {period} does not fit its window of {t.n}; call setup in on_start "
+                    f"or declare a larger window"
+                )
 
 
 def preset(**values: Any) -> Any:
@@ -90,9 +117,10 @@ class WindowSum(Struct):
         if k == self.period:
             k = 0
             s = 0.0
-            for i in range(self.period - 1, -1, -1):
-                s += self.ring[i]
-                self.ring[i] = s
+            for i in range(self.period):
+                j = self.period - 1 - i
+                s += self.ring[j]
+                self.ring[j] = s
             self.head = 0.0
             self.full = True
         self.at = k
@@ -135,9 +163,10 @@ class Highest(Struct):
         if k == self.period:
             k = 0
             best = x
-            for i in range(self.period - 2, -1, -1):
-                best = max(best, self.ring[i])
-                self.ring[i] = best
+            for i in range(1, self.period):
+                j = self.period - 1 - i
+                best = max(best, self.ring[j])
+                self.ring[j] = best
             self.full = True
         elif self.full and self.ring[k] > best:
             best = self.ring[k]
@@ -181,9 +210,10 @@ class Lowest(Struct):
         if k == self.period:
             k = 0
             best = x
-            for i in range(self.period - 2, -1, -1):
-                best = min(best, self.ring[i])
-                self.ring[i] = best
+            for i in range(1, self.period):
+                j = self.period - 1 - i
+                best = min(best, self.ring[j])
+                self.ring[j] = best
             self.full = True
         elif self.full and self.ring[k] < best:
             best = self.ring[k]
@@ -284,11 +314,12 @@ class Ramp(Struct):
             k = 0
             s = 0.0
             w = 0.0
-            for i in range(self.period - 1, -1, -1):
-                s += self.sums[i] - x
+            for i in range(self.period):
+                j = self.period - 1 - i
+                s += self.sums[j] - x
                 w += s
-                self.sums[i] = s
-                self.ramps[i] = w
+                self.sums[j] = s
+                self.ramps[j] = w
             self.anchor = x
             self.head = 0.0
             self.head_weighted = 0.0
@@ -349,11 +380,12 @@ class WeightedMean(Struct):
             k = 0
             s = 0.0
             w = 0.0
-            for i in range(self.period - 1, -1, -1):
-                s += (self.sums[i] - x) * self.weights[i]
-                w += self.weights[i]
-                self.sums[i] = s
-                self.weights[i] = w
+            for i in range(self.period):
+                j = self.period - 1 - i
+                s += (self.sums[j] - x) * self.weights[j]
+                w += self.weights[j]
+                self.sums[j] = s
+                self.weights[j] = w
             self.anchor = x
             self.head = 0.0
             self.head_weight = 0.0
