@@ -157,7 +157,7 @@ _STEPS = ((1, "1m", "month"), (6, "6m", "month"), (1, "1y", "year"))
 
 
 def _trade_traces(result: BacktestResult, trades: NDArray[np.void]) -> list[Trace]:
-    """Entries as triangles that point where the trade bets, exits as crosses, a line between, by outcome."""
+    """Entries as triangles that point where the trade bets, exits as rings, a line between, by outcome."""
     long, gain, closed = trades["side"] > 0, trades["pnl"] > 0, ~trades["open"]
     share = trade_returns(result, trades)
     profits = amounts(result, trades["pnl"])
@@ -170,13 +170,13 @@ def _trade_traces(result: BacktestResult, trades: NDArray[np.void]) -> list[Trac
     kinds = (
         ("Long entry", "entry", long, "triangle-up", "@gain"),
         ("Short entry", "entry", ~long, "triangle-down", "@loss"),
-        ("Exit with profit", "exit", closed & gain, "x-thin", "@gain"),
-        ("Exit with loss", "exit", closed & ~gain, "x-thin", "@loss"),
+        ("Exit with profit", "exit", closed & gain, "circle-open", "@gain"),
+        ("Exit with loss", "exit", closed & ~gain, "circle-open", "@loss"),
     )
     for name, end, chosen, symbol, colour in kinds:
         if not np.any(chosen):
             continue
-        thin = symbol.endswith("thin")
+        hollow = symbol.endswith("open")
         traces.append(
             {
                 "type": "scatter",
@@ -187,9 +187,9 @@ def _trade_traces(result: BacktestResult, trades: NDArray[np.void]) -> list[Trac
                 "customdata": text[chosen].tolist(),
                 "marker": {
                     "symbol": symbol,
-                    "size": 7 if thin else 9,
+                    "size": 10 if hollow else 7,
                     "color": colour,
-                    "line": {"color": colour if thin else "@card", "width": 2 if thin else 1},
+                    "line": {"color": colour if hollow else "@card", "width": 1.8 if hollow else 0.8},
                 },
                 "hovertemplate": "%{y}<br>%{customdata}<extra>" + name + "</extra>",
             }

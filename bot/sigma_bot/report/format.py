@@ -36,15 +36,13 @@ def iso(time: int) -> str:
 
 def period(start: int, end: int) -> str:
     """``2024-01-01 → 2024-06-15 16:00``: no finer than the run needs, to the second at most."""
-    seconds = np.asarray([start, end], dtype=np.int64) // 1_000_000_000
-    unit: Literal["D", "m", "s"] = "s" if np.any(seconds % 60) else "m" if np.any(seconds % 86_400) else "D"
-    first, last = np.datetime_as_string(seconds.astype("M8[s]"), unit=unit).tolist()
-    return f"{first} → {last}".replace("T", " ")
+    return " → ".join(clocks(np.asarray([start, end], dtype=np.int64)))
 
 
 def clocks(times: NDArray[np.int64]) -> list[str]:
-    """Times for a list: to the day when all are midnights, else to the second."""
-    unit: Literal["D", "s"] = "D" if not np.any(times % 86_400_000_000_000) else "s"
+    """Times for a list, all as fine as the finest of them needs, to the second at most."""
+    seconds = times // 1_000_000_000
+    unit: Literal["D", "m", "s"] = "s" if np.any(seconds % 60) else "m" if np.any(seconds % 86_400) else "D"
     return [
         str(x).replace("T", " ") for x in np.datetime_as_string(times.astype("M8[ns]"), unit=unit).tolist()
     ]

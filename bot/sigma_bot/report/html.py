@@ -104,7 +104,7 @@ def _tiles(result: BacktestResult, metrics: Mapping[str, Metric]) -> str:
         tile("Total return", text("total_return"), f"hold {text('benchmark_return')}", tone("total_return")),
         tile("Net profit", text("net_profit"), f"{result.currency}, fees {text('fees')}", tone("net_profit")),
         tile("CAGR", text("cagr"), f"volatility {text('volatility')}", tone("cagr")),
-        tile("Sharpe", text("sharpe"), f"true one above 0: {text('probabilistic_sharpe')}"),
+        tile("Sharpe", text("sharpe"), f"probabilistic {text('probabilistic_sharpe')}"),
         tile("Max drawdown", text("max_drawdown"), f"longest {text('max_drawdown_duration')}"),
         tile("Profit factor", text("profit_factor"), f"{text('trades')} trades, {text('win_rate')} won"),
     ]

@@ -27,8 +27,9 @@
     const full = Object.assign({
       autosize: true, paper_bgcolor: "@card", plot_bgcolor: "@card", dragmode: touch ? false : "zoom",
       font: { color: "@ink", size: 12, family: getComputedStyle(document.body).fontFamily },
-      margin: { l: 10, r: narrow.matches ? 6 : 14, t: 8, b: 30 }, hovermode: "closest",
+      margin: { l: 10, r: touch || narrow.matches ? 8 : 34, t: 8, b: 30 }, hovermode: "closest",
       hoverlabel: { bgcolor: "@card", bordercolor: "@line", font: { color: "@ink" } },
+      modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: "@bench", activecolor: "@ink" },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
     }, own);
     for (const key of Object.keys(full)) if (/^[xy]axis/.test(key)) full[key] = axis(full[key]);
@@ -42,8 +43,11 @@
     const chosen = figure.choices ? figure.choices[shown[id] || 0] : figure;
     const own = Object.assign({}, figure.layout, chosen.layout);
     if (place.dataset.log) own.yaxis = Object.assign({}, own.yaxis, { type: "log" });
-    const config = { responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    if (narrow.matches && own.xaxis) own.xaxis = Object.assign({}, own.xaxis, { rangeselector: { visible: false } });
+    // plotly's default bar offers to send the chart to a server of its makers: these buttons stay on this machine.
+    const config = { responsive: true, displaylogo: false, displayModeBar: touch || narrow.matches ? false : "hover",
+      showSendToCloud: false, plotlyServerURL: "",
+      modeBarButtons: [["zoomIn2d", "zoomOut2d", "resetScale2d", "pan2d", "toImage"]] };
     Plotly.react(place, paint(chosen.data), layout(own), config);
   }
   const drawAll = () => Object.keys(figures).forEach(draw);
