@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from sigma_bot.report.figures import (
     returns_figure,
 )
 from sigma_bot.report.format import NOTHING, clocks, digits_of, duration, iso, period, short, show
-from sigma_bot.report.page import Figure, chart, escape, page, section, table, tile
+from sigma_bot.report.metrics import Basis, returns_for
+from sigma_bot.report.page import Figure, chart, escape, page, section, table, tile, write_page
 from sigma_bot.report.returns import DAY, Returns
 from sigma_bot.report.summary import describe_market, describe_strategy, quantities
 from sigma_bot.report.tradestats import trade_returns
@@ -45,14 +47,17 @@ TRADE_HEADS = (
 )
 
 
-def html_report(
-    result: BacktestResult,
-    metrics: Mapping[str, Metric],
-    trades: NDArray[np.void],
-    returns: Returns,
-    day_offset: int = 0,
-) -> str:
-    """The whole document as text; ``day_offset`` (ns east of UTC) is where a month of the heat map begins."""
+def write_html(
+    path: str | Path, result: BacktestResult, metrics: Mapping[str, Metric], trades: NDArray[np.void]
+) -> Path:
+    """Write the report whole or not at all; raises ``BadInputError`` when the place cannot be written."""
+    return write_page(path, html_report(result, metrics, trades))
+
+
+def html_report(result: BacktestResult, metrics: Mapping[str, Metric], trades: NDArray[np.void]) -> str:
+    """The whole document as text."""
+    basis = Basis.of(result.manifest)
+    returns = returns_for(result, basis)
     figures: dict[str, Figure] = {
         "equity": equity_figure(result),
         "price": price_figure(result, trades),
@@ -64,7 +69,7 @@ def html_report(
         _warnings(result),
         _equity_section(result),
         _price_section(result, trades),
-        _months(result, day_offset),
+        _months(result, basis.day_offset),
         _metric_section(result, metrics),
         _distributions(returns),
         _trade_section(result, trades),

@@ -68,15 +68,10 @@ def returns_for(result: BacktestResult, basis: Basis) -> Returns:
     )
 
 
-def metrics_of(
-    result: BacktestResult,
-    trades: NDArray[np.void],
-    basis: Basis | None = None,
-    returns: Returns | None = None,
-) -> dict[str, Metric]:
+def metrics_of(result: BacktestResult, trades: NDArray[np.void]) -> dict[str, Metric]:
     """Every metric; undefined ones are None, never NaN or infinite."""
-    basis = Basis.of(result.manifest) if basis is None else basis
-    returns = returns_for(result, basis) if returns is None else returns
+    basis = Basis.of(result.manifest)
+    returns = returns_for(result, basis)
     found: dict[str, Metric] = {}
     found |= _growth(result)
     found |= _drawdowns(result)

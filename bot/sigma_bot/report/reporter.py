@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.backtest.trades import result_trades
 from sigma_bot.report.definitions import Metric
-from sigma_bot.report.metrics import Basis, metrics_of, returns_for
-from sigma_bot.report.returns import Returns
+from sigma_bot.report.metrics import metrics_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PerformanceReporter:
-    """Trades, returns and metrics of a result, each computed once; and the ways to show them.
+    """Trades and metrics of a result, each computed once; and the ways to show them.
 
     >>> reporter = PerformanceReporter(result)      # doctest: +SKIP
     >>> reporter.metrics["sharpe"]                  # doctest: +SKIP
@@ -32,24 +31,14 @@ class PerformanceReporter:
     result: BacktestResult
 
     @cached_property
-    def basis(self) -> Basis:
-        """Calendar, risk-free rate and start of the day, from the manifest."""
-        return Basis.of(self.result.manifest)
-
-    @cached_property
     def trades(self) -> NDArray[np.void]:
         """Round trips (``backtest.trades.TRADE``)."""
         return result_trades(self.result)
 
     @cached_property
-    def returns(self) -> Returns:
-        """Regular returns of the run."""
-        return returns_for(self.result, self.basis)
-
-    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Every metric by name; undefined ones are None."""
-        return metrics_of(self.result, self.trades, self.basis, self.returns)
+        return metrics_of(self.result, self.trades)
 
     def json(self, full: bool = False) -> str:
         """The JSON document; ``full`` adds orders, fills, trades and equity."""
@@ -69,8 +58,6 @@ class PerformanceReporter:
         """Write the HTML report, whole or not at all; raises ``BadInputError`` when the place cannot be
         written.
         """
-        from sigma_bot.report.html import html_report
-        from sigma_bot.report.page import write_page
+        from sigma_bot.report.html import write_html
 
-        text = html_report(self.result, self.metrics, self.trades, self.returns, self.basis.day_offset)
-        return write_page(path, text)
+        return write_html(path, self.result, self.metrics, self.trades)
