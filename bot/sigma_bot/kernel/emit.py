@@ -1,0 +1,158 @@
+"""Reached code → object code, with Numba. The only door to it; a hit in the cache never comes here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, compiler, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.errors import NumbaError
+from numba.core.registry import cpu_target
+from numba.np.numpy_support import from_dtype
+
+from sigma_bot.kernel.cache import Entry
+from sigma_bot.kernel.cannot import CannotCompileError, Refusal
+from sigma_bot.kernel.reach import Reached
+from sigma_bot.kernel.source import SourceError
+from sigma_bot.kernel.subset import check, refusal_at, refusal_of
+from sigma_bot.kernel.typed import LinkedLibrary, Pipeline
+from sigma_bot.kernel.world import World, options
+
+Linked = Mapping[Callable[..., Any], tuple[str, tuple[Any, ...]]]
+SYMBOL = "sx_entry"
+
+
+def emit_engine(
+    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], reached: Reached
+) -> Entry:
+    """Native functions under the given symbols."""
+    world = World({})
+    roots = {}
+    for symbol, (function, (returns, *args)) in functions.items():
+        roots[symbol] = function, world.type_of(returns), tuple(world.type_of(a) for a in args)
+    return _emit(world, roots, reached)
+
+
+def emit_entry(
+    loop: Callable[..., Any],
+    structs: Sequence[Any],
+    arguments: Sequence[str],
+    linked: Linked,
+    reached: Reached,
+) -> Entry:
+    """The loop as one native function that calls the linked ones by symbol."""
+    world = World(linked)
+    args = (*map(world.type_of, structs), *map(_argument, arguments))
+    return _emit(world, {SYMBOL: (loop, types.int64, args)}, reached)
+
+
+def _argument(kind: str) -> Any:
+    if "[]" not in kind:
+        return {"int": types.int64, "float": types.float64}[kind]
+    dtype = from_dtype(np.dtype(kind.rstrip("[]!")))
+    return types.Array(dtype, 1, "C", readonly=not kind.endswith("!"))
+
+
+def _emit(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]], reached: Reached) -> Entry:
+    if refusals := check(reached):
+        raise CannotCompileError(refusals)
+    try:
+        with global_compiler_lock:
+            return _object_code(world, roots)
+    except NumbaError as error:
+        raise CannotCompileError([explain(error, reached)]) from error
+    except SourceError as error:
+        raise CannotCompileError([refusal_of(reached.functions[0][0], str(error))]) from error
+
+
+def _object_code(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]]) -> Entry:
+    target = cpu_target.target_context
+    library = OuterLibrary(target.codegen(), "sigma_x")
+    library.exports = list(roots)
+    module = target.create_module("sigma_x_roots")
+    for symbol, (function, returns, args) in roots.items():
+        result = _compile(world, function, returns, args)
+        library.add_linking_library(result.library)
+        _export(target, module, symbol, result.fndesc)
+    library.add_ir_module(module)
+    library.finalize()
+    return library.entry()
+
+
+def _compile(world: World, function: FunctionType, returns: Any, args: tuple[Any, ...]) -> Any:
+    """Compile a root. It may not allocate: its columns belong to the caller and need no counting of references."""
+    flags = compiler.Flags()
+    chosen = {k: v for k, v in options(function).items() if k != "pipeline_class"}
+    cpu_target.options.parse_as_flags(flags, {"nopython": True, "_nrt": False, **chosen})
+    typing, target = cpu_target.typing_context, cpu_target.target_context
+    clone = world.clone(function)
+    return compiler.compile_extra(typing, target, clone, args, returns, flags, {}, pipeline_class=Pipeline)
+
+
+def _export(target: Any, module: Any, symbol: str, fndesc: Any) -> None:
+    """A function of the given symbol that passes everything on: Numba's own names are no stable interface."""
+    kind = target.call_conv.get_function_type(fndesc.restype, fndesc.argtypes)
+    inner = cgutils.get_or_insert_function(module, kind, fndesc.llvm_func_name)
+    outer = ir.Function(module, kind, symbol)
+    builder = ir.IRBuilder(outer.append_basic_block())
+    builder.ret(builder.call(inner, outer.args))
+
+
+class OuterLibrary(LinkedLibrary):
+    """The library that is optimised and turned into object code; only its roots stay visible."""
+
+    exports: Sequence[str] = ()
+
+    def _optimize_final_module(self) -> None:
+        module = self._final_module
+        for value in (*module.functions, *module.global_variables):
+            if not value.is_declaration and value.name not in self.exports:
+                value.linkage = llvm.Linkage.internal
+        super(LinkedLibrary, self)._optimize_final_module()
+
+    def entry(self) -> Entry:
+        """Object code and symbols."""
+        module = self._final_module
+        missing = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
+        return Entry(list(self.exports), missing, self.codegen._tm.emit_object(module))
+
+
+_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_REASONS: Iterable[tuple[str, str]] = (
+    (r"Unknown attribute '(\w+)' of type (\w+)", "{1} has no field or method {0}"),
+    (r"Cannot unify (\S+) and (\S+) for '([\w.]+)'", "{2} would hold both {0} and {1}"),
+    (r"Untyped global name '(\w+)'", "{0} is not defined, or of a kind that does not compile"),
+    (r"NameError: name '(\w+)' is not defined", "{0} is not defined"),
+    (r"(a number is needed here, not \S+)", "{0}"),
+    (r"(an integer (?:to the|power).*)", "{0}"),
+    (r"(sum\(\) compiles for .*)", "{0}"),
+    (r"Function\((<[^>]+>)\) found for signature:\s*>>> (\S+)\((.*)\)", "{1} does not compile for ({2})"),
+    (r"missing a required argument: '(\w+)'", "the argument {0} is missing"),
+    (r"(too many positional arguments)", "{0}"),
+)
+
+
+def explain(error: NumbaError, reached: Reached) -> Refusal:
+    """A typing error of Numba as one line of the user's file and a short reason."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    files = {f.__code__.co_filename for f, _ in reached.functions}
+    ends = {f.rpartition("/")[2]: f for f in files}
+    places = [
+        (ends[p.rpartition("/")[2]], int(n)) for p, n in _PLACE.findall(text) if p.rpartition("/")[2] in ends
+    ]
+    reason = next((f.format(*m.groups()) for p, f in _REASONS if (m := re.search(p, text))), "")
+    if not reason:
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        reason = next(
+            (s for s in lines if not s.startswith(("Failed in", "During", "File"))), "it does not compile"
+        )
+    if not places:
+        return refusal_of(reached.functions[0][0], reason[:160])
+    file, line = places[0]
+    return refusal_at(file, line, 1, reason[:160])

@@ -1,0 +1,211 @@
+"""Numba's pipeline with two changes: a pass over the typed code, and no machine code for inner functions.
+
+The pass sees every operation with its types. It replaces integer operators by checked ones (`exact`) and refuses what
+CPython would compute differently: a float stored in an int field, a whole struct assigned, arrays used like NumPy's.
+Only the outermost function is ever called, so inner functions stay LLVM code and are optimised once, inside it.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from numba.core import ir, types
+from numba.core.codegen import CPUCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference
+from numba.core.typing import signature
+
+from sigma_bot.kernel.exact import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
+from sigma_bot.kernel.cannot import CannotCompileError, Refusal
+from sigma_bot.kernel.subset import refusal_at
+
+INT_NAMES = (types.int64, types.intp)
+REPLACEABLE = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
+
+
+class LinkedLibrary(CPUCodeLibrary):  # type: ignore[misc, unused-ignore]
+    """LLVM code that is only ever linked into another library: neither optimised nor compiled by itself."""
+
+    def _optimize_final_module(self) -> None:
+        """The outermost library optimises everything together."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class ExactTypes(FunctionPass):  # type: ignore[misc, unused-ignore]
+    """Replace and refuse by type."""
+
+    _name = "sigma_exact_types"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:  # noqa: D102
+        _Types(state).run()
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class KeepUncompiled(LoweringPass):  # type: ignore[misc, unused-ignore]
+    """Make an uncompiled function known to its callers, under a key that only has to be unique."""
+
+    _name = "sigma_keep_uncompiled"
+
+    def __init__(self) -> None:
+        LoweringPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:  # noqa: D102
+        key = [].append  # Numba wants a built-in function; this one is new each time and never called
+        lowered = state["cr"]
+        state.targetctx.insert_user_function(key, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=key)
+        return True
+
+
+class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
+    """The compiler used for every function of a strategy and of the engine."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.state.flags.no_compile = True
+
+    def define_pipelines(self) -> list[Any]:  # noqa: D102
+        if self.state.library is None:
+            name = self.state.func_id.func_qualname
+            self.state.library = LinkedLibrary(self.state.targetctx.codegen(), name)
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.add_pass_after(ExactTypes, NopythonTypeInference)
+        manager.add_pass_after(KeepUncompiled, NativeLowering)
+        manager.finalize()
+        return [manager]
+
+
+class _Types:
+    """One function's typed code."""
+
+    def __init__(self, state: Any) -> None:
+        self.ir, self.typemap, self.calltypes = state.func_ir, state.typemap, state.calltypes
+        self.found: list[Refusal] = []
+
+    def run(self) -> None:
+        for block in self.ir.blocks.values():
+            for stmt in block.body:
+                self.statement(stmt)
+        if self.found:
+            raise CannotCompileError(dict.fromkeys(self.found))
+
+    def refuse(self, at: Any, reason: str, remedy: str = "") -> None:
+        column = (at.loc.col or 0) + 1
+        self.found.append(refusal_at(at.loc.filename, at.loc.line, column, reason, remedy))
+
+    def type_of(self, var: Any) -> Any:
+        return self.typemap[var.name]
+
+    def is_literal(self, var: Any) -> bool:
+        """Whether an integer variable holds a written constant that a float holds exactly."""
+        kind = self.type_of(var)
+        value = kind.literal_value if isinstance(kind, types.IntegerLiteral) else None
+        if value is None:
+            try:
+                definition = self.ir.get_definition(var)
+            except KeyError:
+                return False
+            value = definition.value if isinstance(definition, (ir.Const, ir.Global, ir.FreeVar)) else None
+        return isinstance(value, int) and abs(value) <= EXACT_INT
+
+    def statement(self, stmt: Any) -> None:
+        if isinstance(stmt, ir.SetAttr):
+            target = self.type_of(stmt.target)
+            if isinstance(target, types.Record) and stmt.attr in target.fields:
+                self.store(stmt, stmt.attr, target.typeof(stmt.attr), stmt.value)
+        elif isinstance(stmt, (ir.SetItem, ir.StaticSetItem)):
+            target = self.type_of(stmt.target)
+            if isinstance(target, types.Array):
+                self.store(stmt, "the item", target.dtype, stmt.value)
+        elif isinstance(stmt, ir.Assign) and isinstance(stmt.value, ir.Expr):
+            self.expression(stmt, stmt.value)
+
+    def store(self, at: Any, name: str, field: Any, var: Any) -> None:
+        value = types.unliteral(self.type_of(var))
+        if isinstance(value, types.Optional):
+            value = value.type
+        if isinstance(field, types.Record):
+            self.refuse(
+                at,
+                f"{name} is a whole struct: assigning it copies when compiled and shares otherwise",
+                "assign its fields one by one",
+            )
+        elif isinstance(field, types.NestedArray):
+            self.refuse(at, f"{name} is an array field and keeps its length", "assign its items in a loop")
+        elif isinstance(field, types.Integer) and isinstance(value, types.Float):
+            self.refuse(at, f"a float is stored in {name}, declared int", "declare it float, or write int(…)")
+        elif isinstance(field, types.Boolean) and not isinstance(value, types.Boolean):
+            self.refuse(at, f"a number is stored in {name}, declared bool", "write bool(…) or a comparison")
+        elif isinstance(field, types.Float) and isinstance(value, types.Integer) and not self.is_literal(var):
+            self.refuse(
+                at, f"an int is stored in {name}, declared float", "declare it int, or write float(…)"
+            )
+
+    def expression(self, stmt: Any, expr: Any) -> None:
+        if expr.op in ("binop", "inplace_binop"):
+            self.operator(stmt, expr)
+        elif expr.op in ("getitem", "static_getitem"):
+            index = self.type_of(expr.index_var if expr.op == "static_getitem" else expr.index)
+            if isinstance(self.type_of(expr.value), types.Array) and isinstance(index, types.SliceType):
+                self.refuse(
+                    stmt,
+                    "a slice of an array field is a view when compiled and a copy otherwise",
+                    "loop over a range of indices",
+                )
+        elif expr.op == "call":
+            self.mixed_call(stmt, expr)
+
+    def operator(self, stmt: Any, expr: Any) -> None:
+        left, right = types.unliteral(self.type_of(expr.lhs)), types.unliteral(self.type_of(expr.rhs))
+        if isinstance(left, types.Array) or isinstance(right, types.Array):
+            self.refuse(
+                stmt,
+                "an operator on an array field is NumPy's when compiled and a list's otherwise",
+                "work on its items in a loop",
+            )
+            return
+        plain = expr.immutable_fn if expr.op == "inplace_binop" else expr.fn
+        sig = self.calltypes[expr]
+        if plain in INT_OPERATORS and all(a in INT_NAMES for a in map(types.unliteral, sig.args)):
+            self.replace(expr, INT_OPERATORS[plain], signature(sig.return_type, types.int64, types.int64))
+        elif plain in MIXED_COMPARISONS:
+            mixed = left in INT_NAMES, right in INT_NAMES
+            if mixed == (True, False) and isinstance(right, types.Float) and not self.is_literal(expr.lhs):
+                self.replace(
+                    expr, MIXED_COMPARISONS[plain][0], signature(types.boolean, types.int64, types.float64)
+                )
+            elif mixed == (False, True) and isinstance(left, types.Float) and not self.is_literal(expr.rhs):
+                self.replace(
+                    expr, MIXED_COMPARISONS[plain][1], signature(types.boolean, types.float64, types.int64)
+                )
+
+    def replace(self, expr: Any, function: Any, sig: Any) -> None:
+        if expr.op == "inplace_binop":
+            expr.immutable_fn = function
+        else:
+            expr.fn = function
+        del self.calltypes[expr]
+        self.calltypes[expr] = sig
+
+    def mixed_call(self, stmt: Any, expr: Any) -> None:
+        """``max`` and ``min`` turn every argument into a float when compiled; a written integer keeps its value."""
+        function = self.type_of(expr.func)
+        if getattr(function, "typing_key", None) not in (max, min) or len(expr.args) < 2:
+            return
+        kinds = [types.unliteral(self.type_of(a)) for a in expr.args]
+        if any(isinstance(k, types.Float) for k in kinds):
+            for var, kind in zip(expr.args, kinds, strict=True):
+                if isinstance(kind, types.Integer) and not self.is_literal(var):
+                    self.refuse(
+                        stmt, "min and max of an int and a float differ when compiled", "write float(…)"
+                    )
