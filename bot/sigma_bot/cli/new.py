@@ -57,7 +57,7 @@ def new(name: str, parent: Path) -> None:
 
 
 def create(name: str, parent: Path) -> Path:
-    """Write the folder, whole or not at all. Raises BadInputError for a bad name or when something is there."""
+    """Write the folder, whole or not at all. Raises BadInputError for a bad name or when it exists."""
     check_name(name)
     folder = parent / name
     if not parent.is_dir():
@@ -66,7 +66,7 @@ def create(name: str, parent: Path) -> Path:
         raise BadInputError(f"{folder}: exists and is left as it is; choose another name or --dir")
     words = {
         "name": name,
-        "class_name": "".join(part.capitalize() if part.islower() else part for part in name.split("_")),
+        "class_name": "".join(part[:1].upper() + part[1:] for part in name.split("_")),
         "object_name": name.lower().replace("_", "-").strip("-"),
     }
     draft = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))

@@ -55,7 +55,7 @@ ObjectName = Annotated[
     str,
     Words(
         r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?",
-        'lower-case letters, digits and "-", at most 52, like "ema-cross"',
+        'at most 52 lower-case letters, digits and "-", like "ema-cross"',
     ),
 ]
 

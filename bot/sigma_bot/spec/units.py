@@ -204,7 +204,7 @@ class DecimalText:
         if not number <= Decimal(self.le):
             note = ' (a fraction: one percent is "0.01")' if self.le in ("1", "0.1") else ""
             wrong(f'must be at most {self.le}, got "{plain(number)}"{note}')
-        if -int(number.normalize().as_tuple().exponent) > self.decimals:
+        if -int(number.as_tuple().exponent) > self.decimals:
             wrong(f'must have at most {self.decimals} decimals, got "{plain(number)}"')
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

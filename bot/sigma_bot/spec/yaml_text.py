@@ -67,9 +67,9 @@ _resolve("merge", "<<", "<")
 
 def read_documents(text: str, name: str) -> list[Document]:
     """The non-empty documents of a YAML text. BadInputError names line and column of what is not YAML."""
-    loader = _Loader(text)
     documents = []
     try:
+        loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
             if node is None:
@@ -81,9 +81,7 @@ def read_documents(text: str, name: str) -> list[Document]:
     except yaml.YAMLError as e:
         raise BadInputError(_syntax(e, name)) from None
     except RecursionError:
-        raise BadInputError(f"{name}: nested too deeply for a manifest") from None
-    finally:
-        loader.dispose()
+        raise BadInputError(f"{name}: nested too deeply, or within itself, for a manifest") from None
     return documents
 
 
