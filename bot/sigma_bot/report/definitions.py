@@ -106,7 +106,7 @@ _TABLE: tuple[tuple[str, str, Kind, str, str], ...] = (
     ("turnover", "Turnover", "ratio", "Activity", "Traded value over average equity."),
     ("turnover_annual", "Turnover a year", "ratio", "Activity", "The same for 365 days at that pace."),
     ("fees", "Fees", "money", "Activity", "Fees paid, liquidation fees included."),
-    ("funding", "Funding", "money", "Activity", "Funding received (positive) or paid (negative)."),
+    ("funding", "Funding", "money", "Activity", "Funding paid; negative: received."),
     ("trades", "Trades", "count", "Trades", "Closed round trips, flat to flat."),
     ("open_trades", "Still open", "count", "Trades", "Positions open at the end; not in the figures below."),
     ("win_rate", "Win rate", "percent", "Trades", "Trades with a profit after fees."),

@@ -57,7 +57,8 @@ def returns_of(
     The series ends with the period in which equity is no longer positive: nothing can be earned on nothing.
     ``annualisation`` is the number of days a year has, ``day_offset`` (ns) moves midnight east of UTC.
     """
-    later = ts > start
+    # Of samples at one instant the last one counts.
+    later = (ts > start) & np.append(ts[1:] != ts[:-1], True)[: len(ts)]
     ts, equity, benchmark = ts[later], equity[later], benchmark[later]
     name, length = period_of(ts, start, end)
     if len(ts) == 0:
