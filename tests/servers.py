@@ -1,7 +1,7 @@
-"""Private PostgreSQL and Redis servers for tests: real ones, from Debian's packages, gone when the test run ends.
+"""Private PostgreSQL and Redis servers for tests: the real ones of Debian, gone when the test run ends.
 
-Each lives in its own folder under the system's temporary directory, listens on a free port of 127.0.0.1, and is
-tied to this process: should the test run be killed, the kernel ends the server with it.
+Each lives in its own folder under the system's temporary directory, listens on a free port of 127.0.0.1, and
+is tied to this process: should the test run be killed, the kernel ends the server with it.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def postgres() -> Iterator[Postgres]:
         secret.write_text(password)
         _give(secret)
         _run_as_user(
-            [programs / "initdb", "-D", data, "-U", "sigma", "-A", "scram-sha-256", "--pwfile", secret]
-            + ["-E", "UTF8", "--locale=C", "--no-sync"]
+            *[programs / "initdb", "-D", data, "--no-sync"],
+            *["-U", "sigma", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale=C"],
         )
 
         def command(port: int) -> list[str | Path]:
@@ -127,7 +127,7 @@ def _postgres_programs() -> Path:
 def _served(
     command: Callable[[int], Sequence[str | Path]], folder: Path, answers: Callable[[int], bool]
 ) -> Iterator[int]:
-    """Run a server until the end of the block. Another process may take the free port first: then try the next."""
+    """Run a server until the end of the block. Should another process take the port first, try the next."""
     for _ in range(5):
         port = _free_port()
         with (folder / "log").open("ab") as log:
@@ -158,7 +158,7 @@ def _wait_until_it_answers(
             return True
         if time.monotonic() > end:
             return False
-        # A server that does not listen yet refuses at once; ask again when the process ends or a moment has passed.
+        # A server that does not listen yet refuses at once: ask again soon, sooner should it have ended.
         try:
             server.wait(timeout=0.02)
         except subprocess.TimeoutExpired:
@@ -167,7 +167,7 @@ def _wait_until_it_answers(
 
 
 def _postgres_answers(port: int) -> bool:
-    """Whether it asks for a password. (SSLRequest gets one byte even while it still starts up, so log in for real.)"""
+    """Whether it asks for a password, which it does only once it has started up."""
     user = b"user\x00sigma\x00database\x00postgres\x00\x00"
     startup = (len(user) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + user
     return _ask(port, startup)[:1] == b"R"
@@ -222,7 +222,7 @@ def _as_user(command: Sequence[str | Path]) -> list[str]:
     return ["setpriv", "--pdeathsig", "INT", *change, "--", *map(str, command)]
 
 
-def _run_as_user(command: Sequence[str | Path]) -> None:
+def _run_as_user(*command: str | Path) -> None:
     done = subprocess.run(_as_user(command), capture_output=True, text=True, cwd="/", check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import servers
 
@@ -25,7 +21,7 @@ def postgres_server() -> Iterator[servers.Postgres]:
 
 @pytest.fixture(scope="session")
 def postgres_url(postgres_server: servers.Postgres) -> str:
-    """Address of an empty database shared by the tests of a session. `postgres_database` gives one of its own."""
+    """Address of an empty database that a session's tests share; `postgres_database` gives a test its own."""
     return postgres_server.create_database()
 
 

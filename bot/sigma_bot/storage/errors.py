@@ -47,7 +47,8 @@ _SQLITE = {
 def explained(where: Place, opening: bool = False) -> Iterator[None]:
     """Turn what the database raises inside into StorageError; anything else passes.
 
-    While ``opening``, a driver's ValueError or TypeError is about the address: a port, an option it does not know.
+    While ``opening``, a driver's ValueError or TypeError is about the address: a port, an option it does not
+    know.
     """
     try:
         yield
@@ -61,7 +62,8 @@ def explained(where: Place, opening: bool = False) -> Iterator[None]:
 
 def _reason(error: Exception) -> str | None:
     """The user's words for ``error``, or None when it is not the database's doing."""
-    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, DBAPIError
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
 
     origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     state = getattr(origin, "sqlstate", None)
@@ -74,7 +76,7 @@ def _reason(error: Exception) -> str | None:
     elif isinstance(origin, OSError):
         why = origin.strerror or "no answer in time"
         reason = f"cannot be reached ({why}); check that the server runs and that host and port are right"
-    elif isinstance(error, SQLAlchemyError):
+    elif isinstance(error, (DBAPIError, PoolTimeout)):
         reason = f"{type(origin).__name__}: {_first_line(origin)}"
     else:
         return None

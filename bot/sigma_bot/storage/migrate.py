@@ -30,7 +30,7 @@ def is_current(connection: Connection) -> bool:
 
 
 def upgrade(connection: Connection, where: Place, lock_timeout: float) -> None:
-    """Run what is missing, in the writing transaction of the connection, which on SQLite is the lock already."""
+    """Run what is missing, in the connection's writing transaction, which on SQLite is the lock already."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_KEY})

@@ -192,7 +192,7 @@ def _head(source: BacktestResult | Sweep, details: dict[str, Any]) -> dict[str, 
 
 def run_of(row: RowMapping) -> Run:
     """A row of ``runs`` as a value."""
-    values: dict[str, Any] = dict(row)  # type: ignore[arg-type]
+    values: dict[str, Any] = dict(row)
     named = {name: values.pop(f"{name}_digest") for name in _DIGESTS}
     digests = {name: value for name, value in named.items() if value} | values["details"]["digests"]
     renamed = {

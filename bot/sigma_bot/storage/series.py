@@ -86,13 +86,8 @@ def decimal_texts(values: Sequence[int], places: int) -> list[str]:
     """Each integer times ``10 ** -places`` as decimal text: ``decimal_texts([-105], 2) == ["-1.05"]``."""
     if places <= 0:
         return [str(value * 10**-places) for value in values]
-    unit = 10**places
-    return [
-        f"{value // unit}.{value % unit:0{places}d}"
-        if value >= 0
-        else f"-{-value // unit}.{-value % unit:0{places}d}"
-        for value in values
-    ]
+    digits = [str(value).zfill(places + 1 + (value < 0)) for value in values]
+    return [f"{text[:-places]}.{text[-places:]}" for text in digits]
 
 
 def _quantities(lots: NDArray[Any], symbols: NDArray[Any], units: Units) -> Values:

@@ -2,7 +2,7 @@
 
 Database work is written as plain functions of a connection; `Store` runs each in one transaction on the event
 loop. SQLAlchemy's public async engine does the same thing through the same function (`greenlet_spawn`), but
-importing it pulls in the ORM, 60 % more to load for every command that stores, and nothing here uses it.
+importing it pulls in the ORM, a third more to load for every command that stores, and nothing here uses it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sigma_bot.storage.urls import Place, place
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT = 10.0
-# How a transaction begins on SQLite. A writer takes the lock at once, so it waits for another process there and is
-# never refused half-way through; setting the journal mode is not allowed inside one.
+# How a transaction begins on SQLite. A writer takes the lock at once, so it waits for another process there
+# and is never refused half-way through; setting the journal mode is not allowed inside one.
 _READ, _WRITE, _BARE = "BEGIN", "BEGIN IMMEDIATE", ""
 
 
@@ -103,8 +103,8 @@ class Store:
         self, work: Callable[[sa.Connection], T], begin: str = _READ, *, opening: bool = False
     ) -> T:
         def call() -> T:
-            with self._engine.connect() as connection:
-                connection = connection.execution_options(sigma_begin=begin)
+            with self._engine.connect() as free:
+                connection = free.execution_options(sigma_begin=begin)
                 with connection.begin():
                     return work(connection)
 
@@ -115,7 +115,7 @@ class Store:
 
 def _prepare_folder(path: Path, where: Place, create: bool) -> None:
     if not create and not path.exists():
-        raise StorageError(f"database {where.shown}: no runs are stored yet, the file does not exist")
+        raise StorageError(f"database {where.shown}: the file does not exist; `sigma backtest` makes it")
     if path.is_dir():
         raise StorageError(
             f"database {where.shown}: is a folder; name a file, for example {path / 'sigma.db'}"
@@ -160,7 +160,7 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """The driver begins nothing by itself (isolation_level None): it would begin too late, at the first INSERT."""
+    """The driver itself begins nothing (isolation_level None): it would do so only at the first INSERT."""
     statement = connection.get_execution_options()["sigma_begin"]
     if statement:
         connection.exec_driver_sql(statement)

@@ -19,8 +19,8 @@ MARKETS = (
 START = 1_700_000_000_123_456_789
 
 
-def result(fills: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
-    """A result with ``fills`` fills of random numbers, the same for the same seed."""
+def result(count: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
+    """A result with ``count`` orders, fills and equity samples of random numbers, the same for the same seed."""
     draw = np.random.default_rng(seed)
     values: dict[str, Any] = {
         "name": "sample",
@@ -40,10 +40,10 @@ def result(fills: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
         "end": START + 10**15 + 1,
         "events": 123_456,
         "seconds": {"load": 0.1, "compile": 1.25, "run": 0.003, "report": 0.2},
-        "orders": orders(fills, draw),
-        "fills": fills_of(fills, draw),
-        "equity": equity(fills, draw),
-        "counts": {"orders": fills, "fills": fills, "rejected": 3},
+        "orders": orders(count, draw),
+        "fills": fills_of(count, draw),
+        "equity": equity(count, draw),
+        "counts": {"orders": count, "fills": count, "rejected": 3},
         "rejections": {"price collar": 2, "insufficient funds": 1},
         "final": {
             "cash": 999_999_999_999,
