@@ -213,8 +213,12 @@ def _run(code: str, file: str, beside: _Beside | None) -> ModuleType:
     module = ModuleType(f"sigma_strategy_{_sha(file)[:16]}")
     module.__file__ = file
     sys.modules[module.__name__] = module
-    with _users_fault(file, beside, "failed while it was imported"):
-        exec(compile(code, file, "exec", dont_inherit=True), module.__dict__)
+    try:
+        with _users_fault(file, beside, "failed while it was imported"):
+            exec(compile(code, file, "exec", dont_inherit=True), module.__dict__)
+    except BadInputError:
+        del sys.modules[module.__name__]
+        raise
     return module
 
 
@@ -244,7 +248,8 @@ def _blame(e: BaseException, file: str, files: set[str], what: str) -> str:
         )
     elif isinstance(e, ImportError):
         wanted = re.search(r"cannot import name '(\w+)'", str(e))
-        names = dir(sys.modules.get(e.name or "", None))
+        module = sys.modules.get(e.name or "")
+        names = {*dir(module), *getattr(module, "__all__", ())}
         problem = f"{str(e).partition(' (')[0]}{nearest(wanted[1], names) if wanted else ''}"
     else:
         problem = f"{what}: {type(e).__name__}: {e}"

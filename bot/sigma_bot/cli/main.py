@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of the command. Only errors of ours keep their traceback (SIGMA_DEBUG=1: all do)."""
+    """The exit code of the command. Only faults of ours show a traceback (SIGMA_DEBUG=1: every error)."""
     try:
         # Outside its standalone mode click returns the code of ctx.exit() and raises the rest.
         code = sigma.main(args=arguments, prog_name="sigma", standalone_mode=False)
@@ -103,6 +103,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("SIGMA_DEBUG"):
             raise
         return _report(error)
+    except Exception as error:
+        error.add_note(
+            "This is a fault of SIGMA-X, not of your input. Please report it with the lines above."
+        )
+        raise
     return code if isinstance(code, int) else 0
 
 
@@ -119,7 +124,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
         # The reader went away (`sigma ... | head`). Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     place = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
     words: Any = getattr(error, "strerror", None) or error
     click.echo(f"error: {words}{place}", err=True)

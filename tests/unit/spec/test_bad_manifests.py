@@ -170,7 +170,7 @@ CASES = [
     (
         "    cash",
         '    cash: "10000000000" #!',
-        'spec.account.cash: 10000000000 with "precision: 8" is too large to count exactly; set "precision: 7"',
+        'with "precision: 8" is too large to count exactly; set "precision: 7" or less',
     ),
     (
         "    - symbol",
