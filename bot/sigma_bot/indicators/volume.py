@@ -6,6 +6,8 @@ from sigma_bot.indicators.windows import WeightedMean, WindowSum, check_period, 
 from sigma_bot.kernel.struct import Struct
 
 DAY = 86_400_000_000_000
+# Two sums of three decimal prices that are equal as decimals may differ by some roundings of a float.
+TIE = 1e-12
 
 
 class Obv(Struct):
@@ -44,9 +46,9 @@ class Mfi(Struct):
     """Money flow index, 0 to 100: share of the money that moved on rises of the typical price, over
     ``period`` changes.
 
-    Money is typical price ``(high + low + close) / 3`` times volume. Where no money moved the value is 50,
-    the middle (TA-Lib says 0 whenever less than 1.0 of it moved). Ready after ``period + 1`` bars. Source:
-    G. Quong, A. Soudack.
+    Money is typical price ``(high + low + close) / 3`` times volume. A typical price within 1e-12 of the
+    last one (equal but for rounding) is no change. Where no money moved the value is 50, the middle (TA-Lib
+    says 0 whenever less than 1.0 of it moved). Ready after ``period + 1`` bars. Source: G. Quong, A. Soudack.
     """
 
     started: bool
@@ -69,8 +71,10 @@ class Mfi(Struct):
         price = (high + low + close) / 3.0
         if self.started:
             money = price * volume
-            up = self.rises.update(money if price > self.price else 0.0)
-            down = self.falls.update(money if price < self.price else 0.0)
+            change = price - self.price
+            tie = abs(price) * TIE
+            up = self.rises.update(money if change > tie else 0.0)
+            down = self.falls.update(money if change < -tie else 0.0)
             both = up + down
             self.value = 100.0 * (up / both) if both > 0.0 else 50.0
         self.started = True

@@ -1,0 +1,18 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real market data: SIGMA_SHARED_DATA, else ``shared/data`` beside the repository."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("SIGMA_SHARED_DATA", default))
+    if not path.is_dir():
+        pytest.skip(f"no real market data at {path}: set SIGMA_SHARED_DATA to its folder")
+    return path
