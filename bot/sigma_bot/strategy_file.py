@@ -22,6 +22,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,7 @@ from sigma_bot.spec.blocks import StrategyRef
 from sigma_bot.strategy import Strategy
 
 Value = bool | int | float
+CALLBACKS = ("on_start", "on_tick", "on_bar", "on_fill", "on_stop")
 _NOT_LOCAL = sys.stdlib_module_names | {"sigma_bot"}
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -50,7 +52,15 @@ class LoadedStrategy:
     name: str
     digest: str
     helpers: tuple[Path, ...] = ()
-    libm: tuple[str, ...] = ()
+
+    @cached_property
+    def libm(self) -> tuple[str, ...]:
+        """The functions of the C library it may call whose last bit differs between machines."""
+        from sigma_bot.kernel.reach import reach
+        from sigma_bot.kernel.subset import libm_used
+
+        callbacks = [getattr(self.cls, name) for name in CALLBACKS]
+        return tuple(libm_used(reach(callbacks, [self.cls])))
 
 
 def load_strategy(ref: StrategyRef, base: Path) -> LoadedStrategy:

@@ -95,6 +95,12 @@ def test_code_in_the_manifest_works_as_a_file_does() -> None:
     assert loaded.name == "spec.strategy.code"
 
 
+def test_the_functions_that_depend_on_the_c_library_are_known() -> None:
+    text = HEAD + "import math\ndef f(x):\n    return math.log(x) + math.sqrt(x)\nclass A(Strategy):\n"
+    assert load(text + "    def on_bar(self, bar, broker):\n        f(bar.close)\n").libm == ("log",)
+    assert load(text + "    def on_bar(self, bar, broker):\n        math.floor(bar.close)\n").libm == ()
+
+
 def test_a_class_is_chosen_by_name_also_an_imported_one() -> None:
     Path("base.py").write_text(HEAD + "class Base(Strategy):\n    pass\n")
     text = "from base import Base\nclass A(Base): ...\nclass B(Base): ...\n"
