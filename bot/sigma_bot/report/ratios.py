@@ -126,8 +126,8 @@ def conditional_value_at_risk(returns: Floats, cutoff: float = 0.05) -> float | 
 def _standardised(returns: Floats, power: int) -> float | None:
     if deviation(returns) is None:
         return None
-    centred = returns - np.mean(returns)
-    return finite(float(np.mean(centred**power) / np.mean(centred**2) ** (power / 2)))
+    # Scaled before the power is taken: tiny returns would vanish in it.
+    return finite(float(np.mean(((returns - np.mean(returns)) / np.std(returns)) ** power)))
 
 
 def skew(returns: Floats) -> float | None:

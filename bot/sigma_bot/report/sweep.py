@@ -95,7 +95,7 @@ def heat_figure(rows: Sequence[Trial], x: str, y: str, objective: str, maximise:
             best[cell] = score
     grid = [[best.get((i, j)) for i in across] for j in up]
     kind = DEFINITIONS[objective].kind
-    words = [[show(value, kind) for value in line] for line in grid]
+    words = [["" if value is None else show(value, kind) for value in line] for line in grid]
     heat: dict[str, Any] = {
         "type": "heatmap",
         "x": [f"{value:g}" for value in across],
@@ -204,12 +204,10 @@ def _caution(count: int, deflated: float | None) -> str:
     elif deflated >= 0.95:
         verdict = "Chance alone would rarely show a best run as good as this one."
     else:
-        verdict = (
-            "A search as wide as this one often finds a run as good by chance alone: do not trade it yet."
-        )
+        verdict = "A search this wide often finds a run as good by chance alone: do not trade it yet."
     sentence = (
         f"The best of {count:,} runs looks good even when none of them is. The deflated Sharpe ratio "
-        "(Bailey and López de Prado, 2014) is the probability that the true Sharpe ratio of the best run exceeds what "
-        f"the best of {count:,} worthless runs would have shown."
+        "(Bailey and López de Prado, 2014) is the probability that the true Sharpe ratio of the best run "
+        f"exceeds what the best of {count:,} worthless runs would have shown."
     )
     return section("How much is luck", f"<p>{escape(verdict)}</p><p class=muted>{escape(sentence)}</p>")
