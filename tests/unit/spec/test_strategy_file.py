@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import typing
 from pathlib import Path
@@ -108,11 +109,13 @@ def test_a_class_is_chosen_by_name_also_an_imported_one() -> None:
     assert load(text, **{"class": "Base"}).cls.__name__ == "Base"
 
 
-def test_helpers_beside_the_file_are_imported_and_never_stale() -> None:
-    """The second text has the length of the first and may have its second: cached bytecode would be taken."""
+def test_helpers_beside_the_file_are_imported_and_never_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second text has the size and time of the first: cached bytecode would be taken."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     text = HEAD + "import helper\nclass A(Strategy):\n    n: int = param(helper.N)\n"
     for n in "12":
         Path("helper.py").write_text(f"N = {n}\n")
+        os.utime("helper.py", (10**9, 10**9))
         assert load(text).params == {"n": int(n)}
 
 
