@@ -21,7 +21,8 @@ def _no_trades() -> Columns:
 
 @dataclass
 class TickState:
-    """What carries over from one call to the next: the standing quote, the last price, trades before any quote."""
+    """What carries over from one call to the next: the standing quote, the last price, trades before any
+    quote."""
 
     quotes: bool = True
     quote: tuple[float, ...] | None = None
@@ -32,8 +33,9 @@ class TickState:
 def build_ticks(quotes: Columns, trades: Columns, state: TickState, interval: int = INTERVAL) -> Columns:
     """Tick columns of the intervals in which anything happened.
 
-    ``quotes`` has ts, bid, ask, bid_size, ask_size; ``trades`` ts, price, size; both sorted by ts, either may be
-    empty. All events of an interval must come in one call. The volume is added in the order of the trades.
+    ``quotes`` has ts, bid, ask, bid_size, ask_size; ``trades`` ts, price, size; both sorted by ts, either
+    may be empty. All events of an interval must come in one call. The volume is added in the order of the
+    trades.
     """
     trades = {name: np.concatenate([state.waiting[name], trades[name]]) for name in state.waiting}
     state.waiting = _no_trades()
@@ -171,7 +173,8 @@ def bars_from_trades(trades: Columns, timeframe: int) -> Columns:
 
 
 def bars_from_bars(bars: Columns, timeframe: int) -> Columns:
-    """Coarser bars from finer ones (``ts`` = open time). The volume is added in order, as the engine adds it."""
+    """Coarser bars from finer ones (``ts`` = open time). The volume is added in order, as the engine adds
+    it."""
     return _bars(bars["ts"], [bars[n] for n in ("open", "high", "low", "close")], bars["volume"], timeframe)
 
 

@@ -13,17 +13,27 @@ from sigma_bot.errors import BadInputError, nearest
 
 KINDS = ("bars", "quotes", "trades", "ticks")
 
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 # In order of preference. The first time of a group that is present wins.
-TIMES = (
+TIMES = _words(
     "ts timestamp timestampns timestampms timestampus tsns tsms tsus datetime datetimeutc dateutc timeutc "
-    "tsutc utc unix unixtime unixtimestamp epoch epochms dt gmttime".split()
+    "tsutc utc unix unixtime unixtimestamp epoch epochms dt gmttime"
 )
-OPEN_TIMES = "opentime opentimestamp tsopen timeopen starttime barstart timeperiodstart start candledatetimeutc bartime".split()
-LATE_TIMES = (
-    "tslocal localtimestamp localtime localts receivetime tsrecv tsevent eventtime eventtimestamp exchangetime "
-    "tradetime tstrade transacttime transactiontime".split()
+
+OPEN_TIMES = _words(
+    "opentime opentimestamp tsopen timeopen starttime barstart timeperiodstart start candledatetimeutc "
+    "bartime"
 )
-CLOSE_TIMES = "closetime closetimestamp tsclose timeclose endtime barend timeperiodend end".split()
+LATE_TIMES = _words(
+    "tslocal localtimestamp localtime localts receivetime tsrecv tsevent eventtime eventtimestamp "
+    "exchangetime tradetime tstrade transacttime transactiontime"
+)
+
+CLOSE_TIMES = _words("closetime closetimestamp tsclose timeclose endtime barend timeperiodend end")
 DATES = ("date", "day", "tradedate", "tradingday")
 DAYTIMES = ("time", "timeofday", "hour")
 
@@ -32,24 +42,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "high": ("high", "h", "highprice", "max", "highpx"),
     "low": ("low", "l", "lowprice", "min", "lowpx"),
     "close": ("close", "c", "closeprice", "closingprice", "tradeprice", "closepx"),
-    "volume": (
-        "volume v vol basevolume volumebase tickvolume tickvol candleacctradevolume volumefrom volumebtc".split()  # type: ignore[dict-item]
+    "volume": _words(
+        "volume v vol basevolume volumebase tickvolume tickvol candleacctradevolume volumefrom volumebtc"
     ),
     "bid": ("bid", "bidprice", "bestbid", "bestbidprice", "bidpx", "bidpx00", "b", "bid0price", "bidprice0"),
-    "ask": (
-        "ask askprice bestask bestaskprice askpx askpx00 a offer offerprice ask0price askprice0".split()  # type: ignore[dict-item]
+    "ask": _words("ask askprice bestask bestaskprice askpx askpx00 a offer offerprice ask0price askprice0"),
+    "bid_size": _words(
+        "bidsize bidqty bidamount bidvolume bidquantity bestbidqty bestbidsize bidsz bidsz00 bq bid0size"
     ),
-    "bid_size": (
-        "bidsize bidqty bidamount bidvolume bidquantity bestbidqty bestbidsize bidsz bidsz00 bq bid0size".split()  # type: ignore[dict-item]
-    ),
-    "ask_size": (
-        "asksize askqty askamount askvolume askquantity bestaskqty bestasksize asksz asksz00 aq offersize".split()  # type: ignore[dict-item]
+    "ask_size": _words(
+        "asksize askqty askamount askvolume askquantity bestaskqty bestasksize asksz asksz00 aq offersize"
     ),
     "last": ("last", "lastprice", "lastpx", "lasttrade"),
     "price": ("price", "p", "px", "tradeprice", "rate", "lastprice"),
-    "size": (
-        "size qty quantity amount volume q sz lastqty lastsize tradevolume tradesize baseqty vol".split()  # type: ignore[dict-item]
-    ),
+    "size": _words("size qty quantity amount volume q sz lastqty lastsize tradevolume tradesize baseqty vol"),
     "id": ("tradeid", "id", "tid", "trdid", "sequentialid", "aggid", "aggtradeid"),
     "symbol": ("symbol", "ticker", "market", "instrument", "pair", "code", "instid", "sym"),
 }
@@ -62,9 +68,15 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "bars": ("volume",),
     "quotes": ("bid_size", "ask_size"),
-    "trades": ("id",),
+    "trades": (),
     "ticks": ("bid_size", "ask_size", "volume", "low", "high"),
 }
+EXTRA: dict[str, tuple[str, ...]] = {
+    "bars": (),
+    "quotes": (),
+    "trades": ("id",),
+    "ticks": (),
+}  # kept by imports
 # Columns of order-book changes: such a file looks like trades and is none.
 BOOK_COLUMNS = frozenset({"firstupdateid", "issnapshot", "orderid", "isbid", "action"})
 CANONICAL = ("ts", "date", "time", "open_time", "close_time", *ALIASES)
@@ -116,23 +128,19 @@ def find_time(names: Sequence[str], mapping: Mapping[str, str]) -> tuple[tuple[s
     for key, stamps in (("ts", None), ("open_time", "open"), ("close_time", "close")):
         if key in mapping:
             return (mapping[key],), stamps
-    if "date" in mapping:
-        return ((mapping["date"], mapping["time"]) if "time" in mapping else (mapping["date"],)), None
-    for aliases, stamps in ((OPEN_TIMES, "open"), (TIMES, None), (LATE_TIMES, None)):
-        found = _find(names, aliases)
-        if found is not None:
-            return (found,), stamps
-    date, daytime = _find(names, DATES), _find(names, DAYTIMES)
-    if date is not None:
-        return ((date, daytime) if daytime is not None else (date,)), None
-    if daytime is not None:
-        return (daytime,), None
+    date = mapping.get("date") or _find(names, DATES)
+    daytime = mapping.get("time") or _find(names, DAYTIMES)
+    if "date" not in mapping:
+        for aliases, stamps in ((OPEN_TIMES, "open"), (TIMES, None), (LATE_TIMES, None)):
+            found = _find(names, aliases)
+            if found is not None:
+                return (found,), stamps
+    whole = tuple(name for name in (date, daytime) if name is not None)
+    if whole:
+        return whole, None
     found = _find(names, CLOSE_TIMES)
-    if found is not None:
-        return (found,), "close"
-    if names and not names[0].strip():  # an index written without a name
-        return (names[0],), None
-    return (), None
+    index = names[:1] if names and not names[0].strip() else ()  # an index written without a name
+    return ((found,), "close") if found is not None else (tuple(index), None)
 
 
 def detect(
@@ -163,7 +171,8 @@ def detect(
             f"{where}: {kind} need a column {missing[0]!r} and the file has {listed(names)}{hint}; "
             f"map it with columns: {{{missing[0]}: NAME}} (or --column {missing[0]}=NAME)"
         )
-    columns = {name: found[name] for name in (*REQUIRED[kind], *OPTIONAL[kind]) if name in found}
+    ours = (*REQUIRED[kind], *OPTIONAL[kind], *EXTRA[kind])
+    columns = {name: found[name] for name in ours if name in found}
     return Layout(kind, columns, time, stamps, mapping.get("symbol") or found.get("symbol"))
 
 

@@ -1,4 +1,5 @@
-"""Streams of chunks: merge several symbols by time, cut to size, hash the content, read ahead in one thread."""
+"""Streams of chunks: merge several symbols by time, cut to size, hash the content, read ahead in one
+thread."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ SMALL = 1 << 16
 
 
 def merge(streams: Sequence[Iterator[Columns]], key: str) -> Iterator[Columns]:
-    """One stream ordered by (``key``, position of the stream), with a ``symbol`` column (int32, the position).
+    """One stream ordered by (``key``, position of the stream), with a ``symbol`` column (int32, the
+    position).
 
     Each stream is sorted by ``key``. Memory: about one chunk of each stream.
     """
@@ -85,8 +87,8 @@ def _joined(chunks: list[Columns]) -> Columns:
 class ContentDigest:
     """sha256 of the rows, column by column, so it does not depend on how the rows are cut into chunks.
 
-    Each column is hashed as little-endian values (times int64, symbols int32, the rest float64), then the columns'
-    hashes in the order of their names, after a header that names the symbols.
+    Each column is hashed as little-endian values (times int64, symbols int32, the rest float64), then the
+    columns' hashes in the order of their names, after a header that names the symbols.
     """
 
     def __init__(self, header: str) -> None:
@@ -99,7 +101,7 @@ class ContentDigest:
             if name not in self._columns:
                 self._columns[name] = hashlib.sha256(values.dtype.newbyteorder("<").str.encode())
             little = values.astype(values.dtype.newbyteorder("<"), copy=False)
-            self._columns[name].update(memoryview(np.ascontiguousarray(little)).cast("B"))
+            self._columns[name].update(np.ascontiguousarray(little).data.cast("B"))
 
     def hexdigest(self) -> str:
         """The digest of everything added so far."""

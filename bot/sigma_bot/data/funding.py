@@ -20,8 +20,8 @@ SYMBOLS = ("symbol", "ticker", "market", "instrument", "pair", "instid")
 def read_funding(path: Path, symbols: Sequence[str], timezone: str | None = None) -> np.ndarray:
     """Structured rows (ts ns, symbol position, rate as a fraction), sorted by time, then symbol.
 
-    Raises BadInputError for a missing column, a rate that is no number or beyond +-100 %, or a file without a symbol
-    column where the run has several markets.
+    Raises BadInputError for a missing column, a rate that is no number or beyond +-100 %, or a file without
+    a symbol column where the run has several markets.
     """
     file = open_file(path)
     by_plain = {plain(name): name for name in reversed(file.names)}
@@ -51,8 +51,9 @@ def _rows(part: Part, symbol: int) -> np.ndarray:
         rate = rows.columns["rate"]
         bad = np.flatnonzero(~(np.abs(rate) <= 1.0))
         if len(bad):
+            place, name = part.place(rows.index[bad[0]]), part.layout.columns["rate"]
             raise BadInputError(
-                f"{part.place(rows.index[bad[0]])}, column {part.layout.columns['rate']}: {float(rate[bad[0]])!r} "
+                f"{place}, column {name}: {float(rate[bad[0]])!r} "
                 "is not a funding rate; a fraction such as 0.0001 is right"
             )
         piece = np.empty(len(rate), DTYPE)

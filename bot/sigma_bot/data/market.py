@@ -1,4 +1,4 @@
-"""The door of the HistoricalDataLoader: from the data block of a Backtest to one checked stream of columns."""
+"""The door of the HistoricalDataLoader: from a Backtest's data block to one checked stream of columns."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DAY = 86_400_000_000_000
 
 
 class MarketData(Protocol):
-    """What the engine is fed with. Times ns UTC; ``timeframe`` is 0 for ticks; ``rows`` is for progress (an upper
-    bound where ticks are built from events)."""
+    """What the engine is fed with. Times ns UTC; ``timeframe`` is 0 for ticks; ``rows`` is for progress (an
+    upper bound where ticks are built from events)."""
 
     kind: Literal["tick", "bar"]
     symbols: tuple[str, ...]
@@ -54,7 +54,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Request:
-    """A data block in plain values. ``start`` inclusive, ``end`` exclusive (ns); relative paths start at ``base``."""
+    """A data block in plain values. ``start`` inclusive, ``end`` exclusive (ns); relative paths start at
+    ``base``."""
 
     markets: tuple[Wanted, ...]
     source: str = "file"
@@ -113,7 +114,7 @@ class Market:
 def open_market(spec: BacktestSpec, base: Path) -> MarketData:
     """The data of a Backtest. Raises BadInputError naming the file, the row and what would be right."""
     data, period = spec.data, spec.period
-    timeframe = getattr(data.timeframe, "ns", data.timeframe)
+    timeframe = None if data.timeframe is None else data.timeframe.ns
     return open_request(
         Request(
             markets=tuple(Wanted(m.symbol, m.data) for m in spec.markets),
@@ -163,8 +164,8 @@ def _alike(symbols: tuple[str, ...], streams: list[Stream]) -> None:
     for symbol, stream in zip(symbols, streams, strict=True):
         if (stream.kind, stream.timeframe) != (first.kind, first.timeframe):
             raise BadInputError(
-                f"{symbol} has {_what(stream)} and {symbols[0]} has {_what(first)}; all markets of a run need the "
-                "same kind and timeframe"
+                f"{symbol} has {_what(stream)} and {symbols[0]} has {_what(first)}; all markets of a run "
+                "need the same kind and timeframe"
             )
 
 
@@ -173,12 +174,11 @@ def _what(stream: Stream) -> str:
 
 
 def _coverage(symbol: str, stream: Stream, request: Request, warnings: list[str]) -> None:
-    """Say when the data cover clearly less than the period that was asked for (weekends and holidays pass)."""
+    """Say when the data cover clearly less than the period that was asked for; a few days pass."""
     slack = max(4 * DAY, 3 * stream.timeframe)
     if request.start is not None and stream.start - request.start > slack:
-        warnings.append(
-            f"{symbol}: the data begin at {iso(stream.start)}, after the period's start {iso(request.start)}"
-        )
+        begin = iso(stream.start)
+        warnings.append(f"{symbol}: the data begin at {begin}, after the period's start {iso(request.start)}")
     if request.end is not None and request.end - stream.end > slack:
         warnings.append(
             f"{symbol}: the data end at {iso(stream.end)}, before the period's end {iso(request.end)}"

@@ -1,9 +1,11 @@
-"""Files as batches of Arrow columns: CSV by blocks, Parquet by row groups. Memory stays flat whatever the size."""
+"""Files as batches of Arrow columns: CSV by blocks, Parquet by row groups. Memory stays flat whatever the
+size."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,8 +38,8 @@ class DataFile(Protocol):
     names: list[str]
 
     def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
-        """Batches of the named columns; the values of ``columns`` say text or number. ``groups`` picks row groups
-        where the format has them."""
+        """Batches of the named columns; the values of ``columns`` say text or number. ``groups`` picks row
+        groups where the format has them."""
 
     def place(self, row: int) -> str:
         """Where a row is, in the words of the file's format."""
@@ -49,7 +51,8 @@ def is_data_file(path: Path) -> bool:
 
 
 def open_file(path: Path) -> DataFile:
-    """A reader for the file, chosen by its ending. Raises BadInputError when it is absent, empty or unreadable."""
+    """A reader for the file, chosen by its ending. Raises BadInputError when it is absent, empty or
+    unreadable."""
     if not path.exists():
         raise BadInputError(f"{path}: no such file; give the path of a CSV or Parquet file")
     if not is_data_file(path):
@@ -67,7 +70,7 @@ def open_file(path: Path) -> DataFile:
 
 
 class CsvFile:
-    """CSV, also gzip or zstd. The separator is found in the header; a first row of numbers is not a header."""
+    """CSV, also gzip or zstd. The header shows the separator; a first row of numbers is no header."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -76,7 +79,8 @@ class CsvFile:
             raise BadInputError(
                 f"{path}: the file is empty; it needs a header row and at least one row of data"
             )
-        self.separator = max(",;\t|", key=lambda c: head[0].count(c))
+        self.line_bytes = sum(len(line) + 1 for line in head) / len(head)
+        self.separator = max(",;\t|", key=head[0].count)
         first = next(csv.reader([head[0]], delimiter=self.separator))
         self.header = not _numbers(first)
         names = [n.strip() for n in first] if self.header else [str(i + 1) for i in range(len(first))]
@@ -97,6 +101,7 @@ class CsvFile:
 
     def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
         """Blocks of 8 MiB; a CSV file has no row groups."""
+        del groups
         from pyarrow import csv as arrow_csv
 
         types = {name: pa.string() if kind == "text" else pa.float64() for name, kind in columns.items()}
@@ -158,9 +163,17 @@ class CsvFile:
         return BadInputError(f"{self.path}: {error}")
 
 
+def estimate_rows(file: DataFile) -> int:
+    """Rows of a file, for a progress bar: exact for Parquet, from the length of the first lines for CSV."""
+    if isinstance(file, ParquetFile):
+        return file.rows
+    packed = 1 if file.path.suffix.lower() not in (".gz", ".zst") else 4
+    return int(file.path.stat().st_size * packed / max(getattr(file, "line_bytes", 50.0), 1.0))
+
+
 def _numbers(fields: Sequence[str]) -> bool:
     try:
-        return all([float(field) == float(field) for field in fields])
+        return all(math.isfinite(float(field)) for field in fields)
     except ValueError:
         return False
 
@@ -173,7 +186,8 @@ def _split_time(names: list[str], row: Sequence[str]) -> list[str]:
 
 
 class ParquetFile:
-    """Parquet, without memory map or read-ahead, so that a file's pages never count as the process's memory."""
+    """Parquet, without memory map or read-ahead, so that a file's pages never count as the process's
+    memory."""
 
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
@@ -206,7 +220,8 @@ class ParquetFile:
         return {k.decode()[6:]: v.decode() for k, v in raw.items() if k.startswith(b"sigma.")}
 
     def spans(self, name: str) -> list[tuple[int, int, int]] | None:
-        """(first, last, rows) of an int64 column's row groups from their statistics; None where there are none."""
+        """(first, last, rows) of an int64 column's row groups from their statistics; None where there are
+        none."""
         index, found = self.names.index(name), []
         for group in range(self._file.num_row_groups):
             column = self._file.metadata.row_group(group).column(index)

@@ -1,5 +1,5 @@
-"""What makes a row of market data wrong: one table, used while reading (the first fault stops), by ``sigma data
-check`` (every fault is counted) and by ``sigma data import --drop-bad`` (faulty rows are left out)."""
+"""What makes a row of market data wrong: one table, used while reading (the first fault stops), by ``sigma
+data check`` (every fault is counted) and by ``sigma data import --drop-bad`` (faulty rows are left out)."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def _amounts(c: Columns, *names: str) -> bool:
 
 
 def faults(kind: str, columns: Columns) -> list[tuple[Rule, np.ndarray]]:
-    """Each broken rule with the rows that break it. A row that is no number breaks only that rule of its column."""
+    """Each broken rule with the rows that break it. A row that is no number breaks only that rule of its
+    column."""
     found = []
     with np.errstate(invalid="ignore"):
         for rule in RULES[kind]:
@@ -143,4 +144,4 @@ def describe(rule: Rule, columns: Columns, row: int) -> str:
 
 def _shown(value: object) -> str:
     number = float(value)  # type: ignore[arg-type]
-    return "empty or not a number" if number != number else f"{number!r}"
+    return "empty or not a number" if np.isnan(number) else f"{number!r}"

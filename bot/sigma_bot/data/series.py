@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,19 +32,25 @@ def iso(ns: int) -> str:
 
 @dataclass
 class Rows:
-    """Canonical columns of consecutive rows: ``ts`` (ns) and floats. ``index``: each row's place in its file."""
+    """Canonical columns of a file's rows: ``ts`` (ns) and floats. ``index``: each row's place in the file."""
 
     columns: Columns
-    index: np.ndarray
+    index: range | np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
 
     def take(self, picked: Any) -> Rows:
         """The rows of a mask, a slice or positions."""
-        return Rows({k: v[picked] for k, v in self.columns.items()}, self.index[picked])
+        if isinstance(picked, slice):
+            return Rows({k: v[picked] for k, v in self.columns.items()}, self.index[picked])
+        return Rows({k: v[picked] for k, v in self.columns.items()}, np.asarray(self.index)[picked])
 
 
 @dataclass
 class Scan:
-    """What a first look at the times found. ``first`` and ``last`` are inside the bounds, ``all_*`` in the file."""
+    """What a first look at the times found. ``first`` and ``last`` are inside the bounds, ``all_*`` in the
+    file."""
 
     rows: int = 0
     first: int = 0
@@ -72,7 +79,8 @@ class Scan:
 
 
 def between(ts: np.ndarray, low: int | None, high: int | None) -> Any:
-    """What picks ``low <= ts <= high``: a slice when everything is inside, else a mask (the order is unchecked)."""
+    """What picks ``low <= ts <= high``: a slice when everything is inside, else a mask (the order is
+    unchecked)."""
     if not len(ts) or ((low is None or ts.min() >= low) and (high is None or ts.max() <= high)):
         return slice(None)
     mask = np.ones(len(ts), bool)
@@ -98,6 +106,11 @@ class Part:
         self._seen: set[str] = set()
 
     def _sample(self) -> Any:
+        """The first times; nothing is read where the type says all."""
+        if isinstance(self.file, ParquetFile) and len(self.layout.time) == 1:
+            kind = self.file.schema.field(self.layout.time[0]).type
+            if pa.types.is_timestamp(kind) and kind.tz is not None:
+                return pa.array([], kind)
         for batch in self.file.batches(dict.fromkeys(self.layout.time, "text")):
             values = self._time_column(batch.columns)
             if isinstance(values, pa.ChunkedArray):
@@ -119,7 +132,8 @@ class Part:
     ) -> Iterator[Rows]:
         """Rows with ``low <= ts <= high``, unchecked. ``only`` limits the columns (``ts`` always comes)."""
         wanted = {k: v for k, v in self.layout.columns.items() if only is None or k in only}
-        asked = dict.fromkeys(self.layout.time, "text") | {v: "number" for v in wanted.values()}
+        asked = dict.fromkeys(self.layout.time, "text")
+        asked |= {v: "text" if k == "id" else "number" for k, v in wanted.items()}
         if self.symbol is not None and self.layout.symbol is not None:
             asked[self.layout.symbol] = "text"
         found = False
@@ -162,19 +176,16 @@ class Part:
         return [(int(a), int(b), s[2]) for a, b, s in zip(lows, highs, raw, strict=True)]
 
     def _convert(self, batch: Batch, wanted: Mapping[str, str]) -> Rows:
-        columns, index = (
-            batch.columns,
-            np.arange(batch.row, batch.row + len(next(iter(batch.columns.values())))),
-        )
+        columns = batch.columns
+        index: range | np.ndarray = range(batch.row, batch.row + len(next(iter(columns.values()))))
         if self.symbol is not None and self.layout.symbol is not None:
             mask = self._of_symbol(columns[self.layout.symbol])
-            columns, index = (
-                {k: v.filter(mask) for k, v in columns.items()},
-                index[mask.to_numpy(zero_copy_only=False)],
-            )
+            columns = {k: v.filter(mask) for k, v in columns.items()}
+            index = np.asarray(index)[mask.to_numpy(zero_copy_only=False)]
         result = {"ts": self._times(columns, index)}
         for canonical, actual in wanted.items():
-            result[canonical] = self._numbers(columns[actual], actual, index)
+            column = columns[actual]
+            result[canonical] = _ids(column) if canonical == "id" else self._numbers(column, actual, index)
         return Rows(result, index)
 
     def _of_symbol(self, column: Any) -> Any:
@@ -184,7 +195,7 @@ class Part:
         same = pa.array([names_of.plain(v) == names_of.plain(self.symbol or "") for v in values], pa.bool_())
         return pc.fill_null(same.take(encoded.indices), False)
 
-    def _times(self, columns: Mapping[str, Any], index: np.ndarray) -> np.ndarray:
+    def _times(self, columns: Mapping[str, Any], index: range | np.ndarray) -> np.ndarray:
         column = self._time_column(columns)
         name = " + ".join(n or "1 (no name)" for n in self.layout.time)
         if column.null_count:
@@ -192,14 +203,19 @@ class Part:
             raise BadInputError(f"{self.place(index[row])}, column {name}: the time is empty")
         return self._whole(column, self.rule.convert, name, index, "is not a time like the ones before it")
 
-    def _numbers(self, column: Any, name: str, index: np.ndarray) -> np.ndarray:
+    def _numbers(self, column: Any, name: str, index: range | np.ndarray) -> np.ndarray:
         scale = self.file.scale(name) if isinstance(self.file, ParquetFile) else 0
         if scale:
             return np.divide(column.to_numpy(zero_copy_only=column.null_count == 0), float(scale))  # type: ignore[no-any-return]
         return self._whole(column, _floats, name, index, "is not a number")
 
     def _whole(
-        self, column: Any, convert: Callable[[Any], np.ndarray], name: str, index: np.ndarray, says: str
+        self,
+        column: Any,
+        convert: Callable[[Any], np.ndarray],
+        name: str,
+        index: range | np.ndarray,
+        says: str,
     ) -> np.ndarray:
         """Convert a column; when that fails, halve it until the value at fault is found."""
         try:
@@ -219,6 +235,12 @@ class Part:
     def place(self, row: int) -> str:
         """File and line (or row) for a message."""
         return f"{self.file.path}, {self.file.place(int(row))}"
+
+    @cached_property
+    def first(self) -> int:
+        """The first time, from the statistics where there are any."""
+        spans = self.spans() if self.symbol is None else None
+        return spans[0][0] if spans else int(self.head[0])
 
     @cached_property
     def head(self) -> np.ndarray:
@@ -264,6 +286,16 @@ class Part:
         return any((rows.columns[volume] > 0).any() for rows in self.rows(only=(volume,)))
 
 
+def _ids(column: Any) -> np.ndarray:
+    """Trade ids as int64; ids that are no numbers become a hash of their text."""
+    text = column.cast(pa.string())
+    try:
+        return text.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    except pa.ArrowInvalid:
+        hashes = (hashlib.sha256((t or "").encode()).digest() for t in text.to_pylist())
+        return np.array([int.from_bytes(h[:7], "big") for h in hashes], np.int64)
+
+
 def _floats(column: Any) -> np.ndarray:
     """Any numeric column as float64; text and decimals are parsed, so they equal the nearest double."""
     kind = column.type
@@ -277,7 +309,8 @@ def _floats(column: Any) -> np.ndarray:
 
 
 class Series:
-    """Parts in time order as one checked stream. ``low`` and ``high`` bound the stored times (ns, inclusive)."""
+    """Parts in time order as one checked stream. ``low`` and ``high`` bound the stored times (ns,
+    inclusive)."""
 
     def __init__(self, parts: Sequence[Part], low: int | None = None, high: int | None = None) -> None:
         if not parts:
@@ -298,11 +331,12 @@ class Series:
 
     def chunks(self) -> Iterator[Columns]:
         """Checked columns: complete (sizes and volume default to zero), sorted, of at most 262,144 rows."""
+        needed = (*names_of.REQUIRED[self.kind], *names_of.OPTIONAL[self.kind])
         previous: int | None = None
         for part, scan in self._scans:
             if scan.rows == 0:
                 continue
-            for rows in part.rows(self.low, self.high):
+            for rows in part.rows(self.low, self.high, only=needed):
                 fill_in(self.kind, rows.columns)
                 check(part, self.kind, rows, previous)
                 previous = int(rows.columns["ts"][-1])
@@ -312,7 +346,7 @@ class Series:
 
 def in_order(parts: Sequence[Part]) -> list[Part]:
     """Parts by their first time."""
-    return sorted(parts, key=lambda part: int(part.head[0])) if len(parts) > 1 else list(parts)
+    return sorted(parts, key=lambda part: part.first) if len(parts) > 1 else list(parts)
 
 
 def names_in(parts: Sequence[Part]) -> str:
@@ -337,8 +371,8 @@ def fill_in(kind: str, columns: Columns) -> None:
     for name in names_of.OPTIONAL[kind]:
         if name in ("low", "high"):
             columns.setdefault(name, columns["last"])
-        elif name != "id":
-            columns.setdefault(name, np.zeros(count))
+        elif name not in columns:
+            columns[name] = np.zeros(count)
 
 
 def check(part: Part, kind: str, rows: Rows, previous: int | None) -> None:
@@ -349,13 +383,17 @@ def check(part: Part, kind: str, rows: Rows, previous: int | None) -> None:
     late = ts <= before if unique else ts < before
     if late.any():
         raise _out_of_order(part, rows, int(np.flatnonzero(late)[0]), before)
-    if healthy(kind, rows.columns):
-        return
+    if not healthy(kind, rows.columns):
+        raise fault_error(part, kind, rows)
+
+
+def fault_error(part: Part, kind: str, rows: Rows) -> BadInputError:
+    """The error for the first row that breaks a rule."""
     fault = first_fault(kind, rows.columns)
     if fault is None:
         raise AssertionError(f"{kind}: a row is not healthy and no rule says why")
     rule, row = fault
-    raise BadInputError(
+    return BadInputError(
         f"{part.place(rows.index[row])}, column {part.layout.columns.get(rule.column, rule.column)}: "
         f"{describe(rule, rows.columns, row)}; correct the row, or leave such rows out with "
         f"sigma data import --drop-bad {part.file.path}"

@@ -76,8 +76,8 @@ def _files(request: Request, market: Wanted) -> list[Path]:
     if not found:
         present = sorted(p.name for p in path.iterdir())[:20]
         raise BadInputError(
-            f"{path}: no CSV or Parquet file for {market.symbol}{nearest(market.symbol, present)}; the folder has "
-            f"{', '.join(present) or 'nothing'}"
+            f"{path}: no CSV or Parquet file for {market.symbol}{nearest(market.symbol, present)}; "
+            f"the folder has {', '.join(present) or 'nothing'}"
         )
     return found
 
@@ -151,7 +151,8 @@ class BarShape:
 
 
 def bar_shape(parts: Sequence[Part], timeframe: int | None, stamps: str, warnings: list[str]) -> BarShape:
-    """Length and stamps of bars: as given, else as imported, as the column's name says, as the sessions show."""
+    """Length and stamps of bars: as given, else as imported, as the column's name says, as the sessions
+    show."""
     times = _head(parts)
     tags = [p.file.tag for p in parts if isinstance(p.file, ParquetFile) and p.file.tag.get("kind") == "bars"]
     if len(tags) == len(parts):
@@ -165,8 +166,8 @@ def bar_shape(parts: Sequence[Part], timeframe: int | None, stamps: str, warning
         )
     if stamps == "auto":
         warnings.append(
-            f"{names_in(parts)}: the stamps of the bars are taken as open times; if they are close times, say "
-            "stamps: close"
+            f"{names_in(parts)}: the stamps of the bars are taken as open times; if they are close times, "
+            "say stamps: close"
         )
     return BarShape(length, length if stamps == "close" else 0)
 
@@ -201,7 +202,8 @@ def _one_timeframe(parts: Sequence[Part], wanted: int | None) -> Sequence[Part]:
         return parts
     if wanted not in known:
         raise BadInputError(
-            f"{names_in(parts)}: bars of {', '.join(duration(k) for k in sorted(known))}; say which with timeframe:"
+            f"{names_in(parts)}: bars of {', '.join(duration(k) for k in sorted(known))}; "
+            "say which with timeframe:"
         )
     return [p for p in parts if lengths[id(p)] == wanted]
 
@@ -212,7 +214,8 @@ def sample_file(symbol: str) -> Path:
 
     if symbol not in SAMPLE_SYMBOLS:
         raise BadInputError(
-            f"the sample has no {symbol!r}{nearest(symbol, SAMPLE_SYMBOLS)}; it has {', '.join(SAMPLE_SYMBOLS)}"
+            f"the sample has no {symbol!r}{nearest(symbol, SAMPLE_SYMBOLS)}; "
+            f"it has {', '.join(SAMPLE_SYMBOLS)}"
         )
     found = find_spec("bokeh_sampledata")  # finding does not import it
     folder = Path(found.origin).parent / "_data" if found is not None and found.origin is not None else None
@@ -224,7 +227,8 @@ def sample_file(symbol: str) -> Path:
 
 
 def catalogue_files(request: Request, market: Wanted) -> list[Path]:
-    """The files of a symbol in the catalogue. A path may narrow it: venue, venue/symbol or venue/symbol/kind."""
+    """The files of a symbol in the catalogue. A path may narrow it: venue, venue/symbol or
+    venue/symbol/kind."""
     from sigma_bot.data.catalogue import entries
 
     root = catalogue_root()
@@ -239,12 +243,13 @@ def catalogue_files(request: Request, market: Wanted) -> list[Path]:
         symbols = sorted({e.symbol for e in present})
         raise BadInputError(
             f"the catalogue {root} has no {market.symbol!r}{' under ' + '/'.join(words) if words else ''}"
-            f"{nearest(market.symbol, symbols)}; it has {', '.join(e.name for e in present[:20]) or 'nothing yet'}; "
-            "sigma data import fills it"
+            f"{nearest(market.symbol, symbols)}; "
+            f"it has {', '.join(e.name for e in present[:20]) or 'nothing yet'}; sigma data import fills it"
         )
     if len({e.venue for e in found}) > 1:
         raise BadInputError(
-            f"several venues have {market.symbol}: {', '.join(e.name for e in found)}; say which with data.path: VENUE"
+            f"several venues have {market.symbol}: {', '.join(e.name for e in found)}; "
+            "say which with data.path: VENUE"
         )
     kinds = _kinds(request.kind, {e.kind for e in found}, market.symbol)
     found = [e for e in found if e.kind in kinds]
@@ -252,7 +257,8 @@ def catalogue_files(request: Request, market: Wanted) -> list[Path]:
         found = [e for e in found if e.timeframe == request.timeframe] or found
     if "bars" in kinds and len(found) > 1:
         raise BadInputError(
-            f"{market.symbol}: the catalogue has {', '.join(e.name for e in found)}; say which with timeframe:"
+            f"{market.symbol}: the catalogue has {', '.join(e.name for e in found)}; "
+            "say which with timeframe:"
         )
     return [f for e in found for f in e.files(request.start, request.end)]
 

@@ -1,4 +1,4 @@
-"""From a series of a file's rows to the engine's columns: bars, prepared ticks, or ticks built from events."""
+"""From a file's rows to the engine's columns: bars, prepared ticks, or ticks built from events."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def duration(ns: int) -> str:
 def timeframe_of(times: np.ndarray) -> int:
     """The most common distance between stamps (ns); 0 when there are fewer than two.
 
-    Bars cannot overlap, so where every distance is a multiple of the smallest one and shorter ones are no rare
-    exception, the smallest is meant: seconds without a trade are often left out. (Months differ and have no such
-    unit: their bars count as 31 days, so they are delivered late rather than early.)
+    Bars cannot overlap, so where every distance is a multiple of the smallest one and shorter ones are no
+    rare exception, the smallest is meant: seconds without a trade are often left out. (Months differ and
+    have no such unit: their bars count as 31 days, so they are delivered late rather than early.)
     """
     gaps = np.abs(np.diff(times))  # a file may run backwards
     gaps = gaps[gaps > 0]
@@ -83,8 +83,9 @@ def choose_timeframe(times: np.ndarray, given: int | None, names: str, warnings:
 def stamps_of(times: np.ndarray, timeframe: int) -> str | None:
     """Open or close stamps, told from where sessions begin and end; None when the data do not say.
 
-    A session starts and stops on a round half-hour. Bars stamped at their close then start one bar after it and end
-    on it; bars stamped at their open start on it and end one bar before. Needs five sessions of short bars.
+    A session starts and stops on a round half-hour. Bars stamped at their close then start one bar after it
+    and end on it; bars stamped at their open start on it and end one bar before. Needs five sessions of
+    short bars.
     """
     half = 1_800_000_000_000
     if timeframe <= 0 or timeframe >= half or len(times) < 2:
@@ -170,7 +171,8 @@ def _tick_end(ts: int) -> int:
 
 def nothing_inside(scan: Scan, names: str, start: int | None, end: int | None) -> BadInputError:
     """The error for a period without rows: what there is, and what was asked."""
-    asked = f"{iso(start) if start is not None else 'the beginning'} .. {iso(end) if end is not None else 'the end'}"
+    since = iso(start) if start is not None else "the beginning"
+    asked = f"{since} .. {iso(end) if end is not None else 'the end'}"
     if start is not None and scan.all_last < start:
         how = "ends before the period"
     elif end is not None and scan.all_first >= end:
@@ -178,6 +180,6 @@ def nothing_inside(scan: Scan, names: str, start: int | None, end: int | None) -
     else:
         how = "has no row in the period"
     return BadInputError(
-        f"{names}: the data {how} {asked}: there are rows from {iso(scan.all_first)} to {iso(scan.all_last)}; "
-        "choose a period inside them"
+        f"{names}: the data {how} {asked}: there are rows from {iso(scan.all_first)} to "
+        f"{iso(scan.all_last)}; choose a period inside them"
     )

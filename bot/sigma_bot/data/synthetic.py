@@ -1,8 +1,9 @@
 """Generated markets: deterministic from a seed, in integer arithmetic, so the same on every machine.
 
-Row ``i`` is a pure function of (seed, i) but for the running sums of the walk, so any cut into blocks gives the same
-rows. Prices lie on a grid of 0.01, sizes on 0.001. The generator is SplitMix64 used as a counter (Steele, Lea and
-Flood, "Fast splittable pseudorandom number generators", 2014): the k-th output is the mix of ``seed + k * gamma``.
+Row ``i`` is a pure function of (seed, i) but for the running sums of the walk, so any cut into blocks gives
+the same rows. Prices lie on a grid of 0.01, sizes on 0.001. The generator is SplitMix64 used as a counter
+(Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the k-th output is the mix
+of ``seed + k * gamma``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def _random(seed: int, first: int, count: int) -> np.ndarray:
 
 def _field(bits: np.ndarray, shift: int, width: int) -> np.ndarray:
     """``width`` bits from ``shift`` on, as int64."""
-    return ((bits >> np.uint64(shift)) & np.uint64((1 << width) - 1)).view(np.int64)
+    field: np.ndarray = (bits >> np.uint64(shift)) & np.uint64((1 << width) - 1)
+    return field.view(np.int64)
 
 
 def _folded(walk: np.ndarray) -> np.ndarray:
@@ -137,8 +139,8 @@ def bar_blocks(
 
 
 def synthetic_ticks(n: int, seed: int = 0, symbols: int = 1, start: int = START) -> Columns:
-    """``n`` ticks, 100 ms apart, of ``symbols`` symbols in turn: ts, symbol, bid, ask, bid_size, ask_size, last,
-    volume, low, high."""
+    """``n`` ticks, 100 ms apart, of ``symbols`` symbols in turn: ts, symbol, bid, ask, bid_size, ask_size,
+    last, volume, low, high."""
     return _whole(tick_blocks(n, seed, symbols, start), n)
 
 

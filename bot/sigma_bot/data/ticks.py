@@ -1,10 +1,11 @@
 """100 ms ticks from quotes and trades, event by event: the builder that SIM and LIVE feed.
 
-``data.build.build_ticks`` does the same for whole columns and agrees bit for bit. Only the standard library is used
-here, so a bot stays small.
+``data.build.build_ticks`` does the same for whole columns and agrees bit for bit. Only the standard library
+is used here, so a bot stays small.
 
-Assumptions: a tick is stamped at the END of its interval, so it holds only what was known then; an interval without
-any event gives no tick; an event that comes late counts in the interval being built, since what was emitted stands.
+Assumptions: a tick is stamped at the END of its interval, so it holds only what was known then; an interval
+without any event gives no tick; an event that comes late counts in the interval being built, since what was
+emitted stands.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from math import inf, nan
 from typing import NamedTuple
 
 INTERVAL = 100_000_000
-# Venues write sizes with at most eight decimals; rounding the sum to them takes away the dust of binary addition.
+# Venues write sizes with at most eight decimals; rounding the sum to them takes away the dust of binary
+# addition.
 SIZE_SCALE = 1e8
 
 
 class TickRow(NamedTuple):
-    """One snapshot: ``ts`` ns UTC; prices and sizes as the venue wrote them; the trades since the last snapshot."""
+    """One snapshot: ``ts`` ns UTC; prices and sizes as the venue wrote them; the trades since the last
+    snapshot."""
 
     ts: int
     bid: float
@@ -32,10 +35,12 @@ class TickRow(NamedTuple):
 
 
 class TickBuilder:
-    """Collects one symbol's events; ``quote`` and ``trade`` return the tick of the interval they leave behind.
+    """Collects one symbol's events; ``quote`` and ``trade`` return the tick of the interval they leave
+    behind.
 
-    ``quotes=False`` is for a feed of trades alone: bid and ask are then the last price, with size zero. Otherwise the
-    first tick waits for the first quote and carries the trades before it. Before any trade ``last`` is the mid.
+    ``quotes=False`` is for a feed of trades alone: bid and ask are then the last price, with size zero.
+    Otherwise the first tick waits for the first quote and carries the trades before it. Before any trade
+    ``last`` is the mid.
     """
 
     __slots__ = (
@@ -81,7 +86,8 @@ class TickBuilder:
         return done
 
     def flush(self, now: int) -> TickRow | None:
-        """The tick of the interval being built when it has ended by ``now``: the clock calls this between events."""
+        """The tick of the interval being built when it has ended by ``now``: the clock calls this between
+        events."""
         if not self._fresh or now < self._end:
             return None
         return self._emit()

@@ -1,8 +1,9 @@
 """Times of files to int64 nanoseconds since 1970 UTC.
 
-The rule is found on the first values and then applied to every batch: ISO text, ``day/month/year`` text, epochs in
-s, ms, us or ns (told apart by magnitude: seconds below 1e11, so until the year 5138), Arrow timestamps and dates.
-A time that does not say its zone is refused unless the user names one; a date without a time of day is 00:00 UTC.
+The rule is found on the first values and then applied to every batch: ISO text, ``day/month/year`` text,
+epochs in s, ms, us or ns (told apart by magnitude: seconds below 1e11, so until the year 5138), Arrow
+timestamps and dates. A time that does not say its zone is refused unless the user names one; a date without
+a time of day is 00:00 UTC.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def localise(local: np.ndarray, timezone: str) -> np.ndarray:
                 "or an offset such as +09:00"
             ) from None
         raise BadInputError(
-            f"timezone {timezone}: {text.splitlines()[0]}; where clocks change, a local time is not one instant: "
-            "give the file's times in UTC"
+            f"timezone {timezone}: {text.splitlines()[0]}; where clocks change, a local time is not one "
+            "instant: give the file's times in UTC"
         ) from None
 
 
@@ -141,7 +142,8 @@ def _fractions(scale: int) -> TimeRule:
 
     def convert(a: Any) -> np.ndarray:
         decimal = a.cast(pa.decimal128(38, 9))
-        # decimal128 is two little-endian words; the upper one is the sign here, since the values fit in 63 bits
+        # decimal128 is two little-endian words; the upper one is the sign here, since the values fit in 63
+        # bits
         words = np.frombuffer(decimal.buffers()[1], np.int64)
         whole = words[decimal.offset * 2 : (decimal.offset + len(decimal)) * 2 : 2]
         return whole // (1_000_000_000 // scale)

@@ -1,0 +1,288 @@
+"""``sigma data``: import market data into the catalogue, list it, show it, check it for faults."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sigma_bot.errors import BadInputError, nearest
+
+if TYPE_CHECKING:
+    from sigma_bot.data.catalogue import Entry
+    from sigma_bot.data.importing import Imported
+    from sigma_bot.data.quality import Quality
+    from sigma_bot.data.series import Part
+
+KINDS = click.Choice(["auto", "bars", "quotes", "trades", "ticks"])
+STAMPS = click.Choice(["auto", "open", "close"])
+
+
+@click.group()
+def data() -> None:
+    """Import market data, list it, and check it for faults.
+
+    \b
+      sigma data import btc.csv --venue upbit --symbol KRW-BTC --timezone Asia/Seoul
+      sigma data list
+      sigma data show upbit/KRW-BTC/bars-1m
+      sigma data check btc.csv
+
+    The catalogue is the folder ~/.sigma/data, or what SIGMA_DATA names.
+    """
+
+
+def _mapping(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for canonical, equals, actual in pairs:
+        if not (canonical and equals and actual):
+            raise BadInputError(
+                f"--column {canonical!r}: write our name and the file's, like close=Adj_Close"
+            )
+    return {canonical: actual for canonical, _, actual in pairs}
+
+
+def _timeframe(text: str | None) -> int | None:
+    from sigma_bot.spec.units import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadInputError(f"--timeframe {text!r}: {error}") from None
+
+
+@data.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--venue", default="local", show_default=True, help="Exchange or source, a folder of the catalogue."
+)
+@click.option("--symbol", help="Symbol, when no column says it.")
+@click.option(
+    "--kind", default="auto", type=KINDS, help="What a row is; 'ticks' makes ticks of quotes or trades."
+)
+@click.option("--timeframe", help="Length of the bars, like 1m; told from the rows when left out.")
+@click.option("--stamps", default="auto", type=STAMPS, help="Whether a bar's time is its open or its close.")
+@click.option("--timezone", help="Zone of times that carry none: Asia/Seoul, +09:00, UTC.")
+@click.option(
+    "--column", "columns", multiple=True, metavar="OURS=THEIRS", help="A column by name; repeatable."
+)
+@click.option("--to", "root", type=click.Path(path_type=Path), help="Catalogue folder.")
+@click.option("--drop-bad", is_flag=True, help="Leave out rows that break a rule (NaN, high below low, ...).")
+@click.option(
+    "--replace", is_flag=True, help="Replace the stored files of the same dates instead of joining them."
+)
+def import_command(files: tuple[Path, ...], root: Path | None, columns: tuple[str, ...], **said: Any) -> None:
+    """Put CSV or Parquet files into the catalogue: sorted, checked, without repeated rows.
+
+    Files of one symbol are joined; quotes and trades of one symbol together become 100 ms ticks.
+    """
+    from sigma_bot.cli.progress import Progress
+    from sigma_bot.data.importing import Options, import_files
+    from sigma_bot.data.readers import estimate_rows, open_file
+    from sigma_bot.data.sources import catalogue_root
+
+    said["timeframe"] = _timeframe(said["timeframe"])
+    options = Options(root or catalogue_root(), columns=_mapping(columns), **said)
+    progress, total, done = Progress("importing"), sum(estimate_rows(open_file(f)) for f in files), 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress.update(done, total)
+
+    warnings: list[str] = []
+    try:
+        results = import_files(files, options, warnings, advance)
+    finally:
+        progress.clear()
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for result in results:
+        click.echo(_imported(result))
+
+
+def _imported(r: Imported) -> str:
+    from sigma_bot.data.series import iso
+
+    parts = [f"{r.read:,} rows read", f"{r.stored:,} stored"]
+    if r.out_of_order:
+        parts.append("sorted by time")
+    if r.duplicates:
+        parts.append(f"{r.duplicates:,} repeated dropped")
+    if r.dropped:
+        parts.append(f"{r.dropped:,} bad left out")
+    span = f", {iso(r.start)} .. {iso(r.end)}" if r.files else ""
+    return f"{r.entry.name}: {', '.join(parts)}{span}"
+
+
+@data.command("list")
+@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+def list_command(output: str) -> None:
+    """What the catalogue holds."""
+    from sigma_bot.data.catalogue import entries, total_rows
+    from sigma_bot.data.sources import catalogue_root
+
+    root = catalogue_root()
+    rows = []
+    for entry in entries(root):
+        files = entry.files()
+        first, last = files[0].stem, files[-1].stem
+        rows.append({"name": entry.name, "rows": total_rows(files), "first": first, "last": last})
+    if output == "json":
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo(f"the catalogue {root} is empty; sigma data import FILE fills it", err=True)
+    else:
+        width = max(len(str(r["name"])) for r in rows)
+        for r in rows:
+            click.echo(f"{r['name']:{width}}  {r['rows']:>14,} rows  {r['first']} .. {r['last']}")
+
+
+@data.command("show")
+@click.argument("name")
+@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+def show_command(name: str, output: str) -> None:
+    """Rows, span, timeframe, price range and gaps of one name of the catalogue."""
+    from sigma_bot.data.series import iso
+
+    quality = _inspect(_stored_parts(name), _entry(name).timeframe or None)
+    if output == "json":
+        document = {"name": name, **_summary(quality), "gaps": [[iso(a), iso(b)] for a, b in quality.gaps]}
+        click.echo(json.dumps(document))
+        return
+    for key, value in _summary(quality).items():
+        click.echo(f"{key:10} {value}")
+    click.echo(f"{'gaps':10} {len(quality.gaps)}")
+    for a, b in quality.gaps[:10]:
+        click.echo(f"{'':10} {iso(a)} .. {iso(b)}")
+
+
+@data.command("check")
+@click.argument("name")
+@click.option("--symbol", help="Symbol, in a file that has several.")
+@click.option("--kind", default="auto", type=KINDS, help="What a row is.")
+@click.option("--timeframe", help="Length of the bars, like 1m; told from the rows when left out.")
+@click.option("--timezone", help="Zone of times that carry none: Asia/Seoul, +09:00, UTC.")
+@click.option(
+    "--column", "columns", multiple=True, metavar="OURS=THEIRS", help="A column by name; repeatable."
+)
+@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+@click.pass_context
+def check_command(
+    ctx: click.Context,
+    name: str,
+    symbol: str | None,
+    kind: str,
+    timeframe: str | None,
+    timezone: str | None,
+    columns: tuple[str, ...],
+    output: str,
+) -> None:
+    """Look for gaps, duplicates, disorder, crossed quotes, impossible prices and outliers.
+
+    NAME is a file or a name of the catalogue. Exit code: 0 clean, 1 something was found, 2 the file cannot
+    be read.
+    """
+    length = _timeframe(timeframe)
+    path = Path(name)
+    if path.exists():
+        by_symbol = _file_parts(path, symbol, kind, timezone, _mapping(columns))
+    else:
+        by_symbol, length = {name: _stored_parts(name)}, _entry(name).timeframe or None
+    reports = {key: _inspect(parts, length) for key, parts in by_symbol.items()}
+    if output == "json":
+        click.echo(
+            json.dumps([{"name": key, **_summary(q), "findings": _findings(q)} for key, q in reports.items()])
+        )
+    else:
+        for key, quality in reports.items():
+            _print(key, quality)
+    ctx.exit(1 if any(q.findings for q in reports.values()) else 0)
+
+
+def _print(name: str, quality: Quality) -> None:
+    summary = _summary(quality)
+    click.echo(f"{name}: {summary['rows']:,} {quality.kind}, {summary['start']} .. {summary['end']}")
+    for finding in _findings(quality):
+        click.echo(f"  {finding['count']:>8,}  {finding['name']}; first: {finding['first']}")
+    if not quality.findings:
+        click.echo("  clean")
+
+
+def _findings(quality: Quality) -> list[dict[str, Any]]:
+    return [{"name": f.name, "count": f.count, "first": f.first} for f in quality.findings.values()]
+
+
+def _summary(quality: Quality) -> dict[str, Any]:
+    from sigma_bot.data.series import iso
+    from sigma_bot.data.streams import duration
+
+    return {
+        "kind": quality.kind,
+        "rows": quality.rows,
+        "start": iso(quality.start),
+        "end": iso(quality.end),
+        "timeframe": duration(quality.timeframe) if quality.timeframe else None,
+        "low": f"{quality.low!r}",
+        "high": f"{quality.high!r}",
+    }
+
+
+def _inspect(parts: list[Part], timeframe: int | None) -> Quality:
+    from sigma_bot.cli.progress import Progress
+    from sigma_bot.data.quality import inspect
+    from sigma_bot.data.readers import estimate_rows
+
+    progress, total, done = Progress("checking"), sum(estimate_rows(p.file) for p in parts), 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress.update(done, total)
+
+    try:
+        return inspect(parts, timeframe, advance)
+    finally:
+        progress.clear()
+
+
+def _entry(name: str) -> Entry:
+    from sigma_bot.data.catalogue import entries
+    from sigma_bot.data.sources import catalogue_root
+
+    present = {entry.name: entry for entry in entries(catalogue_root())}
+    if name not in present:
+        listed = ", ".join(present) or "nothing yet"
+        raise BadInputError(
+            f"{name!r} is neither a file nor a name of the catalogue{nearest(name, present)}; it has {listed}"
+        )
+    return present[name]
+
+
+def _stored_parts(name: str) -> list[Part]:
+    from sigma_bot.data.columns import detect
+    from sigma_bot.data.readers import open_file
+    from sigma_bot.data.series import Part
+
+    entry = _entry(name)
+    files = [open_file(path) for path in entry.files()]
+    return [Part(f, detect(f.names, str(f.path), entry.kind), None, None) for f in files]
+
+
+def _file_parts(
+    path: Path, symbol: str | None, kind: str, timezone: str | None, columns: dict[str, str]
+) -> dict[str, list[Part]]:
+    from sigma_bot.data.columns import detect
+    from sigma_bot.data.importing import symbols_in
+    from sigma_bot.data.readers import open_file
+    from sigma_bot.data.series import Part
+
+    file = open_file(path)
+    layout = detect(file.names, str(path), kind, columns)
+    if symbol is not None or layout.symbol is None:
+        return {symbol or path.name: [Part(file, layout, timezone, symbol)]}
+    return {s: [Part(file, layout, timezone, s)] for s in symbols_in(file, layout.symbol)}
