@@ -59,7 +59,9 @@ def act(command: str, name: str, arguments: list[str], tools: Tools) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--name", default="dev", help="which cluster, when several run")
     parser.add_argument("command", choices=["up", "down", "status", "env", "images", "kubectl", "helm"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for kubectl and helm")

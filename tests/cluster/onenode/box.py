@@ -51,7 +51,10 @@ def make_cgroups(layout: Layout) -> None:
                 enable.write_text("+cpu +cpuset +memory +pids")
             folder = folder / step
             folder.mkdir(exist_ok=True)
-            for setting in ("cpuset.cpus", "cpuset.mems"):  # v1: empty until given, and nothing runs in an empty set
+            for setting in (
+                "cpuset.cpus",
+                "cpuset.mems",
+            ):  # v1: empty until given, and nothing runs in an empty set
                 if (folder / setting).exists() and not (folder / setting).read_text().strip():
                     (folder / setting).write_text((folder.parent / setting).read_text())
 
@@ -106,7 +109,16 @@ def first_child(pid: int) -> int:
 
 def enter(layout: Layout, node: Path, local_path: Path) -> subprocess.Popen[bytes]:
     """Start the node's first process in namespaces of its own and give it its end of the cable."""
-    inside = [sys.executable, "-m", "onenode.node", layout.name, str(layout.state), str(layout.slot), str(node), str(local_path)]
+    inside = [
+        sys.executable,
+        "-m",
+        "onenode.node",
+        layout.name,
+        str(layout.state),
+        str(layout.slot),
+        str(node),
+        str(local_path),
+    ]
     around = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     with (layout.state / "node.log").open("ab") as log:
         box = subprocess.Popen(
@@ -208,7 +220,15 @@ class Cluster:
         if running(name) is not None:
             return cluster
         began = time.monotonic()
-        command = [sys.executable, "-m", "onenode.box", name, str(tools.node), str(tools.local_path), *(["bound"] if bound else [])]
+        command = [
+            sys.executable,
+            "-m",
+            "onenode.box",
+            name,
+            str(tools.node),
+            str(tools.local_path),
+            *(["bound"] if bound else []),
+        ]
         RUN.mkdir(parents=True, exist_ok=True)
         with (RUN / f"{name}.out").open("wb") as output:
             cluster._supervisor = subprocess.Popen(
@@ -237,7 +257,14 @@ class Cluster:
         ready = '{.status.conditions[?(@.type=="Ready")].status}'
         state = ("get", "node", NODE_NAME, "-o", f"jsonpath={ready}")
         self._until(deadline, "the node", lambda: self.try_kubectl(*state) == "True")
-        account = ("get", "serviceaccount", "default", "--namespace=default", "-o", "name")  # pods are refused before
+        account = (
+            "get",
+            "serviceaccount",
+            "default",
+            "--namespace=default",
+            "-o",
+            "name",
+        )  # pods are refused before
         self._until(deadline, "the first service account", lambda: self.try_kubectl(*account))
 
     def _until(self, deadline: float, what: str, ready: object) -> None:
@@ -276,7 +303,9 @@ class Cluster:
     def _client(self, program: Path, arguments: Sequence[object], stdin: str | None) -> str:
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         command = [str(program), *map(str, arguments)]
-        return subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, env=environment).stdout
+        return subprocess.run(
+            command, input=stdin, text=True, check=True, capture_output=True, env=environment
+        ).stdout
 
     def down(self) -> None:
         """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""

@@ -68,7 +68,9 @@ def write_certificates(layout: Layout) -> None:
     folder = layout.state / "pki"
     folder.mkdir()
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    _openssl("req", "-x509", *key, "-days", "30", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=sigma-x", cwd=folder)
+    # Python 3.13 verifies strictly: an authority must say that it may sign, a certificate whose it is.
+    authority = ("-subj", "/CN=sigma-x", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    _openssl("req", "-x509", *key, "-days", "30", "-keyout", "ca.key", "-out", "ca.crt", *authority, cwd=folder)
     api = "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
     subjects = {
         "apiserver": ("/CN=kube-apiserver", f"IP:127.0.0.1,IP:{API_SERVICE},IP:{layout.node_ip},{api}"),
@@ -80,12 +82,39 @@ def write_certificates(layout: Layout) -> None:
         "proxy": ("/CN=system:kube-proxy", ""),
     }
     for name, (subject, names) in subjects.items():
-        extensions = "extendedKeyUsage=serverAuth,clientAuth\n" + (f"subjectAltName={names}\n" if names else "")
-        (folder / f"{name}.ext").write_text(extensions)
+        extensions = [
+            "basicConstraints=CA:FALSE",
+            "keyUsage=critical,digitalSignature",
+            "extendedKeyUsage=serverAuth,clientAuth",
+            "subjectKeyIdentifier=hash",
+            "authorityKeyIdentifier=keyid",
+            *([f"subjectAltName={names}"] if names else []),
+        ]
+        (folder / f"{name}.ext").write_text("\n".join(extensions) + "\n")
         _openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject, cwd=folder)
         signer = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30")
-        _openssl("x509", "-req", "-in", f"{name}.csr", *signer, "-extfile", f"{name}.ext", "-out", f"{name}.crt", cwd=folder)
-    _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-out", "tokens.key", cwd=folder)
+        _openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            *signer,
+            "-extfile",
+            f"{name}.ext",
+            "-out",
+            f"{name}.crt",
+            cwd=folder,
+        )
+    _openssl(
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-out",
+        "tokens.key",
+        cwd=folder,
+    )
     _openssl("pkey", "-in", "tokens.key", "-pubout", "-out", "tokens.pub", cwd=folder)
 
 
@@ -165,7 +194,11 @@ def kubelet_config(layout: Layout) -> str:
             "tlsCertFile": str(pki / "kubelet.crt"),
             "tlsPrivateKeyFile": str(pki / "kubelet.key"),
             "enforceNodeAllocatable": [],
-            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+            "evictionHard": {
+                "memory.available": "100Mi",
+                "nodefs.available": "1%",
+                "imagefs.available": "1%",
+            },
             "imageGCHighThresholdPercent": 100,  # imported images can't be pulled again: keep them
             "imageGCLowThresholdPercent": 99,
             "podLogsDir": str(layout.state / "pod-logs"),
@@ -183,7 +216,12 @@ def storage_config(layout: Layout) -> str:
 def storage_helper() -> str:
     container = {"name": "helper-pod", "image": PAUSE_IMAGE, "imagePullPolicy": "Never"}
     return json.dumps(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "helper-pod"}, "spec": {"containers": [container]}}
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "helper-pod"},
+            "spec": {"containers": [container]},
+        }
     )
 
 
@@ -218,18 +256,37 @@ def parts(layout: Layout, node: Path, local_path: Path) -> dict[str, list[str]]:
     return {
         "containerd": ["containerd", "--config", str(state / "containerd.toml")],
         "etcd": [
-            *(program, "etcd", f"--data-dir={state / 'etcd'}", f"--listen-client-urls={ETCD}", "--log-level=warn"),
-            *(f"--advertise-client-urls={ETCD}", "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync"),
+            *(
+                program,
+                "etcd",
+                f"--data-dir={state / 'etcd'}",
+                f"--listen-client-urls={ETCD}",
+                "--log-level=warn",
+            ),
+            *(
+                f"--advertise-client-urls={ETCD}",
+                "--listen-peer-urls=http://127.0.0.1:2380",
+                "--unsafe-no-fsync",
+            ),
         ],
         "kube-apiserver": [
             *(program, "kube-apiserver", f"--etcd-servers={ETCD}", f"--service-cluster-ip-range={SERVICES}"),
             *("--secure-port=6443", "--bind-address=0.0.0.0", f"--advertise-address={layout.node_ip}"),
             *(f"--client-ca-file={pki / 'ca.crt'}", f"--tls-cert-file={pki / 'apiserver.crt'}"),
-            *(f"--tls-private-key-file={pki / 'apiserver.key'}", f"--kubelet-client-certificate={pki / 'admin.crt'}"),
-            *(f"--kubelet-client-key={pki / 'admin.key'}", f"--kubelet-certificate-authority={pki / 'ca.crt'}"),
+            *(
+                f"--tls-private-key-file={pki / 'apiserver.key'}",
+                f"--kubelet-client-certificate={pki / 'admin.crt'}",
+            ),
+            *(
+                f"--kubelet-client-key={pki / 'admin.key'}",
+                f"--kubelet-certificate-authority={pki / 'ca.crt'}",
+            ),
             *("--kubelet-preferred-address-types=InternalIP", "--authorization-mode=Node,RBAC"),
             *("--service-account-issuer=https://kubernetes.default.svc", "--allow-privileged=true"),
-            *(f"--service-account-key-file={pki / 'tokens.pub'}", "--enable-admission-plugins=NodeRestriction"),
+            *(
+                f"--service-account-key-file={pki / 'tokens.pub'}",
+                "--enable-admission-plugins=NodeRestriction",
+            ),
             f"--service-account-signing-key-file={pki / 'tokens.key'}",
         ],
         "kube-controller-manager": [
@@ -240,16 +297,31 @@ def parts(layout: Layout, node: Path, local_path: Path) -> dict[str, list[str]]:
         "kube-scheduler": [program, "kube-scheduler", config("scheduler"), "--leader-elect=false"],
         "kubelet": [
             *(program, "kubelet", f"--config={state / 'kubelet.yaml'}", config("kubelet")),
-            *(f"--hostname-override={NODE_NAME}", f"--node-ip={layout.node_ip}", f"--root-dir={state / 'kubelet'}"),
+            *(
+                f"--hostname-override={NODE_NAME}",
+                f"--node-ip={layout.node_ip}",
+                f"--root-dir={state / 'kubelet'}",
+            ),
         ],
         "kube-proxy": [
-            *(program, "kube-proxy", config("proxy"), f"--hostname-override={NODE_NAME}", f"--cluster-cidr={PODS}"),
+            *(
+                program,
+                "kube-proxy",
+                config("proxy"),
+                f"--hostname-override={NODE_NAME}",
+                f"--cluster-cidr={PODS}",
+            ),
             # these settings belong to the host's kernel, which is not ours to change
             *("--proxy-mode=iptables", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0"),
             "--conntrack-tcp-timeout-close-wait=0",
         ],
         "local-path": [
-            *(str(local_path), "start", f"--config={state / 'storage.json'}", f"--kubeconfig={state / 'admin.kubeconfig'}"),
+            *(
+                str(local_path),
+                "start",
+                f"--config={state / 'storage.json'}",
+                f"--kubeconfig={state / 'admin.kubeconfig'}",
+            ),
             *("--namespace=kube-system", f"--helper-image={PAUSE_IMAGE}", "--service-account-name=default"),
             *("--configmap-name=local-path", f"--helper-pod-file={state / 'storage-helper.yaml'}"),
         ],

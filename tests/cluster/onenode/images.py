@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import subprocess
 import tarfile
 import tempfile
@@ -51,6 +50,7 @@ def write_archive(target: Path, reference: str, layer: Path, config: dict[str, o
         "architecture": "amd64",
         "os": "linux",
         "config": config,
+        "history": [{"created_by": "onenode"}],  # buildah counts one entry a layer
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest.hexdigest()}"]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
@@ -77,7 +77,9 @@ def program_image(reference: str, program: Path, names: tuple[str, ...]) -> Path
                     tar.addfile(link)
             write_archive(fresh, reference, layer, {"Entrypoint": [f"/{names[0]}"]})
 
-    return cached(ARCHIVES / f"{names[0]}-{content_key(program, Path(__file__), reference, *names)}.tar", build)
+    return cached(
+        ARCHIVES / f"{names[0]}-{content_key(program, Path(__file__), reference, *names)}.tar", build
+    )
 
 
 def node_images(tools: Tools) -> list[Path]:
@@ -99,7 +101,9 @@ def base_archive() -> Path:
             options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
             options += [f"--dpkgopt=path-include={path}" for path in KEPT]
             run("mmdebstrap", "--mode=root", "--variant=minbase", *options, "trixie", layer)
-            write_archive(fresh, BASE, layer, {"Cmd": ["bash"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]})
+            write_archive(
+                fresh, BASE, layer, {"Cmd": ["bash"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}
+            )
         say(f"built the base image in {time.monotonic() - began:.0f} s")
 
     return cached(ARCHIVES / f"trixie-slim-{content_key(*EXCLUDED, *KEPT)}.tar", build)
@@ -113,7 +117,16 @@ def buildah(*arguments: str | Path) -> None:
 
 def base_present() -> bool:
     store = CACHE / "buildah"
-    command = ["buildah", "--root", str(store / "root"), "--runroot", str(store / "run"), "inspect", "--type=image", BASE]
+    command = [
+        "buildah",
+        "--root",
+        str(store / "root"),
+        "--runroot",
+        str(store / "run"),
+        "inspect",
+        "--type=image",
+        BASE,
+    ]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -129,10 +142,19 @@ def build_image(image: Image) -> Path:
         if not base_present():
             buildah("pull", f"docker-archive:{base}")
         options: list[str] = ["--isolation", "chroot", "--network", "host", "--pull-never", "--layers"]
-        if CERTIFICATES.exists():  # a machine behind a proxy has certificates of its own; they don't enter the image
-            options += ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro", "--build-arg", f"PIP_CERT={CERTIFICATES}"]
+        if (
+            CERTIFICATES.exists()
+        ):  # a machine behind a proxy has certificates of its own; they don't enter the image
+            options += ["--secret", f"id=certificates,src={CERTIFICATES}"]
         ignore = folder / "Dockerfile.dockerignore"
-        options += ["--ignorefile", str(ignore), "--file", str(folder / "Dockerfile"), "--tag", image.reference]
+        options += [
+            "--ignorefile",
+            str(ignore),
+            "--file",
+            str(folder / "Dockerfile"),
+            "--tag",
+            image.reference,
+        ]
         buildah("bud", *options, ROOT)
         say(f"built image {image.name} in {time.monotonic() - began:.0f} s")
         buildah("push", image.reference, f"docker-archive:{fresh}:{image.reference}")

@@ -29,7 +29,9 @@ def isolate(layout: Layout) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
     subprocess.run(["mount", "--make-rshared", "/"], check=True)  # pods' volumes propagate from here
     ip("link", "set", "lo", "up")
-    while subprocess.run(["ip", "link", "show", layout.node_link], capture_output=True, check=False).returncode:
+    while subprocess.run(
+        ["ip", "link", "show", layout.node_link], capture_output=True, check=False
+    ).returncode:
         time.sleep(0.02)
     ip("address", "add", f"{layout.node_ip}/24", "dev", layout.node_link)
     ip("link", "set", layout.node_link, "up")
@@ -64,7 +66,12 @@ class Parts:
     def start(self, name: str) -> None:
         with (self.layout.state / "log" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.layout.state, start_new_session=True
+                self.commands[name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.layout.state,
+                start_new_session=True,
             )
         self.running[process.pid] = name
         (self.layout.state / "pid" / name).write_text(str(process.pid))

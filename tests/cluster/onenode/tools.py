@@ -108,7 +108,9 @@ def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | Non
         check=False,
     )
     if done.returncode:
-        raise SetupError(f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stdout[-6000:]}")
+        raise SetupError(
+            f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stdout[-6000:]}"
+        )
 
 
 def install_debian_packages() -> None:

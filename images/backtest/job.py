@@ -1,0 +1,95 @@
+"""The process of a Backtest's pod: runs the command line and leaves its result where the kubelet picks it up.
+
+The result goes into the container's termination message, at most 4,096 bytes, so the pod needs no right to talk to
+the API server. What the run prints goes to the pod's log unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+
+MESSAGE = Path(os.environ.get("TERMINATION_MESSAGE", "/dev/termination-log"))
+LIMIT = 4096  # bytes; the kubelet cuts off what is longer
+KEPT_LINES = 60
+# The figures worth a place when there is none for all, the first ones first.
+MAIN_METRICS = (
+    "total_return",
+    "cagr",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "volatility",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "exposure",
+    "fees",
+)
+
+
+def size(document: object) -> int:
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def compact(report: dict[str, object], limit: int = LIMIT) -> dict[str, object]:
+    """What of the command line's JSON fits: digest and counts always, then as many figures as there is room for."""
+    result = {
+        key: report[key] for key in ("digest", "engine", "events", "seconds", "counts") if key in report
+    }
+    metrics = report.get("metrics")
+    if not isinstance(metrics, dict):
+        return {"result": result}
+    kept: dict[str, object] = {}
+    for name in sorted(
+        metrics, key=lambda name: MAIN_METRICS.index(name) if name in MAIN_METRICS else len(MAIN_METRICS)
+    ):
+        if isinstance(metrics[name], (str, int, float)) and not isinstance(metrics[name], bool):
+            bigger = {**kept, name: metrics[name]}
+            if size({"result": {**result, "metrics": bigger}}) > limit:
+                break
+            kept = bigger
+    return {"result": {**result, "metrics": kept}}
+
+
+def failure(code: int, lines: list[str], limit: int = LIMIT) -> dict[str, object]:
+    """The exit code and the last lines of what the run said, as many as fit; the last one says what is wrong."""
+    kept = [line.rstrip()[:500] for line in lines if line.strip()]
+    while len(kept) > 1 and size({"error": {"code": code, "message": "\n".join(kept)}}) > limit:
+        kept.pop(0)
+    return {"error": {"code": code, "message": "\n".join(kept)}}
+
+
+def leave(document: dict[str, object]) -> None:
+    MESSAGE.write_text(json.dumps(document, separators=(",", ":"), ensure_ascii=False), encoding="utf-8")
+
+
+def main(manifest: str) -> int:
+    command = [sys.executable, "-m", "sigma_bot.cli.main", "backtest", manifest, "--output", "json"]
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
+    signal.signal(signal.SIGTERM, lambda *_: run.send_signal(signal.SIGINT))
+    said: deque[str] = deque(maxlen=KEPT_LINES)
+    assert run.stdout is not None
+    assert run.stderr is not None
+    for line in run.stderr:
+        sys.stderr.write(line)
+        said.append(line)
+    printed = run.stdout.read()
+    code = run.wait()
+    sys.stdout.write(printed)
+    if code != 0:
+        leave(failure(code, list(said)))
+        return code if code > 0 else 128 - code
+    leave(compact(json.loads(printed)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""The few calls the operator makes, over the official client's transport: get, list, server-side apply, events."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+from kubernetes.aio import client, config
+from prometheus_client import Counter
+
+from sigma_operator.settings import GROUP, MANAGER, VERSION
+
+Object = dict[str, Any]
+
+# kind: group and version as a path, and plural
+PATHS = {
+    "Backtest": (f"apis/{GROUP}/{VERSION}", "backtests"),
+    "Job": ("apis/batch/v1", "jobs"),
+    "Pod": ("api/v1", "pods"),
+    "ConfigMap": ("api/v1", "configmaps"),
+    "Event": ("api/v1", "events"),
+}
+TIMEOUT = (5, 30)  # seconds to connect, and to be answered
+CALLS = Counter("sigmax_api_requests_total", "Calls to the API server", ["verb", "kind", "code"])
+
+
+class ApiError(Exception):
+    """The API server refused a call. `code` is its HTTP status, `reason` its word for it."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        super().__init__(f"{code} {reason}: {message}")
+        self.code = code
+        self.reason = reason
+
+
+def path(kind: str, namespace: str, name: str = "", part: str = "", **query: str) -> str:
+    base, plural = PATHS[kind]
+    pieces = [base, "namespaces", namespace, plural, name, part]
+    return "/" + "/".join(filter(None, pieces)) + (f"?{urlencode(query)}" if query else "")
+
+
+class Api:
+    """A connection to the API server."""
+
+    def __init__(self, connection: client.ApiClient) -> None:
+        self._connection = connection
+
+    async def _call(
+        self, method: str, kind: str, url: str, body: Object | None = None, content: str = ""
+    ) -> Object:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content or "application/json"
+        request = await self._connection.param_serialize(
+            method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        response = await self._connection.call_api(*request, _request_timeout=TIMEOUT)
+        answer: Object = json.loads(await response.read() or b"{}")
+        CALLS.labels(method.lower(), kind, str(response.status)).inc()
+        if not 200 <= response.status < 300:
+            raise ApiError(response.status, answer.get("reason", ""), answer.get("message", ""))
+        return answer
+
+    async def served(self) -> bool:
+        """Whether the API server answers us and knows our resources."""
+        try:
+            await self._call("GET", "Backtest", f"/apis/{GROUP}/{VERSION}")
+        except (ApiError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        try:
+            return await self._call("GET", kind, path(kind, namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def list(self, kind: str, namespace: str, selector: str) -> list[Object]:
+        """The objects with these labels."""
+        answer = await self._call("GET", kind, path(kind, namespace, labelSelector=selector))
+        items: list[Object] = answer["items"]
+        return items
+
+    async def apply(self, document: Object, part: str = "") -> Object:
+        """Server-side apply as our one field manager; `part` is a sub-resource such as status."""
+        own = document["metadata"]
+        url = path(document["kind"], own["namespace"], own["name"], part, fieldManager=MANAGER, force="true")
+        return await self._call("PATCH", document["kind"], url, document, "application/apply-patch+yaml")
+
+    async def create(self, document: Object) -> Object:
+        """Make a new object, named by the server from its `generateName`."""
+        kind = document["kind"]
+        return await self._call("POST", kind, path(kind, document["metadata"]["namespace"]), document)
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Api]:
+    """Connect as the pod's service account, or, outside a cluster, as KUBECONFIG says."""
+    settings = client.Configuration()
+    if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        config.load_incluster_config(client_configuration=settings)
+    else:
+        await config.load_kube_config(client_configuration=settings)
+    async with client.ApiClient(configuration=settings) as connection:
+        yield Api(connection)

@@ -1,0 +1,204 @@
+"""The state of a resource's children as its status. Pure: the time is given, the children are plain objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sigma_operator.render import BAD_INPUT, CONTAINER, INTERRUPTED, RAISED, job_name
+from sigma_operator.status import BacktestResult, BacktestStatus, Condition
+
+Object = Mapping[str, Any]
+Truth = Literal["True", "False", "Unknown"]
+
+REASONS = {
+    BAD_INPUT: "BadInput",
+    RAISED: "StrategyRaised",
+    INTERRUPTED: "Interrupted",
+    1: "RunFailed",
+    137: "Killed",
+}
+# What the kubelet says of a container that can't start, in words for the one who wrote the manifest.
+WAITING = {
+    "ErrImagePull": "the image can't be pulled",
+    "ImagePullBackOff": "the image can't be pulled",
+    "ErrImageNeverPull": "the image is not on the node",
+    "InvalidImageName": "the image's name is not valid",
+    "CreateContainerConfigError": "the pod's configuration is not complete",
+    "CreateContainerError": "the container can't be made",
+    "RunContainerError": "the container can't be started",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where a Backtest stands, and why."""
+
+    phase: Literal["Pending", "Running", "Complete", "Failed"]
+    reason: str
+    message: str
+    result: BacktestResult | None = None
+
+
+def condition_of(resource: Object, kind: str) -> Object | None:
+    """The resource's condition of this type."""
+    conditions = resource.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def holds(resource: Object, kind: str) -> Object | None:
+    """The condition of this type when its status is True."""
+    found = condition_of(resource, kind)
+    return found if found is not None and found["status"] == "True" else None
+
+
+def finished(resource: Object) -> bool:
+    """A finished Backtest stays as it is, whatever becomes of its children: its result is a fact."""
+    return holds(resource, "Complete") is not None or holds(resource, "Failed") is not None
+
+
+def _container_status(pod: Object) -> Object:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return next((s for s in statuses if s["name"] == CONTAINER), {})
+
+
+def _terminated(pod: Object) -> Object | None:
+    state = _container_status(pod).get("state", {})
+    ended: Object | None = state.get("terminated")
+    return ended
+
+
+def _words(value: object) -> str:
+    """A figure as text: floats by their shortest exact form, so that reading them back gives the same number."""
+    return "" if value is None else str(value)
+
+
+def read_result(ended: Object) -> BacktestResult | None:
+    """The result in a container's termination message, or None where there is none."""
+    try:
+        said = json.loads(ended.get("message") or "")["result"]
+        return BacktestResult(
+            digest=said["digest"],
+            engine=said["engine"],
+            events=said["events"],
+            seconds={name: _words(value) for name, value in said.get("seconds", {}).items()},
+            metrics={
+                name: _words(value) for name, value in said.get("metrics", {}).items() if value is not None
+            },
+            counts=said.get("counts", {}),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def read_error(ended: Object) -> str:
+    """What a container that failed said last: our own message, or the end of its log."""
+    message = ended.get("message") or ""
+    try:
+        return str(json.loads(message)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return message.strip()
+
+
+def _killed(ended: Object) -> bool:
+    return ended.get("reason") == "OOMKilled" or ended.get("exitCode") == 137
+
+
+def _failed_pod(ended: Object) -> Finding:
+    code = int(ended.get("exitCode", 1))
+    if ended.get("reason") == "OOMKilled":
+        return Finding("Failed", "OutOfMemory", "the run needed more memory than its limit allows")
+    message = read_error(ended) or f"the run ended with exit code {code}"
+    return Finding("Failed", REASONS.get(code, "RunFailed"), message)
+
+
+def _failed_job(job_condition: Object, pods: Iterable[Object]) -> Finding:
+    """Why a Job failed: what its newest pod said, unless it was the Job's own limit."""
+    if job_condition["reason"] == "DeadlineExceeded":
+        return Finding("Failed", "DeadlineExceeded", "the run took longer than its deadline")
+    ended = [t for pod in by_age(pods) if (t := _terminated(pod)) is not None]
+    if ended:
+        return _failed_pod(ended[-1])
+    return Finding("Failed", job_condition["reason"], job_condition.get("message", ""))
+
+
+def by_age(pods: Iterable[Object]) -> list[Object]:
+    return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+
+
+def _unfinished(pods: Iterable[Object]) -> Finding:
+    for pod in reversed(by_age(pods)):
+        state = _container_status(pod).get("state", {})
+        if "running" in state:
+            return Finding("Running", "Running", "the backtest runs")
+        waiting = state.get("waiting", {})
+        if waiting.get("reason") in WAITING:
+            detail = waiting.get("message", "")
+            return Finding(
+                "Pending", waiting["reason"], f"{WAITING[waiting['reason']]}: {detail}".rstrip(": ")
+            )
+        for condition in pod.get("status", {}).get("conditions", []):
+            if condition["type"] == "PodScheduled" and condition["status"] == "False":
+                return Finding(
+                    "Pending", "Unschedulable", f"no node has room: {condition.get('message', '')}"
+                )
+    return Finding("Pending", "Starting", "the backtest's pod is being started")
+
+
+def find(job: Object | None, pods: Iterable[Object]) -> Finding:
+    """Where a Backtest stands, from its Job and the Job's pods."""
+    pods = list(pods)
+    if job is None:
+        return Finding("Pending", "Starting", "the backtest's Job is being made")
+    states = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
+    if "Failed" in states:
+        return _failed_job(states["Failed"], pods)
+    if "Complete" not in states:
+        return _unfinished(pods)
+    for pod in reversed(by_age(pods)):
+        ended = _terminated(pod)
+        if ended is not None and ended.get("exitCode") == 0 and (result := read_result(ended)) is not None:
+            return Finding(
+                "Complete", "Finished", f"{result.events} events, digest {result.digest[:12]}", result
+            )
+    return Finding(
+        "Failed", "ResultLost", "the run ended well but its pod is gone with the result; create it again"
+    )
+
+
+def _condition(resource: Object, kind: str, truth: Truth, finding: Finding, now: str) -> Condition:
+    before = condition_of(resource, kind)
+    since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=finding.reason[:64] or "Unknown",
+        message=finding.message[:4096],
+        last_transition_time=since,
+        observed_generation=resource["metadata"]["generation"],
+    )
+
+
+def status_of(resource: Object, finding: Finding, job: Object | None, now: str) -> dict[str, Any]:
+    """The status to write, `now` in ISO 8601 UTC. Ready is Complete by another name, the one helm waits for."""
+    complete: Truth = "True" if finding.phase == "Complete" else "False"
+    failed: Truth = "True" if finding.phase == "Failed" else "False"
+    job_status = (job or {}).get("status", {})
+    before = resource.get("status", {})
+    ended = now if finding.phase in ("Complete", "Failed") else None
+    status = BacktestStatus(
+        observed_generation=resource["metadata"]["generation"],
+        phase=finding.phase,
+        conditions=(
+            _condition(resource, "Complete", complete, finding, now),
+            _condition(resource, "Failed", failed, finding, now),
+            _condition(resource, "Ready", complete, finding, now),
+        ),
+        job=job_name(resource) if job is not None else before.get("job"),
+        start_time=job_status.get("startTime") or before.get("startTime"),
+        completion_time=job_status.get("completionTime") or ended,
+        result=finding.result,
+    )
+    return status.model_dump(by_alias=True, exclude_none=True, mode="json")
