@@ -124,7 +124,7 @@ def _notes(result: BacktestResult, metrics: Mapping[str, Metric]) -> Table:
         notes.add_row(Text("Rejected orders", "bold"), Text(f"{total:,}: {reasons}"))
     ambiguous = result.counts.get("ambiguous_bars", 0)
     if ambiguous:
-        sentence = f"{ambiguous:,}: stop and target lay inside one bar; the adverse one was taken first"
+        sentence = f"{ambiguous:,}: orders on both sides inside one bar; the adverse extreme came first"
         notes.add_row(Text("Ambiguous bars", "bold"), Text(sentence))
     liquidations = result.counts.get("liquidations", 0)
     if liquidations:

@@ -77,7 +77,7 @@ def result() -> BacktestResult:
         symbols=("BTC", EVIL),
         name=EVIL,
         strategy=EVIL,
-        currency="<b>",
+        currency="</script><b>",
         warnings=[EVIL],
         assumptions=[(EVIL, EVIL)],
         rejections={EVIL: 3},
@@ -128,6 +128,7 @@ def test_charts_hold_few_points_and_every_symbol(text: str, result: BacktestResu
     assert max(equity["y"]) == pytest.approx(result.equity["equity"].max(), rel=1e-6)
     assert min(equity["y"]) == pytest.approx(result.equity["equity"].min(), rel=1e-6)
     assert len(figures["price"]["choices"]) == 2
+    assert figures["equity"]["layout"]["yaxis"]["title"]["text"] == result.currency
 
 
 def test_a_long_list_is_cut_and_says_so(text: str, result: BacktestResult) -> None:
@@ -208,7 +209,7 @@ def trials() -> list[Trial]:
     rows = []
     for fast in (5, 10):
         for slow in (20, 40, 60):
-            for stop in (0.5, 1.0):
+            for stop in (1.0, 0.5):
                 value = None if slow == 60 else fast * stop - slow / 10
                 rows.append(
                     Trial({"fast": fast, "slow": slow, "stop": stop}, {"sharpe": value, "fees": "1.50"})

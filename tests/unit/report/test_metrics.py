@@ -144,9 +144,7 @@ def test_money_adds_up(result: BacktestResult, metrics: dict[str, Metric]) -> No
     assert metrics["turnover"] == pytest.approx(
         result.fills["notional"].sum() / 1e6 / result.equity["equity"].mean()
     )
-    assert metrics["max_drawdown_money"] == pytest.approx(
-        Decimal(str(-result.final["max_drawdown"])), abs=1e-6
-    )
+    assert float(str(metrics["max_drawdown_money"])) == pytest.approx(-result.final["max_drawdown"], abs=1e-6)
 
 
 def test_a_run_without_trades_has_no_trade_figures() -> None:

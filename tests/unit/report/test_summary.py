@@ -18,6 +18,7 @@ from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.report.compare import compare
 from sigma_bot.report.format import clocks, duration, iso, isos, period, price, short, show
 from sigma_bot.report.reporter import PerformanceReporter
+from sigma_bot.report.summary import to_json
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,11 @@ def test_document_has_the_agreed_keys(result: BacktestResult, full: dict[str, An
     assert list(small) == ["digest", "engine", "events", "seconds", "metrics", "counts"]
     assert list(full) == [*small, "orders", "fills", "trades", "equity"]
     assert list(small["seconds"]) == ["load", "compile", "run", "report"]
+
+
+def test_a_nan_never_becomes_json() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"metrics": {"sharpe": float("nan")}})
 
 
 def test_money_and_quantities_are_exact_text(result: BacktestResult, full: dict[str, Any]) -> None:
