@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sigma_bot.kernel.cache import Cache
+
 NAMES = ("open", "high", "low", "close", "volume")
 
 
@@ -28,3 +30,9 @@ def bars(request: pytest.FixtureRequest) -> dict[str, np.ndarray]:
         out = {name: table[name].to_numpy().astype(float) for name in NAMES}
     out = {name: np.ascontiguousarray(column[-2500:]) for name, column in out.items()}
     return {"ts": times[-2500:], **out}
+
+
+@pytest.fixture(scope="session")
+def indicator_cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """A cache of this run's own: parity is shown with code compiled now."""
+    return Cache(tmp_path_factory.mktemp("compiled"))
