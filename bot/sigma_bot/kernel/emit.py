@@ -21,7 +21,7 @@ from sigma_bot.kernel.cannot import CannotCompileError, Refusal
 from sigma_bot.kernel.reach import Reached
 from sigma_bot.kernel.source import SourceError
 from sigma_bot.kernel.subset import check, refusal_at, refusal_of
-from sigma_bot.kernel.typed import LinkedLibrary, Pipeline
+from sigma_bot.kernel.typed import InnerLibrary, Pipeline
 from sigma_bot.kernel.world import World, options
 
 Linked = Mapping[Callable[..., Any], tuple[str, tuple[Any, ...]]]
@@ -74,15 +74,13 @@ def _emit(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]], r
 def _object_code(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]]) -> Entry:
     target = cpu_target.target_context
     library = OuterLibrary(target.codegen(), "sigma_x")
-    library.exports = list(roots)
     module = target.create_module("sigma_x_roots")
     for symbol, (function, returns, args) in roots.items():
         result = _compile(world, function, returns, args)
         library.add_linking_library(result.library)
         _export(target, module, symbol, result.fndesc)
     library.add_ir_module(module)
-    library.finalize()
-    return library.entry()
+    return library.entry(list(roots))
 
 
 def _compile(world: World, function: FunctionType, returns: Any, args: tuple[Any, ...]) -> Any:
@@ -104,23 +102,34 @@ def _export(target: Any, module: Any, symbol: str, fndesc: Any) -> None:
     builder.ret(builder.call(inner, outer.args))
 
 
-class OuterLibrary(LinkedLibrary):
-    """The library that is optimised and turned into object code; only its roots stay visible."""
+class OuterLibrary(InnerLibrary):
+    """Everything the roots need in one module, optimised as a whole; only the roots stay visible."""
 
-    exports: Sequence[str] = ()
-
-    def _optimize_final_module(self) -> None:
-        module = self._final_module
-        for value in (*module.functions, *module.global_variables):
-            if not value.is_declaration and value.name not in self.exports:
-                value.linkage = llvm.Linkage.internal
-        super(LinkedLibrary, self)._optimize_final_module()
-
-    def entry(self) -> Entry:
+    def entry(self, exports: Sequence[str]) -> Entry:
         """Object code and symbols."""
         module = self._final_module
+        for library in _closure(self):
+            inner = isinstance(library, InnerLibrary)
+            module.link_in(library._final_module if inner else library._get_module_for_linking(), preserve=True)
+        for value in (*module.functions, *module.global_variables):
+            if not value.is_declaration and value.name not in exports:
+                value.linkage = llvm.Linkage.internal
+        self._optimize_final_module()
+        module.verify()
         missing = [f.name for f in module.functions if f.is_declaration and not f.name.startswith("llvm.")]
-        return Entry(list(self.exports), missing, self.codegen._tm.emit_object(module))
+        return Entry(list(exports), missing, self.codegen._tm.emit_object(module))
+
+
+def _closure(library: InnerLibrary) -> list[Any]:
+    """Every library that one needs, each once. Numba's own have already taken in what they need."""
+    out: dict[Any, None] = {}
+    stack = list(library._linking_libraries)
+    while stack:
+        needed = stack.pop()
+        if needed not in out:
+            out[needed] = None
+            stack += needed._linking_libraries if isinstance(needed, InnerLibrary) else []
+    return list(out)
 
 
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import Any
 
-from sigma_bot.kernel.source import MISSING, closure_of, names_of
+from sigma_bot.kernel.source import MISSING, closure_of, global_names_of, names_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta
 
 
@@ -59,7 +59,7 @@ def callables_of(member: Any) -> list[FunctionType]:
 def globals_of(function: FunctionType) -> Iterable[tuple[str, Any]]:
     """(name, value) of every global, closure variable and module attribute ``function`` mentions."""
     names = names_of(function)
-    for name in names:
+    for name in global_names_of(function):
         value = function.__globals__.get(name, MISSING)
         if value is MISSING:
             continue

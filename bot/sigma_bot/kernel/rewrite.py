@@ -22,7 +22,7 @@ from enum import Enum
 from types import CodeType, FunctionType
 from typing import Any
 
-from sigma_bot.kernel.source import MISSING, closure_of, code_objects, owner_of, resolve, tree_of
+from sigma_bot.kernel.source import MISSING, closure_of, code_objects, global_names_of, owner_of, resolve, tree_of
 from sigma_bot.kernel.subset import MATH_REWRITTEN, is_log_call, self_of, spoken
 
 EXACT = "sx_"
@@ -179,6 +179,6 @@ def _enclosing_class(function: FunctionType) -> str:
 
 def outside_values(function: FunctionType) -> dict[str, Any]:
     """Every global and closure variable ``function`` names, with its value."""
-    names = {n for c in code_objects(function.__code__) for n in c.co_names}
+    names = global_names_of(function)
     out = {n: function.__globals__[n] for n in names if n in function.__globals__}
     return out | {n: v for n, v in closure_of(function).items() if n != "__class__"}

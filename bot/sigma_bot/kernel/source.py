@@ -7,6 +7,7 @@ import builtins
 import linecache
 from dataclasses import dataclass
 from functools import lru_cache
+from opcode import opmap
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -97,6 +98,24 @@ def code_objects(code: CodeType) -> list[CodeType]:
 def names_of(function: FunctionType) -> list[str]:
     """Every global and attribute name ``function`` mentions, in order of first mention."""
     return list(dict.fromkeys(n for c in code_objects(function.__code__) for n in c.co_names))
+
+
+@lru_cache(maxsize=4096)
+def _global_names(code: CodeType) -> list[str]:
+    """The names ``code`` loads as globals, and not only as attributes. From Python 3.11 on an index is doubled."""
+    out, argument = {}, 0
+    for at in range(0, len(code.co_code), 2):
+        argument = argument << 8 | code.co_code[at + 1]
+        if code.co_code[at] == opmap["LOAD_GLOBAL"]:
+            out[code.co_names[argument >> 1]] = None
+        if code.co_code[at] != opmap["EXTENDED_ARG"]:
+            argument = 0
+    return list(out)
+
+
+def global_names_of(function: FunctionType) -> list[str]:
+    """Every name ``function`` looks up as a global, in order of first use."""
+    return list(dict.fromkeys(n for c in code_objects(function.__code__) for n in _global_names(c)))
 
 
 def closure_of(function: FunctionType) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from numba.core import ir, types
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
-from numba.core.typed_passes import NativeLowering, NopythonTypeInference
+from numba.core.typed_passes import AnnotateTypes, NativeLowering, NopythonRewrites, NopythonTypeInference
 from numba.core.typing import signature
+from numba.core.untyped_passes import FindLiterallyCalls, LiteralPropagationSubPipelinePass, LiteralUnroll
 
 from sigma_bot.kernel.exact import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
 from sigma_bot.kernel.cannot import CannotCompileError, Refusal
@@ -25,14 +26,14 @@ INT_NAMES = (types.int64, types.intp)
 REPLACEABLE = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
 
 
-class LinkedLibrary(CPUCodeLibrary):  # type: ignore[misc, unused-ignore]
-    """LLVM code that is only ever linked into another library: neither optimised nor compiled by itself."""
+class InnerLibrary(CPUCodeLibrary):  # type: ignore[misc, unused-ignore]
+    """LLVM code of one function, kept as it was made until the outermost library takes it in."""
 
-    def _optimize_final_module(self) -> None:
-        """The outermost library optimises everything together."""
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+    def finalize(self) -> None:
+        """Nothing: neither linked, nor optimised, nor compiled by itself."""
         self._finalized = True
 
 
@@ -67,6 +68,10 @@ class KeepUncompiled(LoweringPass):  # type: ignore[misc, unused-ignore]
         return True
 
 
+# Passes for what the subset does not have: array expressions, literal_unroll, with blocks, drawings of the types.
+UNNEEDED = (NopythonRewrites, LiteralUnroll, LiteralPropagationSubPipelinePass, FindLiterallyCalls, AnnotateTypes)
+
+
 class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
     """The compiler used for every function of a strategy and of the engine."""
 
@@ -77,8 +82,9 @@ class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
     def define_pipelines(self) -> list[Any]:  # noqa: D102
         if self.state.library is None:
             name = self.state.func_id.func_qualname
-            self.state.library = LinkedLibrary(self.state.targetctx.codegen(), name)
+            self.state.library = InnerLibrary(self.state.targetctx.codegen(), name)
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        manager.passes = [(p, text) for p, text in manager.passes if p not in UNNEEDED]
         manager.add_pass_after(ExactTypes, NopythonTypeInference)
         manager.add_pass_after(KeepUncompiled, NativeLowering)
         manager.finalize()
