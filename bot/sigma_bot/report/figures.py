@@ -1,6 +1,7 @@
 """Plotly figures of a backtest as plain data. ``"@name"`` is a colour of the page's theme, see ``page.js``.
 
-Times are milliseconds since 1970, which plotly shows as UTC.
+Times are milliseconds since 1970, which plotly shows as UTC. Its texts are a small HTML of its own, hence the
+escapes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.report.drawdown import underwater
 from sigma_bot.report.format import show
-from sigma_bot.report.page import Figure
+from sigma_bot.report.page import Figure, escape
 from sigma_bot.report.returns import DAY, Returns
 from sigma_bot.report.sampling import keep_extremes
 from sigma_bot.report.summary import amounts
@@ -41,7 +42,7 @@ def equity_figure(result: BacktestResult) -> Figure:
     ts, equity, index = samples["ts"], samples["equity"], samples["benchmark"]
     initial = float(result.money(result.initial_cash))
     water = underwater(np.concatenate(([initial], equity)))[1:] * 100
-    unit = result.currency
+    unit = escape(result.currency)
     traces = [
         _line(ts, equity, "Equity", "@accent", 1.8, f"%{{y:,.2f}} {unit}"),
         _line(ts, water, "Drawdown", "@loss", 1.0, "%{y:.2f} %")
@@ -114,7 +115,7 @@ def excursion_figure(result: BacktestResult, trades: NDArray[np.void]) -> Figure
                 "hovertemplate": "MAE %{x:,.2f}, profit %{y:,.2f}<extra></extra>",
             }
         )
-    unit = result.currency
+    unit = escape(result.currency)
     layout = {
         "xaxis": {"title": {"text": f"MAE, {unit}"}},
         "yaxis": {"title": {"text": f"Profit, {unit}"}},
@@ -162,7 +163,9 @@ def _trade_traces(result: BacktestResult, trades: NDArray[np.void]) -> list[Trac
     share = trade_returns(result, trades)
     profits = amounts(result, trades["pnl"])
     pairs = zip(profits, share.tolist(), strict=True)
-    text = np.array([f"{profit} {result.currency} ({show(part, 'percent')})" for profit, part in pairs])
+    text = np.array(
+        [f"{profit} {escape(result.currency)} ({show(part, 'percent')})" for profit, part in pairs]
+    )
     traces = [
         _link(trades[closed & gain], "@gain"),
         _link(trades[closed & ~gain], "@loss"),

@@ -21,7 +21,7 @@ from result_builder import DAY, build, cross, walk
 from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.errors import BadInputError
 from sigma_bot.report.html import MOST_LISTED, html_report, monthly_returns
-from sigma_bot.report.page import write_page
+from sigma_bot.report.page import escape, write_page
 from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.report.sampling import keep_extremes
 from sigma_bot.report.sweep import Trial, heat_figure, ranking, sweep_html
@@ -128,7 +128,7 @@ def test_charts_hold_few_points_and_every_symbol(text: str, result: BacktestResu
     assert max(equity["y"]) == pytest.approx(result.equity["equity"].max(), rel=1e-6)
     assert min(equity["y"]) == pytest.approx(result.equity["equity"].min(), rel=1e-6)
     assert len(figures["price"]["choices"]) == 2
-    assert figures["equity"]["layout"]["yaxis"]["title"]["text"] == result.currency
+    assert figures["equity"]["layout"]["yaxis"]["title"]["text"] == escape(result.currency)
 
 
 def test_a_long_list_is_cut_and_says_so(text: str, result: BacktestResult) -> None:
