@@ -87,7 +87,7 @@ def _compile(world: World, function: FunctionType, returns: Any, args: tuple[Any
     """Compile a root. It may not allocate: its columns belong to the caller and need no counting of references."""
     flags = compiler.Flags()
     chosen = {k: v for k, v in options(function).items() if k != "pipeline_class"}
-    cpu_target.options.parse_as_flags(flags, {"nopython": True, "_nrt": False, **chosen})
+    cpu_target.options.parse_as_flags(flags, {"nopython": True, **chosen, "_nrt": False})
     typing, target = cpu_target.typing_context, cpu_target.target_context
     clone = world.clone(function)
     return compiler.compile_extra(typing, target, clone, args, returns, flags, {}, pipeline_class=Pipeline)
@@ -108,9 +108,13 @@ class OuterLibrary(InnerLibrary):
     def entry(self, exports: Sequence[str]) -> Entry:
         """Object code and symbols."""
         module = self._final_module
-        for library in _closure(self):
-            inner = isinstance(library, InnerLibrary)
-            module.link_in(library._final_module if inner else library._get_module_for_linking(), preserve=True)
+        needed = _closure(self)
+        inner = [lib for lib in needed if isinstance(lib, InnerLibrary)]
+        for part in [lib._final_module for lib in inner]:
+            module.link_in(part, preserve=True)
+        # what Numba brings is taken in only where something already refers to it, so it comes last
+        for part in [lib._get_module_for_linking() for lib in needed if lib not in inner]:
+            module.link_in(part, preserve=True)
         for value in (*module.functions, *module.global_variables):
             if not value.is_declaration and value.name not in exports:
                 value.linkage = llvm.Linkage.internal

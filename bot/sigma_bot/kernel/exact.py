@@ -160,7 +160,7 @@ def _power(ctx: Any, x: Any, y: Any) -> Any:
 
     if exponent > 62:
         raise TypingError("an integer power above 62 does not fit 64 bits")
-    return types.int64(types.int64, types.int64), codegen
+    return types.int64(types.int64, y), codegen  # the exponent's own type: Numba finds the code by the types
 
 
 _power.__name__ = "sx_pow"
@@ -216,6 +216,7 @@ def _names() -> dict[str, Any]:
     out = {n: _unary(n, _checked(libm.PREFIX + n)) for n in libm.UNARY}
     out |= {n: _binary(n, _checked(libm.PREFIX + n)) for n in ("atan2", "fmod")}
     out |= {"pow": intrinsic(prefer_literal=True)(_power), "sum": _sum_placeholder}
+    out |= {"float": _unary("float", lambda context, builder, sig, args: args[0])}
     out |= {"sqrt": _unary("sqrt", _checked("llvm.sqrt.f64"))}
     pi = 3.141592653589793
     out |= {
@@ -291,10 +292,13 @@ LIMIT = 2.0**63
 
 def _shift_left(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     x, n = args
-    too_far = builder.icmp_unsigned(">", n, ir.Constant(INT, 63))
-    _raise_if(context, builder, too_far)
-    result = builder.shl(x, n)
-    _raise_if(context, builder, builder.icmp_signed("!=", builder.ashr(result, n), x))
+    zero, most = ir.Constant(INT, 0), ir.Constant(INT, 63)
+    far = builder.icmp_signed(">", n, most)
+    lost = builder.and_(far, builder.icmp_signed("!=", x, zero))
+    _raise_if(context, builder, builder.or_(builder.icmp_signed("<", n, zero), lost))
+    result = builder.shl(x, builder.select(far, zero, n))
+    back = builder.ashr(result, builder.select(far, zero, n))
+    _raise_if(context, builder, builder.icmp_signed("!=", back, x))
     return result
 
 

@@ -50,7 +50,7 @@ def load(
     try:
         tracker = builder.link(_linker(), f"sigma_x_{next(_numbers)}")
     except RuntimeError as error:
-        raise LinkError(str(error)) from None
+        raise LinkError(f"{error} (needs {', '.join(imports)})") from None
     _loaded.append(tracker)
     return {name: tracker[name] for name in exports}
 

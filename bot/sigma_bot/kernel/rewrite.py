@@ -27,7 +27,7 @@ from sigma_bot.kernel.subset import MATH_REWRITTEN, is_log_call, self_of, spoken
 
 EXACT = "sx_"
 REPLACED: dict[Any, str] = {getattr(math, n): EXACT + n for n in MATH_REWRITTEN if hasattr(math, n)}
-REPLACED |= {builtins.int: "sx_int", builtins.round: "sx_round", builtins.sum: "sx_sum"}
+REPLACED |= {builtins.int: "sx_int", builtins.float: "sx_float", builtins.round: "sx_round", builtins.sum: "sx_sum"}
 
 _OWNERS: dict[type, str] = {}
 

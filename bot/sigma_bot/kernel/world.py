@@ -59,6 +59,7 @@ def options(function: Callable[..., Any]) -> dict[str, Any]:
         "pipeline_class": Pipeline,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
+        "_nrt": True,
         "boundscheck": None if safe else True,
     }
 
