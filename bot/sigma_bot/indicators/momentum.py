@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sigma_bot.indicators.averages import Ema, Rma, Sma
-from sigma_bot.indicators.windows import UNBOUNDED, Highest, Lag, Lowest, check_period, preset
+from sigma_bot.indicators.windows import UNBOUNDED, Highest, Lag, Lowest, check_period, preset, typical
 from sigma_bot.kernel.struct import Struct, window
 
 
@@ -190,7 +190,7 @@ class Cci(Struct):
 
     def update(self, high, low, close):
         """Take one bar; the index."""
-        x = (high + low + close) / 3.0
+        x = typical(high, low, close)
         if self.count < self.period:
             self.count += 1
         self.ring[self.at] = x

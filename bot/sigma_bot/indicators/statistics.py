@@ -1,9 +1,11 @@
 """Deviation, regression and correlation over a window.
 
-Variances are kept as in ``windows``, each part by Welford's update and the two parts joined by Chan's
-formula: only squares are added, never subtracted, so a variance cannot become negative and small deviations
-of large prices keep their digits. Sources: B. P. Welford, Technometrics 4 (1962); T. F. Chan, G. H. Golub,
-R. J. LeVeque (1979).
+Variances are kept as in ``windows``: each part holds the sum of squares about its own mean, and two parts
+are joined by the square of their distance. Only squares are added, never subtracted, so a variance cannot
+become negative, and small deviations of large prices keep their digits. Within a part the deviation grows by
+Youngs and Cramer's update, the correlation by Welford's. Sources: B. P. Welford, Technometrics 4 (1962); E.
+A. Youngs, E. M. Cramer, Technometrics 13 (1971); both judged in T. F. Chan, G. H. Golub, R. J. LeVeque, The
+American Statistician 37 (1983).
 """
 
 from __future__ import annotations
@@ -24,21 +26,23 @@ class StdDev(Struct):
     at: int
     full: bool
     anchor: float
-    head_mean: float
+    share: float
+    head: float
     head_square: float
     mean: float
     value: float
-    means: window(float)
+    sums: window(float)
     squares: window(float)
 
     def setup(self, period=20):
         """Start over with another length. Raises ValueError when it does not fit the window."""
-        check_period("StdDev", "period", period, 1, len(self.means))
+        check_period("StdDev", "period", period, 1, len(self.sums))
         self.period = period
         self.at = 0
         self.full = False
         self.anchor = 0.0
-        self.head_mean = 0.0
+        self.share = 0.0
+        self.head = 0.0
         self.head_square = 0.0
         self.mean = 0.0
         self.value = 0.0
@@ -48,45 +52,50 @@ class StdDev(Struct):
         k = self.at
         if k == 0 and not self.full:
             self.anchor = x
-        self.means[k] = x
+        self.sums[k] = x
         k += 1
+        n = float(k)
         d = x - self.anchor
-        gap = d - self.head_mean
-        self.head_mean += gap / k
-        self.head_square += gap * (d - self.head_mean)
+        self.head += d
+        if k > 1:
+            gap = n * d - self.head
+            self.head_square += gap * gap / (n * (n - 1.0))
+        total = self.head
+        square = self.head_square
+        if not self.full:
+            self.share = 1.0 / n
         if k == self.period:
             k = 0
             self.turn(x)
-            self.mean = x + self.means[0]
-            square = self.squares[0] / self.period
+            total = self.sums[0]
+            square = self.squares[0]
         elif self.full:
-            rest = self.period - k
-            gap = self.means[k] - self.head_mean
-            share = rest / self.period
-            self.mean = self.anchor + (self.head_mean + gap * share)
-            square = (self.head_square + self.squares[k]) / self.period + gap * gap * (
-                share * (k / self.period)
-            )
-        else:
-            self.mean = self.anchor + self.head_mean
-            square = self.head_square / k
+            rest = float(self.period - k)
+            gap = n * self.sums[k] - rest * total
+            total += self.sums[k]
+            square += self.squares[k] + gap * gap / (n * rest * (n + rest))
         self.at = k
-        self.value = math.sqrt(square)
+        self.mean = self.anchor + total * self.share
+        self.value = math.sqrt(square * self.share)
         return self.value
 
     def turn(self, x):
-        """Replace the values by mean and squares of their suffixes, relative to the newest value ``x``."""
-        mean = 0.0
+        """Replace the values by sum and squares of their suffixes, relative to the newest value ``x``."""
+        total = 0.0
         square = 0.0
-        for i in range(self.period - 1, -1, -1):
-            d = self.means[i] - x
-            gap = d - mean
-            mean += gap / (self.period - i)
-            square += gap * (d - mean)
-            self.means[i] = mean
-            self.squares[i] = square
+        self.sums[self.period - 1] = 0.0
+        self.squares[self.period - 1] = 0.0
+        for i in range(1, self.period):
+            j = self.period - 1 - i
+            n = i + 1.0
+            d = self.sums[j] - x
+            total += d
+            gap = n * d - total
+            square += gap * gap / (n * (n - 1.0))
+            self.sums[j] = total
+            self.squares[j] = square
         self.anchor = x
-        self.head_mean = 0.0
+        self.head = 0.0
         self.head_square = 0.0
         self.full = True
 
@@ -112,7 +121,7 @@ class ZScore(Struct):
 
     def setup(self, period=20):
         """Start over with another length. Raises ValueError when it does not fit the window."""
-        check_period("ZScore", "period", period, 1, len(self.deviation.means))
+        check_period("ZScore", "period", period, 1, len(self.deviation.sums))
         self.deviation.setup(period)
         self.value = 0.0
 

@@ -71,7 +71,7 @@ class Bollinger(Struct):
         """Start over with another length and width. Raises ValueError when the length does not fit the
         window.
         """
-        check_period("Bollinger", "period", period, 1, len(self.deviation.means))
+        check_period("Bollinger", "period", period, 1, len(self.deviation.sums))
         self.deviation.setup(period)
         self.width = float(width)
         self.upper = 0.0

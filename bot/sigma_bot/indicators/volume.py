@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigma_bot.indicators.windows import WeightedMean, WindowSum, check_period, preset
+from sigma_bot.indicators.windows import WeightedMean, WindowSum, check_period, preset, typical
 from sigma_bot.kernel.struct import Struct
 
 DAY = 86_400_000_000_000
@@ -68,7 +68,7 @@ class Mfi(Struct):
 
     def update(self, high, low, close, volume):
         """Take one bar; the index."""
-        price = (high + low + close) / 3.0
+        price = typical(high, low, close)
         if self.started:
             money = price * volume
             change = price - self.price
@@ -128,7 +128,7 @@ class Vwap(Struct):
 
     def update(self, high, low, close, volume, ts=0):
         """Take one bar that opened at ``ts`` (int64 nanoseconds UTC); the mean."""
-        price = (high + low + close) / 3.0
+        price = typical(high, low, close)
         if self.period > 0:
             self.value = self.rolling.update(price, volume)
             return self.value

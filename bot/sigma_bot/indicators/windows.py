@@ -87,6 +87,13 @@ def preset(**values: Any) -> Any:
     return values
 
 
+def typical(high, low, close):
+    """Typical price ``(high + low + close) / 3``, computed from the low so that a bar without range gives
+    its price.
+    """
+    return low + ((high - low) + (close - low)) / 3.0
+
+
 class WindowSum(Struct):
     """Sum of the last ``period`` values. Zeros sum to exactly zero; values of one sign never cancel."""
 
