@@ -127,7 +127,8 @@ def scale_of(values: np.ndarray) -> int:
 
 
 def _exact(values: np.ndarray, scale: int) -> bool:
-    whole = np.rint(values * scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.rint(values * scale)
     return bool(
         (np.abs(whole) < 2**53).all() and (whole / scale == values).all() and not np.signbit(values).any()
     )

@@ -31,6 +31,7 @@ STORED: dict[str, tuple[str, ...]] = {
     "trades": ("ts", "price", "size", "id"),
     "ticks": TICK_FIELDS,
 }
+EVENTS = ("quotes", "trades")
 SOURCE = "source"  # which input a spilled row came from
 
 
@@ -122,7 +123,7 @@ def _import_symbol(
     for part in parts:
         by_kind.setdefault(part.layout.kind, []).append(part)
     if {"quotes", "trades"} <= by_kind.keys() or options.kind == "ticks":
-        events = {k: by_kind.pop(k) for k in ("quotes", "trades") if k in by_kind}
+        events: dict[str, list[Part]] = {k: by_kind.pop(k) for k in EVENTS if k in by_kind}
         found = [_events_to_ticks(symbol, events, options, staging, progress)] if events else []
     else:
         found = []

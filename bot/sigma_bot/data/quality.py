@@ -1,9 +1,8 @@
 """``sigma data check`` and ``show``: what a look at every row finds. Nothing is changed.
 
-Outliers: log returns beyond 20 robust standard deviations (1.4826 times the median absolute deviation of
-the returns that are not zero, of the first million rows). Breaks that begin at the hour most long breaks
-begin at are sessions' ends; in daily data without weekends a holiday of up to four days is none of our
-business either.
+Outliers: log returns beyond 20 robust standard deviations, which are 1.4826 times the median size of the
+returns that are not zero among the first million rows. Breaks that begin at the hour most long breaks begin
+at are sessions' ends; in daily data without weekends, holidays count up to five days in a row with them.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from sigma_bot.data.streams import duration, timeframe_of
 
 OUTLIER = 20.0
 HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
+HOLIDAY = 5 * DAY
 KEPT = 100_000
 
 
@@ -136,8 +136,8 @@ def _gaps(result: Quality, breaks: np.ndarray) -> None:
     length = breaks[:, 1] - breaks[:, 0]
     if result.timeframe >= DAY:
         days = (breaks // DAY + 3) % 7  # Monday is 0
-        weekday_market = len(breaks) > 0 and bool(((days[:, 0] == 4) & (length <= 4 * DAY)).mean() > 0.4)
-        usual = weekday_market & (length <= 4 * DAY)
+        short = length <= HOLIDAY
+        usual = short if len(breaks) and ((days[:, 0] == 4) & short).mean() > 0.4 else usual
     else:
         long = length >= max(10 * result.timeframe, HOUR // 2)
         if long.sum() >= 5:
@@ -185,9 +185,7 @@ class _Returns:
         if self._scale == 0.0:
             every = np.concatenate([r for _, _, r in self._waiting])
             moved = every[np.isfinite(every) & (every != 0)]
-            self._scale = (
-                1.4826 * float(np.median(np.abs(moved - np.median(moved)))) if len(moved) >= 30 else 0.0
-            )
+            self._scale = 1.4826 * float(np.median(np.abs(moved))) if len(moved) >= 30 else 0.0
         for part, rows, returns in self._waiting:
             if self._scale > 0.0:
                 far = np.flatnonzero(np.isfinite(returns) & (np.abs(returns) > OUTLIER * self._scale))

@@ -96,7 +96,7 @@ class CsvFile:
                 raw = stream.read(1 << 16)
         except (pa.ArrowInvalid, OSError) as error:
             raise BadInputError(f"{self.path}: cannot be read: {error}") from None
-        text = raw.decode("utf-8-sig", errors="replace")
+        text: str = raw.decode("utf-8-sig", errors="replace")
         return text if len(raw) < 1 << 16 else text[: text.rfind("\n")]
 
     def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:

@@ -40,7 +40,7 @@ def _random(seed: int, first: int, count: int) -> np.ndarray:
 def _field(bits: np.ndarray, shift: int, width: int) -> np.ndarray:
     """``width`` bits from ``shift`` on, as int64."""
     field: np.ndarray = (bits >> np.uint64(shift)) & np.uint64((1 << width) - 1)
-    return field.view(np.int64)
+    return field.astype(np.int64)
 
 
 def _folded(walk: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,8 @@ def rule_for(sample: Any, timezone: str | None, where: str) -> TimeRule:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         first = float(sample[0].as_py())
         if pa.types.is_integer(kind) and 19000101 <= first <= 21001231:
-            return _text_rule(sample.cast(pa.string()), timezone, where)
+            text = _text_rule(sample.cast(pa.string()), timezone, where)
+            return replace(text, convert=lambda a: text.convert(a.cast(pa.string())))
         scale = unit_of(first)
         if pa.types.is_integer(kind):
             return TimeRule(lambda a: _ints(a) * scale, text="epoch")
@@ -138,15 +139,16 @@ def _text_rule(sample: Any, timezone: str | None, where: str) -> TimeRule:
 
 
 def _fractions(scale: int) -> TimeRule:
-    """Epochs with decimals, exact: read as decimals, never as doubles."""
+    """Epochs with decimals, exact: read as decimals of so many digits that their integers are ns."""
+    digits = len(str(scale)) - 1
 
     def convert(a: Any) -> np.ndarray:
-        decimal = a.cast(pa.decimal128(38, 9))
+        decimal = a.cast(pa.decimal128(38, digits))
         # decimal128 is two little-endian words; the upper one is the sign here, since the values fit in 63
         # bits
         words = np.frombuffer(decimal.buffers()[1], np.int64)
         whole = words[decimal.offset * 2 : (decimal.offset + len(decimal)) * 2 : 2]
-        return whole // (1_000_000_000 // scale)
+        return whole.copy()
 
     return TimeRule(convert, text="epoch")
 
