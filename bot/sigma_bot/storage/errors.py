@@ -47,13 +47,16 @@ _SQLITE = {
 def explained(where: Place, opening: bool = False) -> Iterator[None]:
     """Turn what the database raises inside into StorageError; anything else passes.
 
-    While ``opening``, a driver's ValueError or TypeError is about the address: a port, an option it does not
-    know.
+    While ``opening``, a driver's own complaint of a value is about the address: a port, an unknown option.
     """
     try:
         yield
     except Exception as error:
-        reason = _ADDRESS if opening and isinstance(error, (ValueError, TypeError)) else _reason(error)
+        reason = (
+            _ADDRESS
+            if opening and isinstance(error, (ValueError, TypeError, OverflowError))
+            else _reason(error)
+        )
         if reason is None:
             raise
         # The cause is dropped, not chained: a driver's own text may quote the address.

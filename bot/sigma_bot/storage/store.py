@@ -7,7 +7,9 @@ importing it pulls in the ORM, a third more to load for every command that store
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -42,7 +44,7 @@ class Store:
         """See `sigma_bot.storage.open_store`."""
         where = place(url)
         if where.path is not None:
-            _prepare_folder(where.path, where, create)
+            _prepare_file(where.path, where, create)
         with explained(where, opening=True):
             store = cls(_engine(where, lock_timeout), where)
         try:
@@ -113,7 +115,7 @@ class Store:
         return result
 
 
-def _prepare_folder(path: Path, where: Place, create: bool) -> None:
+def _prepare_file(path: Path, where: Place, create: bool) -> None:
     if not create and not path.exists():
         raise StorageError(f"database {where.shown}: the file does not exist; `sigma backtest` makes it")
     if path.is_dir():
@@ -127,6 +129,9 @@ def _prepare_folder(path: Path, where: Place, create: bool) -> None:
             f"database {where.shown}: folder {path.parent} cannot be made ({error.strerror}); "
             "name another with --db"
         ) from None
+    # The driver's thread outlives an opening that fails and then complains on the terminal: find out before.
+    with explained(where), closing(sqlite3.connect(path)):
+        pass
 
 
 def _engine(where: Place, lock_timeout: float) -> sa.Engine:

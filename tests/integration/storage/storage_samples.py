@@ -20,8 +20,9 @@ START = 1_700_000_000_123_456_789
 
 
 def result(count: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
-    """A result with ``count`` orders, fills and equity samples of random numbers, the same for the same seed."""
+    """A result with ``count`` random orders, fills and equity samples, the same for the same seed."""
     draw = np.random.default_rng(seed)
+    markets = changes.get("markets", MARKETS)
     values: dict[str, Any] = {
         "name": "sample",
         "digest": f"{seed:064x}",
@@ -32,7 +33,7 @@ def result(count: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
         "params": {"fast": 12, "slow": 26, "threshold": 0.1, "on": True},
         "kind": "tick",
         "timeframe": 0,
-        "markets": MARKETS,
+        "markets": markets,
         "currency": "USDT",
         "precision": 8,
         "initial_cash": 1_000_000_000_001,
@@ -42,7 +43,7 @@ def result(count: int = 5, seed: int = 1, **changes: Any) -> BacktestResult:
         "seconds": {"load": 0.1, "compile": 1.25, "run": 0.003, "report": 0.2},
         "orders": orders(count, draw),
         "fills": fills_of(count, draw),
-        "equity": equity(count, draw),
+        "equity": equity(count, draw, len(markets)),
         "counts": {"orders": count, "fills": count, "rejected": 3},
         "rejections": {"price collar": 2, "insufficient funds": 1},
         "final": {
@@ -101,14 +102,14 @@ def fills_of(count: int, draw: np.random.Generator) -> NDArray[np.void]:
     return rows
 
 
-def equity(count: int, draw: np.random.Generator) -> NDArray[np.void]:
+def equity(count: int, draw: np.random.Generator, symbols: int) -> NDArray[np.void]:
     """Equity samples; the last symbol has no mark yet in the first one."""
-    rows = np.zeros(count, equity_dtype(len(MARKETS)))
+    rows = np.zeros(count, equity_dtype(symbols))
     rows["ts"] = START + np.arange(count) * 1000
     rows["equity"] = draw.uniform(9e3, 1.1e4, count)
     rows["gross"] = draw.uniform(0, 1e4, count)
     rows["benchmark"] = draw.uniform(0.5, 2, count)
-    rows["marks"] = draw.uniform(1, 1e5, (count, len(MARKETS)))
+    rows["marks"] = draw.uniform(1, 1e5, (count, symbols))
     rows["marks"][:1, -1] = np.nan
     return rows
 

@@ -1,0 +1,90 @@
+"""Migrations build exactly the tables that the code knows, on both databases, and are skipped when done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from sigma_bot.storage import migrate, schema, use_store
+from sigma_bot.storage.store import Store
+
+
+def on_connection(url: str, work: Any) -> Any:
+    """``work(connection)`` on the migrated database."""
+
+    async def run(store: Store) -> Any:
+        return await store._run(work, "BEGIN IMMEDIATE")
+
+    return use_store(run, url)
+
+
+def test_the_code_knows_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [schema.REVISION]
+
+
+def test_migrations_and_tables_agree(database: str) -> None:
+    def differences(connection: sa.Connection) -> list[Any]:
+        options = {
+            "version_table": migrate.VERSION_TABLE,
+            "compare_type": True,
+            "compare_server_default": True,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        return list(compare_metadata(context, schema.metadata))
+
+    assert on_connection(database, differences) == []
+
+
+def test_rows_of_a_run_are_clustered_by_run_in_sqlite(tmp_path: Path) -> None:
+    query = sa.text("SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%' ORDER BY name")
+    found = on_connection(
+        str(tmp_path / "runs.db"), lambda connection: connection.execute(query).scalars().all()
+    )
+    assert found == sorted(table for table in schema.metadata.tables if table.startswith("run_"))
+
+
+def test_a_run_takes_its_rows_with_it(database: str) -> None:
+    import storage_samples as samples
+
+    async def save(store: Store) -> None:
+        await store.save_result(samples.result(), samples.trades(), {})
+
+    use_store(save, database)
+    left = on_connection(
+        database,
+        lambda connection: (
+            connection.execute(schema.runs.delete()),
+            [
+                connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
+                for table in schema.metadata.tables.values()
+            ],
+        )[1],
+    )
+    assert left == [0] * len(schema.metadata.tables)
+
+
+@pytest.mark.parametrize("module", ["alembic", "sqlalchemy.orm", "pandas", "numba"])
+def test_opening_a_current_database_imports_nothing_heavy(database: str, module: str) -> None:
+    assert use_store(lambda store: store.list_runs(), database) == []
+    program = (
+        "import sys; from sigma_bot.storage import use_store;"
+        "assert 'sqlalchemy' not in sys.modules and 'numpy' not in sys.modules;"
+        "assert use_store(lambda store: store.list_runs(), sys.argv[1]) == [];"
+        f"assert {module!r} not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, database], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
