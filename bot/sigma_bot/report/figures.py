@@ -78,8 +78,8 @@ def price_figure(result: BacktestResult, trades: NDArray[np.void]) -> Figure:
 
 
 def returns_figure(returns: Returns) -> Figure:
-    """How often a period returned how much, in per cent."""
-    values = returns.strategy * 100
+    """How often a period returned how much, in per cent. Periods without a change would dwarf all others."""
+    values = returns.strategy[returns.strategy != 0] * 100
     if len(values) == 0:
         return {"data": [], "layout": {}}
     count, edges = np.histogram(values, bins=min(60, max(10, int(np.sqrt(len(values)) * 2))))

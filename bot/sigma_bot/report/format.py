@@ -102,17 +102,17 @@ def show(value: Metric, kind: Kind, currency: str = "", digits: int = 2) -> str:
     if kind == "money":
         return _sign(f"{_positive_zero(f'{value:,.{digits}f}')} {currency}".rstrip())
     if kind == "percent":
-        return f"{_sign(_grouped(float(value) * 100))} %"
+        return f"{_sign(_grouped(float(value) * 100, 0.01))} %"
     texts = {"count": f"{value:,}", "seconds": duration(float(value))}
     return texts.get(kind) or _sign(_grouped(float(value)))
 
 
-def _grouped(value: float) -> str:
-    """Two decimals, more for small values, fewer for huge ones."""
+def _grouped(value: float, small: float = 0.1) -> str:
+    """Two decimals, four below ``small``, none for huge values."""
     size = abs(value)
     if size >= 1e9:
         return f"{value:.3g}"
-    digits = 0 if size >= 1e5 else 2 if size >= 0.1 or size == 0 else 4
+    digits = 0 if size >= 1e5 else 2 if size >= small or size == 0 else 4
     return _positive_zero(f"{value:,.{digits}f}")
 
 

@@ -213,7 +213,9 @@ def _metric_section(result: BacktestResult, metrics: Mapping[str, Metric]) -> st
 
 
 def _distributions(returns: Returns) -> str:
-    left = section("Returns", chart("returns", "low"), f"of {returns.period}")
+    still = int(np.sum(returns.strategy == 0))
+    note = f"of {returns.period}" + (f", without {still:,} that were zero" if still else "")
+    left = section("Returns", chart("returns", "low"), note)
     right = section("Profit and adverse excursion", chart("excursion", "low"), "closed trades")
     return f'<div class="pair">{left}{right}</div>'
 
@@ -222,7 +224,7 @@ def _trade_section(result: BacktestResult, trades: NDArray[np.void]) -> str:
     if len(trades) == 0:
         return section("Trades", '<p class="muted">No order was filled.</p>')
     listed = trades[:MOST_LISTED]
-    note = f"{len(trades):,}"
+    note = f"{len(trades):,}" + (", of open ones what is realised so far" if np.any(trades["open"]) else "")
     if len(listed) < len(trades):
         note = f"the first {len(listed):,} of {len(trades):,}; sigma backtest --output full has them all"
     rows = _trade_rows(result, listed)
@@ -255,11 +257,12 @@ def _trade_rows(result: BacktestResult, trades: NDArray[np.void]) -> Iterable[st
         yield (
             f'<tr><td>{number}<td class="l">{symbol}<td class="l">{"long" if side > 0 else "short"}'
             f'<td class="l">{entry}<td class="l">{"open" if still else out}'
-            f'<td data-v="{0 if still else held}">{NOTHING if still else duration(held)}'
+            f'<td data-v="{NOTHING if still else held}">{NOTHING if still else duration(held)}'
             f"<td>{size}<td>{short(bought)}<td>{short(sold)}"
             f'<td class="{tone}">{show(profit, "money", digits=places)}'
             f'<td class="{tone}">{show(share, "percent")}'
-            f"<td>{fees:,.{places}f}<td>{mae:,.{places}f}<td>{mfe:,.{places}f}"
+            f"<td>{fees:,.{places}f}"
+            f"<td>{NOTHING if still else f'{mae:,.{places}f}'}<td>{NOTHING if still else f'{mfe:,.{places}f}'}"
         )
 
 
@@ -293,21 +296,20 @@ def _first_rejections(result: BacktestResult) -> dict[str, str]:
 
 def _assumptions(result: BacktestResult) -> str:
     rows = "".join(
-        f"<div><dt>{escape(name)}</dt><dd class=hash>{escape(text)}</dd></div>"
-        for name, text in result.assumptions
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in result.assumptions
     )
-    return section("Assumptions", f"<dl>{rows}</dl>", "what the simulation takes for granted")
+    return section("Assumptions", f'<dl class="prose">{rows}</dl>', "what the simulation takes for granted")
 
 
 def _origin(result: BacktestResult) -> str:
     """What the result follows from: digests, the manifest as it was read, and what the run took."""
-    hashes = {"result": result.digest, **result.digests}
+    hashes = {"result": result.digest} | {name: value for name, value in result.digests.items() if value}
     lines = "".join(
-        f"<div><dt>{escape(name)}</dt><dd class=hash><code>{escape(value)}</code></dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd></div>"
         for name, value in hashes.items()
     )
     seconds = ", ".join(f"{name} {value:.3f} s" for name, value in result.seconds.items())
-    text = f"<dl>{lines}<div><dt>time taken</dt><dd>{escape(seconds)}</dd></div></dl>"
+    text = f"<dl class=prose>{lines}<div><dt>time taken</dt><dd>{escape(seconds)}</dd></div></dl>"
     manifest = f"<details><summary>Manifest</summary><pre>{escape(_yaml(result.manifest))}</pre></details>"
     return (
         section("Digest", text, "same manifest, code and data: same digest")

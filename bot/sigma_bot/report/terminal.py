@@ -116,7 +116,7 @@ def _notes(result: BacktestResult, metrics: Mapping[str, Metric]) -> Table:
     """Rejections by reason, ambiguous bars, warnings: what a trader must know before believing the rest."""
     notes = Table.grid(padding=(0, 2, 0, 1))
     notes.add_column(no_wrap=True)
-    notes.add_column(ratio=1)
+    notes.add_column(ratio=1, overflow="fold")
     if result.rejections:
         total = sum(result.rejections.values())
         ranked = sorted(result.rejections.items(), key=lambda item: -item[1])
