@@ -262,7 +262,8 @@ def _trade_rows(result: BacktestResult, trades: NDArray[np.void]) -> Iterable[st
             f'<td class="{tone}">{show(profit, "money", digits=places)}'
             f'<td class="{tone}">{show(share, "percent")}'
             f"<td>{fees:,.{places}f}"
-            f"<td>{NOTHING if still else f'{mae:,.{places}f}'}<td>{NOTHING if still else f'{mfe:,.{places}f}'}"
+            f"<td>{NOTHING if still else f'{mae:,.{places}f}'}"
+            f"<td>{NOTHING if still else f'{mfe:,.{places}f}'}"
         )
 
 
