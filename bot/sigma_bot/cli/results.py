@@ -22,7 +22,7 @@ MOST_TRIALS = 20
 
 
 def _db(command: Callable[..., None]) -> Callable[..., None]:
-    words = "Read this database.  [default: ~/.sigma/sigma.db]"
+    words = "Read this database.  [default: SIGMA_DATABASE_URL, else ~/.sigma/sigma.db]"
     return click.option("--db", metavar="URL", help=words)(command)
 
 
@@ -61,7 +61,7 @@ def list_runs(limit: int, name: str | None, output: str, db: str | None) -> None
         click.echo("no runs are stored" + (f" under the name {name!r}" if name else ""))
 
 
-@results.command("show")
+@results.command("show", short_help="Show a run as it was reported.")
 @click.argument("run")
 @_output("table", "json", "full")
 @click.option("--html", metavar="FILE", help="Write the HTML report again.")
@@ -86,7 +86,7 @@ def show(run: str, output: str, html: str | None, db: str | None) -> None:
         _show_sweep(*stored, output)
 
 
-@results.command("compare")
+@results.command("compare", short_help="Put two runs side by side.")
 @click.argument("first")
 @click.argument("second")
 @_output("table", "json")
@@ -163,14 +163,15 @@ def _show_comparison(left: Run, right: Run) -> None:
     from rich.table import Table
 
     told = _comparison(left, right)
-    table = Table("", left.id, right.id, "difference", title=f"{left.name} and {right.name}")
+    table = Table(f"{left.name} and {right.name}", left.id, right.id, "difference", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, (one, other) in told["metrics"].items():
         change = _change(one, other)
-        shown = "" if change is None else _shown(right, name, change)
+        shown = _shown(right, name, change) if change else ""
         table.add_row(_label(name), _shown(left, name, one), _shown(right, name, other), shown)
     _print(table)
+    click.echo()
     for name, same in told["same"].items():
         click.echo(f"{name:<10}{'same' if same else 'differs'}")
     for title in ("params", "manifest"):
@@ -204,19 +205,18 @@ def _summary(run: Run) -> dict[str, Any]:
 def _runs_table(runs: list[Run]) -> Table:
     from rich.table import Table
 
-    table = Table("id", "created (UTC)", "name", "strategy", box=None, pad_edge=False)
-    for name in ("return", "sharpe", "drawdown", "trades"):
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    table.add_column("created (UTC)", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    for name in ("return", "sharpe", "trades"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for run in runs:
-        figures = [
-            _shown(run, name, run.metrics.get(name))
-            for name in ("total_return", "sharpe", "max_drawdown", "trades")
-        ]
+        figures = [_shown(run, name, run.metrics.get(name)) for name in ("total_return", "sharpe", "trades")]
         if run.kind == "sweep":
             figures[-1] = f"{run.counts.get('trials', 0)} trials"
-        described = f"{run.strategy}({_params(run.params)})"
-        table.add_row(run.id, f"{run.created:%Y-%m-%d %H:%M}", run.name, described, *figures)
+        described = f"{run.name} ({_params(run.params)})" if run.params else run.name
+        table.add_row(run.id, f"{run.created:%Y-%m-%d %H:%M}", described, *figures)
     return table
 
 
@@ -257,7 +257,7 @@ def _differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str,
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """A nested document as dotted paths, without the strategy's parameters, which are compared by themselves."""
+    """A nested document as dotted paths, without the parameters, which are compared by themselves."""
     return {name: leaf for name, leaf in _leaves(value, path) if not name.startswith("spec.strategy.params")}
 
 

@@ -60,7 +60,7 @@ def test_list_shows_the_newest_first(sigma: Any, db: str) -> None:
     code, out, err = sigma("list")
     assert (code, err) == (0, "")
     assert out.index(second) < out.index(first)
-    assert "EmaCross(fast=8, slow=21)" in out
+    assert "beta (fast=8, slow=21)" in out
     listed = json.loads(sigma("list", "--output", "json", "--name", "alpha")[1])
     assert [entry["id"] for entry in listed] == [first]
     assert listed[0]["initial_cash"] == "10000.00000001"
