@@ -137,9 +137,15 @@ def _closure(library: InnerLibrary) -> list[Any]:
 
 
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_KINDS = (
+    (r"Literal\[str\]\([^)]*\)|unicode_type", "text"),
+    (r"Literal\[int\]\([^)]*\)|int64", "int"),
+    (r"float64", "float"),
+    (r"\.\d+\.\d+\b", ""),  # the numbers that tell one world's types from another's
+)
 _REASONS: Iterable[tuple[str, str]] = (
     (r"Unknown attribute '(\w+)' of type (\w+)", "{1} has no field or method {0}"),
-    (r"Cannot unify (\S+) and (\S+) for '([\w.]+)'", "{2} would hold both {0} and {1}"),
+    (r"Cannot unify (.+?) and (.+?) for ", "a variable would hold both {0} and {1}"),
     (r"Untyped global name '(\w+)'", "{0} is not defined, or of a kind that does not compile"),
     (r"NameError: name '(\w+)' is not defined", "{0} is not defined"),
     (r"(a number is needed here, not \S+)", "{0}"),
@@ -159,6 +165,8 @@ def explain(error: NumbaError, reached: Reached) -> Refusal:
     places = [
         (ends[p.rpartition("/")[2]], int(n)) for p, n in _PLACE.findall(text) if p.rpartition("/")[2] in ends
     ]
+    for pattern, word in _KINDS:
+        text = re.sub(pattern, word, text)
     reason = next((f.format(*m.groups()) for p, f in _REASONS if (m := re.search(p, text))), "")
     if not reason:
         lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -34,7 +34,7 @@ def load(
     code: bytes,
     exports: Sequence[str],
     imports: Sequence[str],
-    known: Mapping[str, int] = {},  # noqa: B006 - read only
+    known: Mapping[str, int] = {},
 ) -> dict[str, int]:
     """Load object code; the addresses of ``exports``. ``imports`` are found in libm, in ``known``, then in the process.
 

@@ -15,7 +15,6 @@ from typing import Any
 from sigma_bot.kernel.source import MISSING, closure_of, global_names_of, names_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta
 
-
 STDLIB = sysconfig.get_paths()["stdlib"]
 PACKAGES = frozenset({"numpy", "pandas", "scipy", "numba", "polars", "talib", "torch", "sklearn"})
 

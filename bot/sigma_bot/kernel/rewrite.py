@@ -19,15 +19,29 @@ import copy
 import math
 from collections.abc import Callable
 from enum import Enum
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
-from sigma_bot.kernel.source import MISSING, closure_of, code_objects, global_names_of, owner_of, resolve, tree_of
+from sigma_bot.kernel.source import (
+    MISSING,
+    class_name_of,
+    closure_of,
+    code_objects,
+    global_names_of,
+    owner_of,
+    resolve,
+    tree_of,
+)
 from sigma_bot.kernel.subset import MATH_REWRITTEN, is_log_call, self_of, spoken
 
 EXACT = "sx_"
 REPLACED: dict[Any, str] = {getattr(math, n): EXACT + n for n in MATH_REWRITTEN if hasattr(math, n)}
-REPLACED |= {builtins.int: "sx_int", builtins.float: "sx_float", builtins.round: "sx_round", builtins.sum: "sx_sum"}
+REPLACED |= {
+    builtins.int: "sx_int",
+    builtins.float: "sx_float",
+    builtins.round: "sx_round",
+    builtins.sum: "sx_sum",
+}
 
 _OWNERS: dict[type, str] = {}
 
@@ -137,7 +151,7 @@ def rewrite(function: FunctionType) -> tuple[FunctionType, dict[str, Callable[..
     _plain_signature(tree)
     walker = _Rewriter(function)
     tree.body = [s for stmt in tree.body for s in _as_list(walker.visit(stmt))]
-    outer = _enclosing_class(function)  # private names (__x) are mangled by the class around the method
+    outer = class_name_of(function)  # private names (__x) are mangled by the class around the method
     body = [ast.ClassDef(outer, [], [], [tree], [])] if outer else [tree]
     module = ast.fix_missing_locations(ast.Module(body, []))
     code = compile(module, function.__code__.co_filename, "exec", dont_inherit=True)
@@ -170,11 +184,6 @@ def _defaults(function: FunctionType) -> tuple[Any, ...]:
     count = function.__code__.co_argcount
     names = function.__code__.co_varnames[count : count + function.__code__.co_kwonlyargcount]
     return (function.__defaults__ or ()) + tuple(keyword_only[n] for n in names if n in keyword_only)
-
-
-def _enclosing_class(function: FunctionType) -> str:
-    parts = function.__qualname__.split(".")
-    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else ""
 
 
 def outside_values(function: FunctionType) -> dict[str, Any]:

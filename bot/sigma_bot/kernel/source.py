@@ -124,10 +124,15 @@ def closure_of(function: FunctionType) -> dict[str, Any]:
     return {name: cell.cell_contents for name, cell in cells}
 
 
+def is_local(name: str, function: FunctionType) -> bool:
+    """Whether ``name`` is a variable of ``function`` or of a function inside it."""
+    return any(name in c.co_varnames or name in c.co_cellvars for c in code_objects(function.__code__))
+
+
 def resolve(node: ast.AST, function: FunctionType) -> Any:
     """The object a name or dotted name stands for outside the function's own variables, or MISSING."""
     if isinstance(node, ast.Name):
-        if any(node.id in c.co_varnames or node.id in c.co_cellvars for c in code_objects(function.__code__)):
+        if is_local(node.id, function):
             return MISSING
         closure = closure_of(function)
         if node.id in closure:
@@ -146,3 +151,15 @@ def owner_of(function: FunctionType) -> type | None:
     """The class whose body holds ``function`` and whose ``super()`` it calls (None without a ``super()``)."""
     owner = closure_of(function).get("__class__")
     return owner if isinstance(owner, type) else None
+
+
+def class_name_of(function: FunctionType) -> str:
+    """Name of the class whose body holds ``function``, or "" for a plain function."""
+    parts = function.__qualname__.split(".")
+    return parts[-2] if len(parts) > 1 and parts[-2] != "<locals>" else ""
+
+
+def mangled(name: str, function: FunctionType) -> str:
+    """An attribute name as Python stores it: ``__x`` inside ``class C`` is ``_C__x``."""
+    owner = class_name_of(function).lstrip("_")
+    return f"_{owner}{name}" if owner and name.startswith("__") and not name.endswith("__") else name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum, EnumMeta
 from types import FunctionType, ModuleType
 from typing import Any
@@ -17,7 +17,16 @@ from typing import Any
 from sigma_bot.kernel import libm
 from sigma_bot.kernel.cannot import Refusal
 from sigma_bot.kernel.reach import Reached, globals_of, is_foreign, members
-from sigma_bot.kernel.source import MISSING, SourceError, line_of, resolve, tree_of
+from sigma_bot.kernel.source import (
+    MISSING,
+    SourceError,
+    code_objects,
+    is_local,
+    line_of,
+    mangled,
+    resolve,
+    tree_of,
+)
 from sigma_bot.kernel.struct import StructMeta
 
 INT_MAX = 2**63 - 1
@@ -228,7 +237,10 @@ class _Lint(ast.NodeVisitor):
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
-            self.check_value(node, node.id, self.resolve(node))
+            value = self.resolve(node)
+            if value is MISSING and not is_local(node.id, self.function):
+                self.refuse(node, f"{node.id} is not defined")
+            self.check_value(node, node.id, value)
 
     def check_value(self, node: ast.AST, name: str, value: Any) -> None:
         if value is not MISSING and (problem := constant_problem(value)) is not None:
@@ -237,9 +249,9 @@ class _Lint(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         mine = isinstance(node.value, ast.Name) and node.value.id == self.me and self.owner is not None
         if mine and isinstance(node.ctx, ast.Store):
-            self.store(node, node.attr)
+            self.store(node, mangled(node.attr, self.function))
         elif mine:
-            self.load(node, node.attr)
+            self.load(node, mangled(node.attr, self.function))
         elif _is_super(node.value):
             return
         else:
@@ -343,6 +355,10 @@ def lint(function: FunctionType, owner: StructMeta | None) -> list[Refusal]:
         return [refusal_of(function, str(error))]
     walker = _Lint(function, owner)
     walker.visit(tree)
+    if not walker.found and any(
+        _too_large(c) for code in code_objects(function.__code__) for c in code.co_consts
+    ):
+        walker.refuse(tree, "constants that make an integer beyond 64 bits", "compiled integers are 64 bits")
     args = tree.args
     required = [d is None for d in args.kw_defaults]
     awkward = any(required) and (args.defaults or required != sorted(required, reverse=True))
@@ -350,6 +366,10 @@ def lint(function: FunctionType, owner: StructMeta | None) -> list[Refusal]:
         reason = "keyword-only parameters after *args, or without a default after ones that have it, do not compile"
         walker.refuse(tree, reason, "give them defaults")
     return walker.found
+
+
+def _too_large(const: object) -> bool:
+    return isinstance(const, int) and abs(const) > INT_MAX
 
 
 def recursion(reached: Reached) -> list[Refusal]:

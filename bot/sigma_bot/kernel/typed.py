@@ -18,8 +18,9 @@ from numba.core.typed_passes import AnnotateTypes, NativeLowering, NopythonRewri
 from numba.core.typing import signature
 from numba.core.untyped_passes import FindLiterallyCalls, LiteralPropagationSubPipelinePass, LiteralUnroll
 
-from sigma_bot.kernel.exact import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
 from sigma_bot.kernel.cannot import CannotCompileError, Refusal
+from sigma_bot.kernel.exact import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
+from sigma_bot.kernel.reach import callables_of, members
 from sigma_bot.kernel.subset import refusal_at
 
 INT_NAMES = (types.int64, types.intp)
@@ -46,7 +47,7 @@ class ExactTypes(FunctionPass):  # type: ignore[misc, unused-ignore]
     def __init__(self) -> None:
         FunctionPass.__init__(self)
 
-    def run_pass(self, state: Any) -> bool:  # noqa: D102
+    def run_pass(self, state: Any) -> bool:
         _Types(state).run()
         return True
 
@@ -60,7 +61,7 @@ class KeepUncompiled(LoweringPass):  # type: ignore[misc, unused-ignore]
     def __init__(self) -> None:
         LoweringPass.__init__(self)
 
-    def run_pass(self, state: Any) -> bool:  # noqa: D102
+    def run_pass(self, state: Any) -> bool:
         key = [].append  # Numba wants a built-in function; this one is new each time and never called
         lowered = state["cr"]
         state.targetctx.insert_user_function(key, lowered.fndesc, [state.library])
@@ -69,7 +70,13 @@ class KeepUncompiled(LoweringPass):  # type: ignore[misc, unused-ignore]
 
 
 # Passes for what the subset does not have: array expressions, literal_unroll, with blocks, drawings of the types.
-UNNEEDED = (NopythonRewrites, LiteralUnroll, LiteralPropagationSubPipelinePass, FindLiterallyCalls, AnnotateTypes)
+UNNEEDED = (
+    NopythonRewrites,
+    LiteralUnroll,
+    LiteralPropagationSubPipelinePass,
+    FindLiterallyCalls,
+    AnnotateTypes,
+)
 
 
 class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
@@ -79,7 +86,7 @@ class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
         super().__init__(*args)
         self.state.flags.no_compile = True
 
-    def define_pipelines(self) -> list[Any]:  # noqa: D102
+    def define_pipelines(self) -> list[Any]:
         if self.state.library is None:
             name = self.state.func_id.func_qualname
             self.state.library = InnerLibrary(self.state.targetctx.codegen(), name)
@@ -161,8 +168,7 @@ class _Types:
         if expr.op in ("binop", "inplace_binop"):
             self.operator(stmt, expr)
         elif expr.op in ("getitem", "static_getitem"):
-            index = self.type_of(expr.index_var if expr.op == "static_getitem" else expr.index)
-            if isinstance(self.type_of(expr.value), types.Array) and isinstance(index, types.SliceType):
+            if isinstance(self.type_of(expr.value), types.Array) and self.is_slice(expr):
                 self.refuse(
                     stmt,
                     "a slice of an array field is a view when compiled and a copy otherwise",
@@ -170,6 +176,12 @@ class _Types:
                 )
         elif expr.op == "call":
             self.mixed_call(stmt, expr)
+            self.positional(stmt, expr)
+
+    def is_slice(self, expr: Any) -> bool:
+        if expr.op == "static_getitem":
+            return isinstance(expr.index, slice)
+        return isinstance(self.type_of(expr.index), types.SliceType)
 
     def operator(self, stmt: Any, expr: Any) -> None:
         left, right = types.unliteral(self.type_of(expr.lhs)), types.unliteral(self.type_of(expr.rhs))
@@ -215,3 +227,19 @@ class _Types:
                     self.refuse(
                         stmt, "min and max of an int and a float differ when compiled", "write float(…)"
                     )
+
+    def positional(self, stmt: Any, expr: Any) -> None:
+        """Keyword-only parameters are made ordinary for Numba; giving one by position stays an error."""
+        function = self.type_of(expr.func)
+        struct = getattr(getattr(function, "this", None), "struct", None)
+        definition = self.ir.get_definition(expr.func) if struct is not None else None
+        if definition is None or not hasattr(definition, "attr"):
+            return
+        for method in [f for m in members(struct, definition.attr)[:1] for f in callables_of(m)]:
+            limit, given = method.__code__.co_argcount - 1, len(expr.args)
+            if given > limit and method.__code__.co_kwonlyargcount:
+                self.refuse(
+                    stmt,
+                    f"{method.__name__}() takes {limit} positional arguments, {given} are given",
+                    "name the others",
+                )

@@ -15,14 +15,15 @@ from typing import Any
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.datamodel import models
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload_attribute, overload_method, register_model
 
 from sigma_bot.kernel import exact
-from sigma_bot.kernel.rewrite import outside_values, rewrite, super_name
+from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.reach import callables_of, is_foreign, members
+from sigma_bot.kernel.rewrite import outside_values, rewrite, super_name
 from sigma_bot.kernel.source import owner_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta, dtype_of
-from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.subset import refusal_of
 from sigma_bot.kernel.typed import Pipeline
 
@@ -47,6 +48,12 @@ class StructType(types.Record):  # type: ignore[misc, unused-ignore]
 
     def can_convert_to(self, typingctx: Any, other: Any) -> None:
         """Never: Numba would convert a record to any whose fields are the first ones of its own."""
+
+    def typeof(self, key: str) -> Any:
+        """The type of a field; an unknown one is an error of typing."""
+        if key not in self.fields:
+            raise TypingError(f"Unknown attribute '{key}' of type {self!r}")
+        return super().typeof(key)
 
     def __repr__(self) -> str:
         return self.struct.__name__
@@ -139,16 +146,9 @@ class World:
 
     def method(self, function: FunctionType) -> Callable[..., Any]:
         """What Numba asks for the implementation of a method: the rewritten function, made at the first call."""
-        positional = function.__code__.co_argcount
         signature = inspect.signature(function)
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
 
-        def implementation(*args: Any, **_kwargs: Any) -> Any:
-            if len(args) > positional and not variadic:
-                reason = (
-                    f"{function.__name__}() takes {positional} positional arguments, {len(args)} are given"
-                )
-                raise CannotCompileError([refusal_of(function, reason, "name the others")])
+        def implementation(*_args: Any, **_kwargs: Any) -> Any:
             return self.clone(function)
 
         plain = [
@@ -191,7 +191,10 @@ class World:
 
 
 def _constant(value: Any) -> Callable[..., Any]:
-    def of(self: Any) -> Any:
-        return lambda self: value
+    def constant(self: Any) -> Any:  # noqa: ARG001 - Numba compares the parameters of the two
+        def implementation(self: Any) -> Any:  # noqa: ARG001
+            return value
 
-    return of
+        return implementation
+
+    return constant

@@ -16,24 +16,126 @@ from sigma_bot.kernel.jit import RAISED
 from sigma_bot.kernel.struct import record
 
 FLOAT_OPERATIONS = [
-    *("x + y", "x - y * x", "x * y", "x / y", "x // y", "x % y", "-x", "abs(x)", "divmod(x, y)[0]", "divmod(x, y)[1]"),
-    *("x ** 2", "x ** 3", "x ** 4", "x ** -1", "x ** 0.5", "x ** y", "2 ** x", "math.pow(x, y)", "abs(x) ** 2.5"),
-    *("math.sqrt(x)", "math.exp(x)", "math.expm1(x)", "math.exp2(x)", "math.log(x)", "math.log2(x)", "math.log10(x)"),
-    *("math.log1p(x)", "math.log(x, y)", "math.cbrt(x)", "math.sin(x)", "math.cos(x)", "math.tan(x)", "math.asin(x)"),
+    *(
+        "x + y",
+        "x - y * x",
+        "x * y",
+        "x / y",
+        "x // y",
+        "x % y",
+        "-x",
+        "abs(x)",
+        "divmod(x, y)[0]",
+        "divmod(x, y)[1]",
+    ),
+    *(
+        "x ** 2",
+        "x ** 3",
+        "x ** 4",
+        "x ** -1",
+        "x ** 0.5",
+        "x ** y",
+        "2 ** x",
+        "math.pow(x, y)",
+        "abs(x) ** 2.5",
+    ),
+    *(
+        "math.sqrt(x)",
+        "math.exp(x)",
+        "math.expm1(x)",
+        "math.exp2(x)",
+        "math.log(x)",
+        "math.log2(x)",
+        "math.log10(x)",
+    ),
+    *(
+        "math.log1p(x)",
+        "math.log(x, y)",
+        "math.cbrt(x)",
+        "math.sin(x)",
+        "math.cos(x)",
+        "math.tan(x)",
+        "math.asin(x)",
+    ),
     *("math.acos(x)", "math.atan(x)", "math.atan2(x, y)", "math.sinh(x)", "math.cosh(x)", "math.tanh(x)"),
     *("math.asinh(x)", "math.acosh(x)", "math.atanh(x)", "math.erf(x)", "math.erfc(x)", "math.fmod(x, y)"),
     *("math.fabs(x)", "math.copysign(x, y)", "math.degrees(x)", "math.radians(x)", "float(math.isnan(x))"),
-    *("min(x, y)", "max(x, y)", "max(0, x)", "min(x, 1, y)", "x if x > y else y", "float(x <= y)", "float(x != y)"),
-    *("sum([x, y, 0.1, x])", "float(0.0 <= x < y)", "float(x and y)", "x or y", "float(not x)", "float(i + 0.5)"),
+    *(
+        "min(x, y)",
+        "max(x, y)",
+        "max(0, x)",
+        "min(x, 1, y)",
+        "x if x > y else y",
+        "float(x <= y)",
+        "float(x != y)",
+    ),
+    *(
+        "sum([x, y, 0.1, x])",
+        "float(0.0 <= x < y)",
+        "float(x and y)",
+        "x or y",
+        "float(not x)",
+        "float(i + 0.5)",
+    ),
 ]
 INT_OPERATIONS = [
-    *("i + j", "i - j", "i * j", "i // j", "i % j", "i << (j & 127)", "i >> (j & 127)", "i & j", "i | j", "i ^ j"),
-    *("i ** 2", "i ** 3", "-i", "abs(i)", "min(i, j)", "max(i, j)", "~i", "int(i < j)", "int(i == j)", "math.gcd(i, j)"),
-    *("int(x)", "round(x)", "math.floor(x)", "math.ceil(x)", "math.trunc(x)", "int(x / y)", "int(x > i)", "int(i > x)"),
+    *(
+        "i + j",
+        "i - j",
+        "i * j",
+        "i // j",
+        "i % j",
+        "i << (j & 127)",
+        "i >> (j & 127)",
+        "i & j",
+        "i | j",
+        "i ^ j",
+    ),
+    *(
+        "i ** 2",
+        "i ** 3",
+        "-i",
+        "abs(i)",
+        "min(i, j)",
+        "max(i, j)",
+        "~i",
+        "int(i < j)",
+        "int(i == j)",
+        "math.gcd(i, j)",
+    ),
+    *(
+        "int(x)",
+        "round(x)",
+        "math.floor(x)",
+        "math.ceil(x)",
+        "math.trunc(x)",
+        "int(x / y)",
+        "int(x > i)",
+        "int(i > x)",
+    ),
     *("int(i < x)", "int(x < i)", "int(i <= x)", "int(x <= i)", "int(i >= x)", "int(x >= i)", "int(i == x)"),
-    *("int(x == i)", "int(i != x)", "int(x != i)", "int(i + x > j)", "sum([i, j, i])", "int(bool(x))", "1 << (i & 31)"),
+    *(
+        "int(x == i)",
+        "int(i != x)",
+        "int(x != i)",
+        "int(i + x > j)",
+        "sum([i, j, i])",
+        "int(bool(x))",
+        "1 << (i & 31)",
+    ),
 ]
-MIXED_OPERATIONS = ["i / j", "i ** -2", "i + x", "x - i", "i * x", "i / x", "x // i", "x % i", "x ** i", "float(i)"]
+MIXED_OPERATIONS = [
+    "i / j",
+    "i ** -2",
+    "i + x",
+    "x - i",
+    "i * x",
+    "i / x",
+    "x // i",
+    "x % i",
+    "x ** i",
+    "float(i)",
+]
 
 
 def text() -> str:
@@ -42,7 +144,9 @@ def text() -> str:
     for k, (target, operation) in enumerate(
         [*(("f", o) for o in floats), *(("n", o) for o in INT_OPERATIONS)], start=1
     ):
-        lines.append(f"        {'el' if k > 1 else ''}if self.op == {k}:\n            self.{target} = {operation}")
+        lines.append(
+            f"        {'el' if k > 1 else ''}if self.op == {k}:\n            self.{target} = {operation}"
+        )
     head = "class Case(Struct):\n    op: int\n    x: float\n    y: float\n    i: int\n    j: int\n    f: float\n    n: int\n"
     names = "        x = self.x\n        y = self.y\n        i = self.i\n        j = self.j\n"
     return head + "    def step(self, t):\n" + names + "\n".join(lines) + "\n"
@@ -68,9 +172,13 @@ def compare(case: tuple[type, Any], x: float, y: float, i: int, j: int) -> None:
         name = "f" if k <= len(floats) else "n"
         state["op"] = k
         ended = call(row.ctypes.data, state.ctypes.data, none, none, 0, 1)
-        compiled = "raised" if ended == RAISED else (key(float(state[name][0])) if name == "f" else int(state[name][0]))
+        compiled = (
+            "raised"
+            if ended == RAISED
+            else (key(float(state[name][0])) if name == "f" else int(state[name][0]))
+        )
         try:
-            value = eval(operation, {"math": math, "x": x, "y": y, "i": i, "j": j})  # noqa: S307
+            value = eval(operation, {"math": math, "x": x, "y": y, "i": i, "j": j})
             if isinstance(value, complex) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
                 expected: Any = "raised"
             else:
@@ -82,9 +190,38 @@ def compare(case: tuple[type, Any], x: float, y: float, i: int, j: int) -> None:
     assert not wrong, f"x={x!r} y={y!r} i={i} j={j}: {wrong}"
 
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 5e-324, 1e308, -1e308, 2.0**53 + 2, 2.0**63, -(2.0**63), 1e22]
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.5,
+    -2.5,
+    5e-324,
+    1e308,
+    -1e308,
+    2.0**53 + 2,
+    2.0**63,
+    -(2.0**63),
+    1e22,
+]
 SPECIAL += [math.inf, -math.inf, math.nan, 709.79, 1e-160, 9007199254740993.0]
-EDGES = [0, 1, -1, 2, 2**31, 2**53, 2**53 + 1, -(2**53) - 1, 2**62, 2**63 - 1, -(2**62), 1_700_000_000_123_456_789, 10**9]
+EDGES = [
+    0,
+    1,
+    -1,
+    2,
+    2**31,
+    2**53,
+    2**53 + 1,
+    -(2**53) - 1,
+    2**62,
+    2**63 - 1,
+    -(2**62),
+    1_700_000_000_123_456_789,
+    10**9,
+]
 
 
 @pytest.mark.parametrize("x", SPECIAL)
