@@ -1,7 +1,7 @@
 """The process of a Backtest's pod: runs the command line and leaves its result where the kubelet picks it up.
 
-The result goes into the container's termination message, at most 4,096 bytes, so the pod needs no right to talk to
-the API server. What the run prints goes to the pod's log unchanged.
+The result goes into the container's termination message, at most 4,096 bytes, so the pod needs no right to
+talk to the API server. What the run prints goes to the pod's log unchanged.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ def size(document: object) -> int:
 
 
 def compact(report: dict[str, object], limit: int = LIMIT) -> dict[str, object]:
-    """What of the command line's JSON fits: digest and counts always, then as many figures as there is room for."""
+    """What of the command line's JSON fits: digest and counts always, then as many figures as there is room
+    for."""
     result = {
         key: report[key] for key in ("digest", "engine", "events", "seconds", "counts") if key in report
     }
     metrics = report.get("metrics")
     if not isinstance(metrics, dict):
         return {"result": result}
+    order = {name: place for place, name in enumerate(MAIN_METRICS)}
     kept: dict[str, object] = {}
-    for name in sorted(
-        metrics, key=lambda name: MAIN_METRICS.index(name) if name in MAIN_METRICS else len(MAIN_METRICS)
-    ):
-        if isinstance(metrics[name], (str, int, float)) and not isinstance(metrics[name], bool):
-            bigger = {**kept, name: metrics[name]}
-            if size({"result": {**result, "metrics": bigger}}) > limit:
-                break
-            kept = bigger
-    return {"result": {**result, "metrics": kept}}
+    for name in sorted(metrics, key=lambda name: order.get(name, len(order))):
+        more = kept | {name: metrics[name]}
+        if size({"result": result | {"metrics": more}}) > limit:
+            break
+        kept = more
+    return {"result": result | {"metrics": kept}}
 
 
 def failure(code: int, lines: list[str], limit: int = LIMIT) -> dict[str, object]:
-    """The exit code and the last lines of what the run said, as many as fit; the last one says what is wrong."""
+    """The exit code and the last lines of what the run said, as many as fit; the last one says what is
+    wrong."""
     kept = [line.rstrip()[:500] for line in lines if line.strip()]
     while len(kept) > 1 and size({"error": {"code": code, "message": "\n".join(kept)}}) > limit:
         kept.pop(0)

@@ -1,4 +1,4 @@
-"""The operator's process: `python -m sigma_operator`. Watches, works, answers health checks and Prometheus."""
+"""The operator's process, `python -m sigma_operator`: watches, works, answers probes and Prometheus."""
 
 from __future__ import annotations
 
@@ -50,11 +50,13 @@ def report(key: Key, error: Exception, delay: float) -> None:
 
 
 async def announce(api: Api, watching: asyncio.Event, ready: asyncio.Event) -> None:
-    """Ready: kopf runs and the API server answers. kopf's own flag says no more than that its tasks were started."""
+    """Ready: kopf runs and the API server answers. kopf's own flag says no more than that its tasks were
+    started."""
     await watching.wait()
     while not await api.served():
         await asyncio.sleep(1)
     ready.set()
+    await asyncio.Future()  # the process ends when any of its tasks does
 
 
 async def serve_health(ready: asyncio.Event) -> web.AppRunner:
@@ -100,11 +102,11 @@ async def run() -> int:
         )
         tasks = [asyncio.create_task(watch, name="watching")]
         tasks += [asyncio.create_task(work(queue, reconcile, report), name="working") for _ in range(WORKERS)]
-        announcing = asyncio.create_task(announce(api, watching, ready))
+        tasks.append(asyncio.create_task(announce(api, watching, ready), name="announcing"))
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*tasks, announcing):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, announcing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
     await runner.cleanup()
     if stop.is_set():
         return 0
@@ -117,6 +119,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for every event otherwise
     sys.exit(asyncio.run(run()))
 
 

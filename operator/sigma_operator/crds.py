@@ -1,8 +1,10 @@
-"""The CustomResourceDefinitions, from the spec types: `python -m sigma_operator.crds FOLDER` writes them there.
+"""The CustomResourceDefinitions, from the spec types: `python -m sigma_operator.crds FOLDER` writes them
+there.
 
-A structural schema knows less than the types (no references, no nullable unions), so the JSON schema that pydantic
-gives is narrowed, and what is left over (bounds of decimal texts and durations, rules across fields) becomes CEL.
-What the API server lets through all the same, the operator finds with the types themselves.
+A structural schema knows less than the types (no references, no nullable unions), so the JSON schema that
+pydantic gives is narrowed, and what is left over (bounds of decimal texts and durations, rules across
+fields) becomes CEL. What the API server lets through all the same, the operator finds with the types
+themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from sigma_bot.spec import blocks, manifest
-from sigma_bot.spec.blocks import Block
 from sigma_bot.spec.units import UNITS, Between, DecimalText, parse_duration
 from sigma_operator.status import BacktestStatus
 
@@ -51,7 +52,7 @@ class Rule:
 
 def _absolute(field: str, condition: str = "true") -> Rule:
     rule = f"!({condition}) || !has(self.{field}) || self.{field}.startsWith('/')"
-    text = f"{field} must be an absolute path in the pod, like /data/{field}: the cluster does not see your folders"
+    text = f"{field} must be an absolute path in the pod, below /data: the cluster does not see your folders"
     return Rule(rule, text, f".{field}")
 
 
@@ -65,7 +66,7 @@ def _live(rule: str) -> str:
 
 
 _NO_SOURCE = "strategy needs its source: give it in 'code' (or an absolute path in the image in 'file')"
-RULES: dict[type[Block], tuple[Rule, ...]] = {
+RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     blocks.StrategyRef: (
         Rule("has(self.file) || has(self.code)", _NO_SOURCE, ".code"),
         Rule(
@@ -75,7 +76,8 @@ RULES: dict[type[Block], tuple[Rule, ...]] = {
         ),
         Rule(
             "!has(self.file) || self.file.startsWith('/')",
-            "file must be an absolute path in the image: the cluster does not see your folders; give the source in 'code'",
+            "file must be an absolute path in the image, for the cluster does not see your folders;"
+            " or give the source in 'code'",
             ".file",
         ),
     ),
@@ -165,7 +167,7 @@ LIST_KEYS: dict[tuple[type[BaseModel], str], Schema] = {
 }
 
 
-# --- bounds -----------------------------------------------------------------------------------------------------
+# --- bounds -------------------------------------------------------------------------------------------------
 
 
 def marks(annotation: object) -> Iterator[object]:
@@ -204,7 +206,7 @@ def bounds(field: FieldInfo) -> list[Schema]:
     return [rule.schema() for rule in rules]
 
 
-# --- narrowing --------------------------------------------------------------------------------------------------
+# --- narrowing ----------------------------------------------------------------------------------------------
 
 
 def longest(pattern: str) -> int | None:
@@ -214,8 +216,9 @@ def longest(pattern: str) -> int | None:
 
 
 def text_schema(schema: Schema) -> Schema:
-    """A text with a bound on its length. Go's regular expressions repeat at most 1,000 times: longer is a length."""
-    out = {key: schema[key] for key in ("type", "pattern", "enum", "maxLength") if key in schema}
+    """A text with a bound on its length. Go's regular expressions repeat at most 1,000 times: longer is a
+    length."""
+    out = pick(schema, "type", "pattern", "enum", "maxLength")
     if "enum" in out:
         return out
     pattern = out.get("pattern")
@@ -248,7 +251,7 @@ class Narrower:
         }
         if required := schema.get("required"):
             out["required"] = required
-        if rules := RULES.get(model):  # type: ignore[call-overload]
+        if rules := RULES.get(model):
             out["x-kubernetes-validations"] = [rule.schema() for rule in rules]
         return out
 
@@ -269,29 +272,24 @@ class Narrower:
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             return self.object(self.definitions[name], self.models[name])
-        if "const" in schema:
-            return {"type": "string", "enum": [schema["const"]]}
         kind = schema.get("type")
         if kind == "string":
             return text_schema(schema)
         if kind == "integer":
-            return {key: schema[key] for key in ("type", "minimum", "maximum") if key in schema} | {
-                "format": "int64"
-            }
+            return pick(schema, "type", "minimum", "maximum") | {"format": "int64"}
         if kind == "array":
-            sizes = {key: schema[key] for key in ("minItems", "maxItems") if key in schema}
-            return {"type": "array", "items": self.any(schema["items"]), **sizes}
+            return {"items": self.any(schema["items"]), **pick(schema, "type", "minItems", "maxItems")}
         if kind == "object":
             return self.mapping(schema)
-        return {key: schema[key] for key in ("type", "x-kubernetes-preserve-unknown-fields") if key in schema}
+        return pick(schema, "type", "x-kubernetes-preserve-unknown-fields")
 
     def mapping(self, schema: Schema) -> Schema:
-        """A mapping with free names. The form of the names is a rule, for Kubernetes has no patternProperties."""
+        """A mapping with free names. Their form is left to the operator: there are no patternProperties."""
         patterns = schema.get("patternProperties")
         out: Schema = {"type": "object"}
         if not patterns:
             return {**out, "additionalProperties": self.any(schema["additionalProperties"])}
-        (pattern, value) = next(iter(patterns.items()))
+        value = next(iter(patterns.values()))
         out["additionalProperties"] = self.any(value)
         return {**out, "maxProperties": schema["maxProperties"]}
 
@@ -314,12 +312,17 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
+def pick(schema: Schema, *names: str) -> Schema:
+    """These entries of a schema, as far as it has them."""
+    return {name: schema[name] for name in names if name in schema}
+
+
 def tidy(text: str) -> str:
     """A docstring as one paragraph, without the marks of its markup."""
     return " ".join(text.replace("``", "'").split())
 
 
-# --- resources --------------------------------------------------------------------------------------------------
+# --- resources ----------------------------------------------------------------------------------------------
 
 
 def column(name: str, path: str, kind: str = "string", priority: int = 0, text: str = "") -> Schema:

@@ -1,4 +1,5 @@
-"""The few calls the operator makes, over the official client's transport: get, list, server-side apply, events."""
+"""The few calls the operator makes, over the official client's transport: get, list, server-side apply,
+events."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+from aiohttp import ClientTimeout
 from kubernetes.aio import client, config
 from prometheus_client import Counter
 
@@ -24,7 +26,7 @@ PATHS = {
     "ConfigMap": ("api/v1", "configmaps"),
     "Event": ("api/v1", "events"),
 }
-TIMEOUT = (5, 30)  # seconds to connect, and to be answered
+TIMEOUT = ClientTimeout(total=30, connect=5)  # seconds
 CALLS = Counter("sigmax_api_requests_total", "Calls to the API server", ["verb", "kind", "code"])
 
 
@@ -59,7 +61,8 @@ class Api:
             method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         response = await self._connection.call_api(*request, _request_timeout=TIMEOUT)
-        answer: Object = json.loads(await response.read() or b"{}")
+        data: bytes = await response.read()  # type: ignore[no-untyped-call]
+        answer: Object = json.loads(data or b"{}")
         CALLS.labels(method.lower(), kind, str(response.status)).inc()
         if not 200 <= response.status < 300:
             raise ApiError(response.status, answer.get("reason", ""), answer.get("message", ""))
@@ -105,8 +108,8 @@ async def connect() -> AsyncIterator[Api]:
     """Connect as the pod's service account, or, outside a cluster, as KUBECONFIG says."""
     settings = client.Configuration()
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
-        config.load_incluster_config(client_configuration=settings)
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=settings)
+        await config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
     async with client.ApiClient(configuration=settings) as connection:
         yield Api(connection)

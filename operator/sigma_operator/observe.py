@@ -1,4 +1,5 @@
-"""The state of a resource's children as its status. Pure: the time is given, the children are plain objects."""
+"""The state of a resource's children as its status. Pure: the time is given, the children are plain
+objects."""
 
 from __future__ import annotations
 
@@ -30,6 +31,9 @@ WAITING = {
     "CreateContainerError": "the container can't be made",
     "RunContainerError": "the container can't be started",
 }
+
+
+LONGEST, SHORT = 4096, 300  # characters of a message, and of its repetition in the other conditions
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def _terminated(pod: Object) -> Object | None:
 
 
 def _words(value: object) -> str:
-    """A figure as text: floats by their shortest exact form, so that reading them back gives the same number."""
+    """A figure as text: floats by their shortest exact form, so that reading them back gives the same
+    number."""
     return "" if value is None else str(value)
 
 
@@ -131,7 +136,7 @@ def by_age(pods: Iterable[Object]) -> list[Object]:
 def _unfinished(pods: Iterable[Object]) -> Finding:
     for pod in reversed(by_age(pods)):
         state = _container_status(pod).get("state", {})
-        if "running" in state:
+        if "running" in state or "terminated" in state:  # ended: the Job will say how in a moment
             return Finding("Running", "Running", "the backtest runs")
         waiting = state.get("waiting", {})
         if waiting.get("reason") in WAITING:
@@ -168,6 +173,11 @@ def find(job: Object | None, pods: Iterable[Object]) -> Finding:
     )
 
 
+def last_line(text: str) -> str:
+    """The end of a message, which says what is wrong, short enough for a table."""
+    return text.rstrip().rpartition("\n")[2][:SHORT]
+
+
 def _condition(resource: Object, kind: str, truth: Truth, finding: Finding, now: str) -> Condition:
     before = condition_of(resource, kind)
     since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
@@ -175,14 +185,15 @@ def _condition(resource: Object, kind: str, truth: Truth, finding: Finding, now:
         type=kind,
         status=truth,
         reason=finding.reason[:64] or "Unknown",
-        message=finding.message[:4096],
+        message=finding.message[-LONGEST:] if truth == "True" else last_line(finding.message),
         last_transition_time=since,
         observed_generation=resource["metadata"]["generation"],
     )
 
 
 def status_of(resource: Object, finding: Finding, job: Object | None, now: str) -> dict[str, Any]:
-    """The status to write, `now` in ISO 8601 UTC. Ready is Complete by another name, the one helm waits for."""
+    """The status to write, `now` in ISO 8601 UTC. Ready is Complete by another name, the one helm waits
+    for."""
     complete: Truth = "True" if finding.phase == "Complete" else "False"
     failed: Truth = "True" if finding.phase == "Failed" else "False"
     job_status = (job or {}).get("status", {})

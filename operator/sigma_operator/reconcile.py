@@ -1,4 +1,5 @@
-"""One step for one Backtest: read the truth, make what is missing, write what changed. Any step can be the first."""
+"""One step for one Backtest: read the truth, make what is missing, write what changed. Any step can be the
+first."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ class BacktestReconciler:
     def _refusal(self, resource: Object, job: Object | None) -> Finding | None:
         """Why this Backtest can't be run, if it can't."""
         if job is not None and not owned_by(job, resource):
-            text = f"a Job named {job_name(resource)} exists that is not of this Backtest; delete it or rename the Backtest"
+            text = f"the Job {job_name(resource)} is not of this Backtest; delete it or rename the Backtest"
             return Finding("Pending", "NameConflict", text)
         try:
             parse_manifest(manifest(resource), "manifest")

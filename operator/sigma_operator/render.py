@@ -56,8 +56,8 @@ def _metadata(resource: Mapping[str, Any], name: str) -> Object:
 
 
 def manifest(resource: Mapping[str, Any]) -> Object:
-    """What the command line in the pod reads: the resource without what the cluster added. A pod has no folder that
-    an HTML report could stay in, so it is not asked to write one."""
+    """What the command line in the pod reads: the resource without what the cluster added. A pod has no
+    folder that an HTML report could stay in, so it is not asked to write one."""
     spec = {**resource["spec"], "report": {**resource["spec"].get("report", {})}}
     spec["report"].pop("html", None)
     return {
@@ -138,7 +138,8 @@ def pod(settings: BacktestSettings, config: str) -> Object:
 
 
 def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) -> Object:
-    """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is final."""
+    """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is
+    final."""
     name = resource["metadata"]["name"]
     final = {"operator": "In", "containerName": CONTAINER, "values": [1, BAD_INPUT, RAISED, INTERRUPTED, 137]}
     return {

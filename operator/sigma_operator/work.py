@@ -1,4 +1,5 @@
-"""A queue of resources to look at: each stands in it once, none is worked on twice at a time, failures come back later."""
+"""A queue of resources to look at: each stands in it once, none is worked on twice at a time, failures come
+back later."""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ async def work(
     reconcile: Callable[[Key], Awaitable[float | None]],
     report: Callable[[Key, Exception, float], None],
 ) -> None:
-    """Take keys for ever. A reconcile that raises is reported and tried again later; it never ends the worker."""
+    """Take keys for ever. A reconcile that raises is reported and tried again later; it never ends the
+    worker."""
     while True:
         key = await queue.take()
         try:

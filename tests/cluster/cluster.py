@@ -1,14 +1,14 @@
 """A single-node Kubernetes cluster for development and tests: `python tests/cluster/cluster.py up`.
 
-  up            build what is missing, start the node, wait until it is Ready
-  down          end it; nothing is left behind but the cache
-  status        what runs
-  env           shell lines that point kubectl and helm at it: eval "$(… env)"
-  images        build the project's images and import them
-  kubectl, helm run the client against it
+  up             build what is missing, start the node, wait until it is Ready
+  down           end it; nothing is left behind but the cache
+  status         what runs
+  env            a shell line that points kubectl and helm at it: eval "$(… env)"
+  images         build the project's images and import them
+  kubectl, helm  run the client against it
 
-SIGMA_KUBECONFIG names an existing cluster (k3s, kind) to use instead; SIGMA_IMAGE_IMPORT is then the command that
-brings it an image archive, for example "k3s ctr images import".
+SIGMA_KUBECONFIG names an existing cluster (k3s, kind) to use instead; SIGMA_IMAGE_IMPORT is then the command
+that brings it an image archive, for example "k3s ctr images import".
 """
 
 from __future__ import annotations
@@ -17,44 +17,46 @@ import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-from onenode.box import Cluster, running
+from onenode.box import running
+from onenode.client import Client, existing
+from onenode.cluster import Cluster
 from onenode.images import BACKTEST, OPERATOR, build_image
-from onenode.tools import SetupError, Tools, prepare
+from onenode.tools import SetupError, prepare
 
 
-def say_status(cluster: Cluster) -> int:
-    if running(cluster.name) is None:
-        print(f"{cluster.name}: not running")
+def status(cluster: Client) -> int:
+    if isinstance(cluster, Cluster) and running(cluster.name) is None:
+        print(f"{cluster.name} does not run")
         return 1
-    print(f"{cluster.name}: KUBECONFIG={cluster.kubeconfig}")
+    print(f"KUBECONFIG={cluster.kubeconfig}")
     print(cluster.kubectl("get", "nodes,pods", "--all-namespaces", "-o", "wide"), end="")
     return 0
 
 
-def pass_on(cluster: Cluster, program: Path, arguments: list[str]) -> int:
+def pass_on(cluster: Client, command: str, arguments: list[str]) -> int:
+    program = cluster.kubectl_program if command == "kubectl" else cluster.helm_program
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
     return subprocess.run([str(program), *arguments], env=environment, check=False).returncode
 
 
-def act(command: str, name: str, arguments: list[str], tools: Tools) -> int:
-    cluster = Cluster(name, tools)
+def act(command: str, arguments: list[str], cluster: Client) -> int:
     match command:
         case "up":
-            cluster = Cluster.up(name, tools)
+            if isinstance(cluster, Cluster):
+                cluster.up()
             print(f"export KUBECONFIG={cluster.kubeconfig}")
         case "down":
             cluster.down()
         case "status":
-            return say_status(cluster)
+            return status(cluster)
         case "env":
-            print(f'export KUBECONFIG={cluster.kubeconfig} PATH="{tools.kubectl.parent}:$PATH"')
+            print(f'export KUBECONFIG={cluster.kubeconfig} PATH="{cluster.kubectl_program.parent}:$PATH"')
         case "images":
             for image in (OPERATOR, BACKTEST):
                 cluster.import_image(build_image(image))
         case _:
-            return pass_on(cluster, tools.kubectl if command == "kubectl" else tools.helm, arguments)
+            return pass_on(cluster, command, arguments)
     return 0
 
 
@@ -67,7 +69,8 @@ def main() -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for kubectl and helm")
     options = parser.parse_args()
     try:
-        return act(options.command, options.name, options.arguments, prepare())
+        cluster = existing() or Cluster(options.name, prepare())
+        return act(options.command, options.arguments, cluster)
     except SetupError as problem:
         print(problem, file=sys.stderr)
         return 1

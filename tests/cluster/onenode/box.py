@@ -1,13 +1,13 @@
 """A node seen from outside: the namespaces around it, its cable to the host, and its end without remains.
 
-`Cluster.up` starts a supervisor process that outlives its caller or, when bound, ends with it. The supervisor holds
-the node's lock for as long as the node lives, and cleans when it ends in whatever way: the processes go with the
-process namespace, mounts, addresses and firewall rules with theirs; what is left is cgroup folders and the state.
+This is the supervisor process: it outlives the one that started it or, when bound, ends with it. It holds the
+node's lock for as long as the node lives, and cleans when the node ends in whatever way: processes go with
+the process namespace, mounts, addresses and firewall rules with theirs; what is left is cgroup folders and
+the state.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import select
@@ -16,23 +16,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from onenode.config import NODE_NAME, Layout, write_certificates, write_files
-from onenode.images import node_images
-from onenode.tools import CACHE, HERE, SetupError, Tools, say
+from onenode.config import Layout, write_certificates, write_files
+from onenode.tools import CACHE, HERE, SetupError
 
 RUN = CACHE / "run"
 LOGS = CACHE / "log"
 CGROUPS = Path("/sys/fs/cgroup")
 SLOTS = range(1, 16)
-PR_SET_PDEATHSIG = 1
 NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc")
 
 
-# --- cgroups ----------------------------------------------------------------------------------------------------
+# --- cgroups ------------------------------------------------------------------------------------------------
 
 
 def hierarchies() -> list[Path]:
@@ -60,7 +56,7 @@ def make_cgroups(layout: Layout) -> None:
 
 
 def remove_cgroups(layout: Layout) -> None:
-    """Remove the node's empty cgroup folders, deepest first. The last of its processes may be ending still."""
+    """Remove the node's empty cgroup folders, deepest first. Its last process may be ending still."""
     for root in hierarchies():
         top = root / layout.cgroup
         deadline = time.monotonic() + 10
@@ -77,16 +73,11 @@ def remove_cgroups(layout: Layout) -> None:
             top.parent.rmdir()
 
 
-# --- supervisor -------------------------------------------------------------------------------------------------
+# --- supervisor ---------------------------------------------------------------------------------------------
 
 
 def ip(*arguments: str) -> bool:
     return subprocess.run(["ip", *arguments], capture_output=True, check=False).returncode == 0
-
-
-def die_with_parent() -> None:
-    """The kernel kills this process when its parent ends, be it by SIGKILL."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def connect(name: str, state: Path) -> Layout:
@@ -109,17 +100,11 @@ def first_child(pid: int) -> int:
 
 def enter(layout: Layout, node: Path, local_path: Path) -> subprocess.Popen[bytes]:
     """Start the node's first process in namespaces of its own and give it its end of the cable."""
-    inside = [
-        sys.executable,
-        "-m",
-        "onenode.node",
-        layout.name,
-        str(layout.state),
-        str(layout.slot),
-        str(node),
-        str(local_path),
-    ]
-    around = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    node_is = (layout.name, layout.state, layout.slot, node, local_path)
+    inside = [sys.executable, "-m", "onenode.node", *map(str, node_is)]
+    # The kernel kills unshare when this process ends, be it by SIGKILL, and the node with it.
+    around = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES]
+    around += ["--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     with (layout.state / "node.log").open("ab") as log:
         box = subprocess.Popen(
             [*around, *inside],
@@ -127,7 +112,6 @@ def enter(layout: Layout, node: Path, local_path: Path) -> subprocess.Popen[byte
             stdout=log,
             stderr=log,
             env={**os.environ, "PYTHONPATH": str(HERE)},
-            preexec_fn=die_with_parent,
         )
     ip("link", "set", layout.node_link, "netns", str(first_child(box.pid)))
     ip("address", "add", f"{layout.host_ip}/24", "dev", layout.host_link)
@@ -150,7 +134,8 @@ def clean(layout: Layout) -> None:
 
 
 def supervise(name: str, node: str, local_path: str, bound: bool) -> None:
-    """Hold a node until it ends, a signal says so, or, when bound, the caller is gone (standard input closes)."""
+    """Hold a node until it ends, a signal says so, or, when bound, the caller is gone (standard input
+    closes)."""
     RUN.mkdir(parents=True, exist_ok=True)
     with (RUN / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,9 +164,6 @@ def supervise(name: str, node: str, local_path: str, bound: bool) -> None:
             lock.truncate(0)
 
 
-# --- handle -----------------------------------------------------------------------------------------------------
-
-
 def running(name: str) -> int | None:
     """Process id of the supervisor of node `name`, or None where there is no such node."""
     path = RUN / f"{name}.lock"
@@ -195,129 +177,5 @@ def running(name: str) -> int | None:
     return None
 
 
-@dataclass
-class Cluster:
-    """A running node and how to talk to it."""
-
-    name: str
-    tools: Tools
-
-    @property
-    def state(self) -> Path:
-        return RUN / self.name
-
-    @property
-    def kubeconfig(self) -> Path:
-        return self.state / "kubeconfig"
-
-    @classmethod
-    def up(cls, name: str, tools: Tools, bound: bool = False, timeout: float = 120) -> Cluster:
-        """Start node `name` and wait until it is Ready. `bound`: it ends when this process does.
-
-        Raises SetupError, with the last lines of the logs, when it is not Ready in `timeout` seconds.
-        """
-        cluster = cls(name, tools)
-        if running(name) is not None:
-            return cluster
-        began = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "onenode.box",
-            name,
-            str(tools.node),
-            str(tools.local_path),
-            *(["bound"] if bound else []),
-        ]
-        RUN.mkdir(parents=True, exist_ok=True)
-        with (RUN / f"{name}.out").open("wb") as output:
-            cluster._supervisor = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "PYTHONPATH": str(HERE)},
-                start_new_session=True,
-            )
-        try:
-            cluster._bootstrap(began + timeout)
-        except BaseException:
-            cluster.down()
-            raise
-        say(f"node Ready in {time.monotonic() - began:.1f} s")
-        return cluster
-
-    def _bootstrap(self, deadline: float) -> None:
-        archives = node_images(self.tools)
-        self._until(deadline, "the container runtime", lambda: self._ctr_answers())
-        for archive in archives:
-            self.import_image(archive)
-        self._until(deadline, "the API server", lambda: self.try_kubectl("get", "--raw", "/readyz"))
-        self.kubectl("apply", "--server-side", "-f", HERE / "onenode" / "manifests")
-        ready = '{.status.conditions[?(@.type=="Ready")].status}'
-        state = ("get", "node", NODE_NAME, "-o", f"jsonpath={ready}")
-        self._until(deadline, "the node", lambda: self.try_kubectl(*state) == "True")
-        account = (
-            "get",
-            "serviceaccount",
-            "default",
-            "--namespace=default",
-            "-o",
-            "name",
-        )  # pods are refused before
-        self._until(deadline, "the first service account", lambda: self.try_kubectl(*account))
-
-    def _until(self, deadline: float, what: str, ready: object) -> None:
-        assert callable(ready)
-        while not ready():
-            if self._supervisor.poll() is not None:
-                raise SetupError(f"the node ended: {(RUN / f'{self.name}.out').read_text()}")
-            if time.monotonic() > deadline:
-                raise SetupError(f"{what} did not become ready; logs: {LOGS / self.name}")
-            time.sleep(0.1)
-
-    def _ctr_answers(self) -> bool:
-        return subprocess.run([*self._ctr, "version"], capture_output=True, check=False).returncode == 0
-
-    @property
-    def _ctr(self) -> list[str]:
-        return ["ctr", "--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io"]
-
-    def import_image(self, archive: Path) -> None:
-        subprocess.run([*self._ctr, "images", "import", str(archive)], check=True, capture_output=True)
-
-    def kubectl(self, *arguments: object, stdin: str | None = None) -> str:
-        """Run kubectl; what it prints. Raises CalledProcessError with its complaint in `stderr`."""
-        return self._client(self.tools.kubectl, arguments, stdin)
-
-    def try_kubectl(self, *arguments: object) -> str:
-        """Like kubectl, but an empty answer where it fails."""
-        try:
-            return self.kubectl(*arguments)
-        except subprocess.CalledProcessError:
-            return ""
-
-    def helm(self, *arguments: object) -> str:
-        return self._client(self.tools.helm, arguments, None)
-
-    def _client(self, program: Path, arguments: Sequence[object], stdin: str | None) -> str:
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
-        command = [str(program), *map(str, arguments)]
-        return subprocess.run(
-            command, input=stdin, text=True, check=True, capture_output=True, env=environment
-        ).stdout
-
-    def down(self) -> None:
-        """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""
-        pid = running(self.name)
-        if pid is None:
-            clean(Layout(self.name, self.state, 0))
-            return
-        handle = os.pidfd_open(pid)
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        select.select([handle], [], [])
-        os.close(handle)
-
-
 if __name__ == "__main__":
-    supervise(*sys.argv[1:4], bound="bound" in sys.argv[4:])
+    supervise(sys.argv[1], sys.argv[2], sys.argv[3], bound="bound" in sys.argv[4:])

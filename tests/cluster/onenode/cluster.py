@@ -1,0 +1,106 @@
+"""Starting and ending a node of our own."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from onenode.box import LOGS, RUN, clean, running
+from onenode.client import Client
+from onenode.config import NODE_NAME, Layout
+from onenode.images import node_images
+from onenode.tools import HERE, SetupError, Tools, say
+
+READY = '{.status.conditions[?(@.type=="Ready")].status}'
+
+
+class Cluster(Client):
+    """The node called `name`, running or not."""
+
+    def __init__(self, name: str, tools: Tools) -> None:
+        super().__init__(RUN / name / "kubeconfig", tools.kubectl, tools.helm)
+        self.name = name
+        self.tools = tools
+        self.state = RUN / name
+
+    def up(self, bound: bool = False, timeout: float = 120) -> None:
+        """Start the node, if it does not run yet, and wait until it is Ready. `bound`: it ends with this
+        process.
+
+        Raises SetupError, naming the folder of the logs, when it is not Ready in `timeout` seconds.
+        """
+        if running(self.name) is not None:
+            return
+        began = time.monotonic()
+        supervisor = self._supervise(bound)
+        try:
+            self._bootstrap(supervisor, began + timeout)
+        except BaseException:
+            self.down()
+            raise
+        say(f"node Ready in {time.monotonic() - began:.1f} s")
+
+    def _supervise(self, bound: bool) -> subprocess.Popen[bytes]:
+        tools = (self.tools.node, self.tools.local_path)
+        command = [sys.executable, "-m", "onenode.box", self.name, *map(str, tools)]
+        RUN.mkdir(parents=True, exist_ok=True)
+        with (RUN / f"{self.name}.out").open("wb") as output:
+            return subprocess.Popen(
+                [*command, "bound"] if bound else command,
+                # Nothing is ever written: the kernel closes our end when we end, be it by SIGKILL.
+                stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": str(HERE)},
+                start_new_session=True,
+            )
+
+    def _bootstrap(self, supervisor: subprocess.Popen[bytes], deadline: float) -> None:
+        def until(what: str, ready: Callable[[], object]) -> None:
+            while not ready():
+                if supervisor.poll() is not None:
+                    raise SetupError(f"the node ended: {(RUN / f'{self.name}.out').read_text()}")
+                if time.monotonic() > deadline:
+                    raise SetupError(f"{what} did not become ready; the logs are in {LOGS / self.name}")
+                time.sleep(0.1)
+
+        archives = node_images(self.tools)
+        until("the container runtime", lambda: self._ctr("version").returncode == 0)
+        for archive in archives:
+            self.import_image(archive)
+        until("the API server", lambda: self.try_kubectl("get", "--raw", "/readyz"))
+        self.kubectl("apply", "--server-side", "-f", HERE / "onenode" / "manifests")
+        until(
+            "the node",
+            lambda: self.try_kubectl("get", "node", NODE_NAME, "-o", f"jsonpath={READY}") == "True",
+        )
+        # The API server refuses pods before this account is there.
+        account = ("get", "serviceaccount", "default", "--namespace=default", "-o", "name")
+        until("the first service account", lambda: self.try_kubectl(*account))
+
+    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        address = ("--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io")
+        return subprocess.run(["ctr", *address, *arguments], capture_output=True, text=True, check=False)
+
+    def import_image(self, archive: Path) -> None:
+        """Bring an image archive into the node's containerd."""
+        done = self._ctr("images", "import", str(archive))
+        if done.returncode:
+            raise SetupError(f"{archive}: {done.stderr}")
+
+    def down(self) -> None:
+        """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""
+        pid = running(self.name)
+        if pid is None:
+            clean(Layout(self.name, self.state, 0))
+            return
+        handle = os.pidfd_open(pid)
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        select.select([handle], [], [])
+        os.close(handle)

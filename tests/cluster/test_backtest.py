@@ -1,0 +1,274 @@
+"""Backtest resources on a real cluster: applied, run, reported, refused, deleted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from onenode.client import Client
+
+from conftest import NAMESPACE, ROOT
+
+Object = dict[str, Any]
+EXAMPLE = ROOT / "examples" / "ema-cross" / "backtest.yaml"
+IN_NAMESPACE = ("-n", NAMESPACE)
+# Everything a Backtest may leave behind; kube-root-ca.crt is in every namespace.
+CHILDREN = "jobs,pods,configmaps,secrets,serviceaccounts"
+
+
+def example(name: str = "ema-cross") -> Object:
+    """The example with its strategy's source in it: the cluster does not see the folder it lies in."""
+    manifest: Object = yaml.safe_load(EXAMPLE.read_text())
+    manifest["metadata"]["name"] = name
+    strategy = manifest["spec"]["strategy"]
+    if "file" in strategy:
+        strategy["code"] = (EXAMPLE.parent / strategy.pop("file")).read_text()
+    return manifest
+
+
+def raising(name: str) -> Object:
+    """The example, its strategy raising once the price is above 500."""
+    manifest = example(name)
+    code: str = manifest["spec"]["strategy"]["code"]
+    line = "        fast = self.fast_ema.update(price)\n"
+    assert line in code
+    trouble = '        if price > 500:\n            raise ValueError("too dear for me")\n'
+    manifest["spec"]["strategy"]["code"] = code.replace(line, trouble + line)
+    return manifest
+
+
+def apply(cluster: Client, manifest: Object) -> None:
+    cluster.kubectl("apply", *IN_NAMESPACE, "-f", "-", stdin=json.dumps(manifest))
+
+
+def wait_for(cluster: Client, name: str, condition: str) -> Object:
+    cluster.kubectl(
+        "wait", f"backtest/{name}", *IN_NAMESPACE, f"--for=condition={condition}", "--timeout=180s"
+    )
+    found: Object = json.loads(cluster.kubectl("get", f"backtest/{name}", *IN_NAMESPACE, "-o", "json"))
+    return found
+
+
+def names(cluster: Client) -> set[str]:
+    return set(cluster.kubectl("get", CHILDREN, *IN_NAMESPACE, "-o", "name").split())
+
+
+def conditions(resource: Object) -> dict[str, Object]:
+    return {c["type"]: c for c in resource["status"]["conditions"]}
+
+
+def test_completes_with_the_digest_of_the_command_line(
+    desk: Client, host_digest: Callable[[Path], str]
+) -> None:
+    began = time.monotonic()
+    apply(desk, example())
+    resource = wait_for(desk, "ema-cross", "Complete")
+    print(f"apply to Complete: {time.monotonic() - began:.1f} s")
+    result = resource["status"]["result"]
+    assert result["digest"] == host_digest(EXAMPLE)
+    assert result["engine"] == "compiled"
+    assert result["events"] > 1000
+    assert float(result["metrics"]["total_return"]) != 0
+    assert all(isinstance(value, str) for value in result["metrics"].values())
+    assert conditions(resource)["Ready"]["status"] == "True"
+    assert conditions(resource)["Failed"]["status"] == "False"
+    assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
+    table = desk.kubectl("get", "bt", *IN_NAMESPACE)
+    assert "Complete" in table
+    assert "ema-cross" in desk.kubectl("get", "sigma", *IN_NAMESPACE)
+
+
+def test_a_strategy_that_raises_shows_the_users_line(desk: Client) -> None:
+    manifest = raising("raises")
+    apply(desk, manifest)
+    resource = wait_for(desk, "raises", "Failed")
+    failed = conditions(resource)["Failed"]
+    assert failed["reason"] == "StrategyRaised"
+    assert "too dear for me" in failed["message"]
+    lines = manifest["spec"]["strategy"]["code"].splitlines()
+    number = next(i for i, line in enumerate(lines, 1) if "too dear" in line)
+    assert str(number) in failed["message"]
+    assert resource["status"]["phase"] == "Failed"
+    assert conditions(resource)["Ready"]["status"] == "False"
+    pods = json.loads(desk.kubectl("get", "pods", *IN_NAMESPACE, "-o", "json"))["items"]
+    assert len(pods) == 1, "a strategy that failed is not run again"
+
+
+def test_what_only_the_types_can_check_fails_with_its_reason(desk: Client) -> None:
+    manifest = example("typo")
+    manifest["spec"]["strategy"]["params"] = {"fast": ["12"]}
+    apply(desk, manifest)
+    failed = conditions(wait_for(desk, "typo", "Failed"))["Failed"]
+    assert failed["reason"] == "BadInput"
+    assert "spec.strategy.params.fast" in failed["message"]
+    assert not [name for name in names(desk) if name.startswith("job")]
+
+
+def test_deletion_leaves_nothing(desk: Client, until: Callable[..., None]) -> None:
+    before = names(desk)
+    apply(desk, example())
+    wait_for(desk, "ema-cross", "Complete")
+    assert len(names(desk)) > len(before)
+    desk.kubectl("delete", "backtest/ema-cross", *IN_NAMESPACE, "--timeout=30s")
+    until(lambda: names(desk) == before, "children are left behind")
+
+
+def test_deletion_while_it_runs_leaves_nothing(desk: Client, until: Callable[..., None]) -> None:
+    before = names(desk)
+    apply(desk, example("short"))
+    until(lambda: "pod/short" in " ".join(names(desk)), "no pod was made")
+    desk.kubectl("delete", "backtest/short", *IN_NAMESPACE, "--timeout=30s")
+    until(lambda: names(desk) == before, "children are left behind")
+
+
+def test_goes_on_after_the_operator_was_killed(desk: Client, until: Callable[..., None]) -> None:
+    apply(desk, example("survivor"))
+    desk.kubectl("delete", "pod", "-n", "sigma", "--all", "--grace-period=0", "--force")
+    assert wait_for(desk, "survivor", "Complete")["status"]["result"]["digest"]
+    selector = ("-l", "sigma-x.io/backtest=survivor")
+    assert len(desk.kubectl("get", "pods", *IN_NAMESPACE, *selector, "-o", "name").split()) == 1
+
+
+def test_a_job_deleted_by_hand_is_made_again(desk: Client, until: Callable[..., None]) -> None:
+    apply(desk, example("again"))
+    until(lambda: desk.try_kubectl("get", "job/again", *IN_NAMESPACE, "-o", "name"), "no job was made")
+    desk.kubectl("delete", "job/again", *IN_NAMESPACE)
+    assert wait_for(desk, "again", "Complete")["status"]["phase"] == "Complete"
+
+
+def test_a_foreign_job_is_left_alone(desk: Client, until: Callable[..., None]) -> None:
+    container = {
+        "name": "c",
+        "image": "localhost/none",
+        "securityContext": {"allowPrivilegeEscalation": False},
+    }
+    spec = {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "taken"}, "spec": spec}
+    apply(desk, job)
+    apply(desk, example("taken"))
+
+    def reason() -> str:
+        path = '{.status.conditions[?(@.type=="Ready")].reason}'
+        return desk.kubectl("get", "backtest/taken", *IN_NAMESPACE, "-o", f"jsonpath={path}")
+
+    until(lambda: reason() == "NameConflict", "the conflict is not reported")
+    owners = desk.kubectl("get", "job/taken", *IN_NAMESPACE, "-o", "jsonpath={.metadata.ownerReferences}")
+    assert not owners
+
+
+def changed(path: str, value: object) -> Object:
+    """The example with the field at the dotted path set, or taken away where the value is None."""
+    manifest = example("refused")
+    at: Any = manifest["spec"]
+    *steps, last = path.split(".")
+    for step in steps:
+        at = at[int(step)] if step.isdigit() else at.setdefault(step, {})
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field", "right"),
+    [
+        ("account.cash", "-5", "spec.account.cash", "should match"),
+        ("account.cash", "0", "spec.account.cash", "must be above 0"),
+        ("account.cash", 100000, "spec.account.cash", "must be of type string"),
+        ("account.leverage", "3", "spec.account.leverage", 'set "type: margin"'),
+        ("account.type", "credit", "spec.account.type", '"margin"'),
+        ("account.precision", 13, "spec.account.precision", "less than or equal to 12"),
+        ("account.currency", "usd", "spec.account.currency", "should match"),
+        ("account.csh", "1", "spec.account.csh", "unknown field"),
+        ("warmup", "5 days", "spec.warmup", "should match"),
+        ("warmup", "4000d", "spec.warmup", "from 0s to 3650d"),
+        ("execution.latency", "2h", "spec.execution.latency", "from 0s to 1h"),
+        ("execution.spread", "0.2", "spec.execution.spread", "at most 0.1"),
+        ("execution.fillAt", "now", "spec.execution.fillAt", '"next-open"'),
+        ("markets", [], "spec.markets", "at least 1 items"),
+        ("markets", None, "spec.markets", "Required"),
+        ("markets", [{"symbol": "A"}, {"symbol": "A"}], "spec.markets[1]", "Duplicate"),
+        ("markets.0.tickSize", "0", "spec.markets[0].tickSize", "must be above 0"),
+        (
+            "markets.0.priceBands",
+            [{"from": "0", "tick": "1"}],
+            "spec.markets[0].priceBands",
+            "one price grid",
+        ),
+        ("markets.0.data", "bars.csv", "spec.markets[0].data", "absolute path"),
+        ("data", {"source": "file", "path": "bars.csv"}, "spec.data.path", "absolute path"),
+        ("data", {"source": "file"}, "spec.data.path", "name a CSV or Parquet file"),
+        ("data", None, "spec.data", "Required"),
+        ("data.timeframe", "8d", "spec.data.timeframe", "from 100ms to 7d"),
+        ("period", {"from": "2024-02-01", "to": "2024-01-01"}, "spec.period.from", "before 'to'"),
+        ("period", {"from": "yesterday"}, "spec.period.from", "should match"),
+        ("strategy.file", "ema.py", "spec.strategy.code", "leave 'code' out"),
+        ("strategy", {"file": "ema.py"}, "spec.strategy.file", "give the source in 'code'"),
+        ("strategy", {"params": {}}, "spec.strategy.code", "give it in 'code'"),
+        ("strategy.class", "not a name", "spec.strategy.class", "should match"),
+        ("risk.maxOpenOrders", 0, "spec.risk.maxOpenOrders", "greater than or equal to 1"),
+        ("risk.maxDrawdown", "20", "spec.risk.maxDrawdown", 'one percent is "0.01"'),
+        ("risk.dayStart", "9", "spec.risk.dayStart", "should match"),
+        ("report.annualisation", 400, "spec.report.annualisation", "less than or equal to 366"),
+    ],
+)
+def test_the_api_server_refuses_and_names_the_field(
+    installed: Client, path: str, value: object, field: str, right: str
+) -> None:
+    manifest = json.dumps(changed(path, value))
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        installed.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest)
+    assert field in refusal.value.stderr
+    assert right in refusal.value.stderr
+
+
+def test_the_untouched_example_is_taken(installed: Client) -> None:
+    """The refusals above are the work of the one field that each changes."""
+    installed.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(example("refused")))
+
+
+def test_spec_cannot_be_changed(desk: Client) -> None:
+    apply(desk, example("fixed"))
+    manifest = example("fixed")
+    manifest["spec"]["account"]["cash"] = "1"
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        apply(desk, manifest)
+    assert "spec can't be changed" in refusal.value.stderr
+    apply(desk, example("fixed"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "allowed"),
+    [
+        ("list", "backtests.sigma-x.io", True),
+        ("patch", "backtests.sigma-x.io/status", True),
+        ("update", "backtests.sigma-x.io", False),
+        ("delete", "backtests.sigma-x.io", False),
+        ("create", "jobs.batch", True),
+        ("delete", "jobs.batch", False),
+        ("create", "configmaps", True),
+        ("list", "configmaps", False),
+        ("list", "pods", True),
+        ("create", "pods", False),
+        ("create", "pods/exec", False),
+        ("get", "secrets", False),
+        ("list", "secrets", False),
+        ("create", "serviceaccounts/token", False),
+        ("create", "clusterrolebindings.rbac.authorization.k8s.io", False),
+        ("patch", "customresourcedefinitions.apiextensions.k8s.io", False),
+    ],
+)
+def test_rights_of_the_operator(installed: Client, verb: str, resource: str, allowed: bool) -> None:
+    who = "--as=system:serviceaccount:sigma:sigma-x-operator"
+    try:
+        answer = installed.kubectl("auth", "can-i", verb, resource, who, "-n", "default")
+    except subprocess.CalledProcessError as no:
+        answer = no.stdout
+    assert (answer.strip() == "yes") is allowed

@@ -1,0 +1,110 @@
+"""A Backtest as ConfigMap and Job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from sigma_operator.render import MANIFEST, children, config_map, manifest
+from sigma_operator.settings import BacktestSettings, Settings
+
+from sigma_bot.spec import parse_manifest
+
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def rendered(backtest: Object) -> tuple[Object, Object]:
+    config, job = children(backtest, BacktestSettings(priority_class="low"))
+    return config, job
+
+
+def test_job_reads_the_config_map_made_beside_it(rendered: tuple[Object, Object]) -> None:
+    config, job = rendered
+    volumes = {v["name"]: v for v in job["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["config"]["configMap"]["name"] == config["metadata"]["name"]
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"] == [f"/etc/sigma/{MANIFEST}"]
+    assert list(config["data"]) == [MANIFEST]
+
+
+def test_children_belong_to_the_backtest(backtest: Object, rendered: tuple[Object, Object]) -> None:
+    for child in rendered:
+        (owner,) = child["metadata"]["ownerReferences"]
+        assert owner["uid"] == backtest["metadata"]["uid"]
+        assert owner["controller"] is True
+        assert child["metadata"]["namespace"] == "desk"
+        assert child["metadata"]["labels"]["sigma-x.io/backtest"] == "ema"
+
+
+def test_pod_meets_the_restricted_standard(rendered: tuple[Object, Object]) -> None:
+    pod = rendered[1]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    inner = pod["containers"][0]["securityContext"]
+    assert inner["readOnlyRootFilesystem"] is True
+    assert inner["allowPrivilegeEscalation"] is False
+    assert inner["capabilities"] == {"drop": ["ALL"]}
+    assert pod["priorityClassName"] == "low"
+
+
+def test_what_the_command_line_answers_is_final(rendered: tuple[Object, Object]) -> None:
+    spec = rendered[1]["spec"]
+    disruption, answer = spec["podFailurePolicy"]["rules"]
+    assert disruption["action"] == "Ignore"
+    assert answer["action"] == "FailJob"
+    assert {2, 3} <= set(answer["onExitCodes"]["values"])
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_manifest_in_the_pod_is_what_was_applied(backtest: Object) -> None:
+    read = yaml.safe_load(config_map(backtest)["data"][MANIFEST])
+    assert read == manifest(backtest)
+    assert read["spec"]["strategy"] == backtest["spec"]["strategy"]
+    assert read["metadata"] == {"name": "ema"}
+    assert "html" not in read["spec"]["report"]
+    assert backtest["spec"]["report"] == {"html": "report.html"}, "the resource itself is left alone"
+    parse_manifest(read)
+
+
+def test_another_content_is_another_config_map(backtest: Object) -> None:
+    first = config_map(backtest)
+    assert config_map(json.loads(json.dumps(backtest)))["metadata"]["name"] == first["metadata"]["name"]
+    backtest["spec"]["strategy"]["params"]["fast"] = 4
+    assert config_map(backtest)["metadata"]["name"] != first["metadata"]["name"]
+    assert first["immutable"] is True
+
+
+@given(code=st.text(min_size=1, max_size=200))
+def test_any_code_arrives_unchanged(code: str) -> None:
+    resource = {
+        "apiVersion": "sigma-x.io/v1alpha1",
+        "kind": "Backtest",
+        "metadata": {"name": "a", "namespace": "b", "uid": "c"},
+        "spec": {"strategy": {"code": code}},
+    }
+    read = json.loads(config_map(resource)["data"][MANIFEST])
+    assert read["spec"]["strategy"]["code"] == code
+
+
+def test_market_data_are_mounted_read_only(backtest: Object) -> None:
+    job = children(backtest, BacktestSettings(data_claim="bars"))[1]
+    pod = job["spec"]["template"]["spec"]
+    assert {"name": "data", "mountPath": "/data", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+    claim = {"claimName": "bars", "readOnly": True}
+    assert {"name": "data", "persistentVolumeClaim": claim} in pod["volumes"]
+
+
+def test_settings_come_from_the_environment() -> None:
+    given_settings = {"image": "x:1", "pull_secrets": ["a"], "deadline": 5}
+    settings = Settings.from_environment(
+        {"SIGMA_NAMESPACES": "a,b", "SIGMA_BACKTEST": json.dumps(given_settings)}
+    )
+    assert settings.namespaces == ("a", "b")
+    assert settings.backtest == BacktestSettings(image="x:1", pull_secrets=("a",), deadline=5)
+    assert Settings.from_environment({}) == Settings()

@@ -1,0 +1,79 @@
+"""The work queue and what a failing step does to it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sigma_operator.work import Key, WorkQueue, work
+
+A, B = ("ns", "a"), ("ns", "b")
+
+
+async def test_a_key_waits_once() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    queue.add(A)
+    queue.add(B)
+    assert await queue.take() == A
+    assert await queue.take() == B
+    assert len(queue) == 2
+    queue.done(A, None)
+    queue.done(B, None)
+    assert len(queue) == 0
+
+
+async def test_woken_while_worked_on_comes_again_and_never_twice_at_a_time() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    await queue.take()
+    queue.add(A)
+    queue.add(B)
+    assert await queue.take() == B, "A is still being worked on"
+    queue.done(A, None)
+    assert await queue.take() == A
+
+
+async def test_failures_come_back_later_and_later() -> None:
+    queue = WorkQueue()
+    delays = []
+    for _ in range(12):
+        queue.add(A)
+        await queue.take()
+        delays.append(queue.failed(A))
+    assert delays[0] < delays[1] < delays[2]
+    assert delays[-1] == delays[-2] == 60
+    queue.add(A)
+    await queue.take()
+    queue.done(A, None)
+    queue.add(A)
+    await queue.take()
+    assert queue.failed(A) == delays[0], "success forgets the failures"
+
+
+async def test_a_wake_up_replaces_the_later_look() -> None:
+    queue = WorkQueue()
+    queue.add_later(A, 3600)
+    queue.add(A)
+    assert await queue.take() == A
+    assert not queue._timers
+
+
+async def test_a_step_that_raises_stops_nobody() -> None:
+    queue, seen, reported = WorkQueue(), [], []
+    over = asyncio.Event()
+
+    async def reconcile(key: Key) -> float | None:
+        seen.append(key)
+        if key == A:
+            raise RuntimeError("broken")
+        over.set()
+        return None
+
+    worker = asyncio.create_task(work(queue, reconcile, lambda key, error, delay: reported.append(key)))
+    queue.add(A)
+    queue.add(B)
+    await asyncio.wait_for(over.wait(), 5)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert seen == [A, B]
+    assert reported == [A]
