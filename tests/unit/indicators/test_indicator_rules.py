@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import statistics
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,6 +235,26 @@ def test_a_window_below_the_default_period_is_found() -> None:
         ind.check_windows(owner, "Mine")
     owner.narrow.setup(8)
     ind.check_windows(owner, "Mine")
+
+
+# --- documentation --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_table_in_the_docs_states_calls_and_outputs(cls: Any) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "indicators.md").read_text(encoding="utf-8")
+    row = next(
+        line for line in text.splitlines() if line.startswith("| `") and f"`{cls.__name__}`" in line[:24]
+    )
+    _, _, setup, update, outputs, *_ = (cell.strip() for cell in row.split("|"))
+    defaults = {n: p.default for n, p in inspect.signature(cls.setup).parameters.items() if n != "self"}
+    assert setup.strip("`") == ", ".join(f"{n}={v}" for n, v in defaults.items())
+    takes = [
+        str(p).replace(" = ", "=") for n, p in inspect.signature(cls.update).parameters.items() if n != "self"
+    ]
+    assert update.strip("`") == ", ".join(takes)
+    for name in re.findall(r"`(\w+)`", outputs):
+        assert hasattr(cls(), name)
 
 
 # --- bars -----------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ CASES = [
     one(ind.Rsi, (14,), lambda b: talib.RSI(b["close"], 14), 15),
     one(ind.Roc, (10,), lambda b: talib.ROC(b["close"], 10), 11, rtol=1e-13, atol=1e-15),
     # TA-Lib subtracts the square of the mean from the mean square: about (price / deviation)^2 roundings
-    one(ind.StdDev, (20,), lambda b: talib.STDDEV(b["close"], 20), 20, rtol=1e-8),
+    one(ind.StdDev, (20,), lambda b: talib.STDDEV(b["close"], 20), 20, rtol=1e-9),
     one(ind.Slope, (14,), lambda b: talib.LINEARREG_SLOPE(b["close"], 14), 14, atol=1e-13),
     bar(ind.Slope, (14,), ("end",), lambda b: [talib.LINEARREG(b["close"], 14)], 14, ("close",), rtol=1e-12),
     # differences of two averages: rounding in proportion to the price
@@ -199,3 +199,8 @@ def test_macd_differs_from_separate_averages_only_by_the_seed(bars: Columns) -> 
     fast = feed(made(ind.Ema, 12), close, ("value",))["value"]
     slow = feed(made(ind.Ema, 26), close, ("value",))["value"]
     np.testing.assert_allclose(macd[400:], (fast - slow)[400:], rtol=0.0, atol=1e-13 * bars["close"].max())
+
+
+def test_fast_k_to_the_last_bit(bars: Columns) -> None:
+    got = feed(made(ind.Stochastic, 14, 1, 3), [bars[name] for name in HLC], ("fast_k",))["fast_k"]
+    np.testing.assert_array_equal(got[15:], talib.STOCHF(*hlc(bars), 14, 3, 0)[0][15:])
