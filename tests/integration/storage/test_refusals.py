@@ -23,6 +23,9 @@ from sigma_bot.storage import open_store, use_store
 from sigma_bot.storage.errors import StorageError
 from sigma_bot.storage.store import Store
 
+# A driver's thread that complains after the fact would write its traceback below our message.
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
 SECRET = "pa:ss@w/rd"
 ESCAPED = "pa%3Ass%40w%2Frd"
 

@@ -51,6 +51,13 @@ def test_quantities_use_the_lot_of_their_symbol() -> None:
     assert written["position"] == ["-0.001", "0"]
 
 
+def test_minus_zero_is_zero_on_every_database() -> None:
+    fills = np.zeros(1, FILL)
+    fills["side"], fills["price"], fills["best"] = 1, -0.0, np.nan
+    written = dict(zip(FILLS.columns, FILLS.write(fills, UNITS), strict=True))
+    assert (written["price"], written["best"]) == (["0.0"], [None])
+
+
 def _stored_fill(**changes: object) -> list[object]:
     row = dict.fromkeys(FILLS.columns, Decimal(0)) | {"symbol": "A", "side": "buy", "maker": True}
     return [(row | changes)[name] for name in FILLS.columns]
