@@ -1,22 +1,21 @@
 """HistoricalDataLoader: market data from files, a catalogue, a sample or a generator, as streams of columns.
 
-A bot in SIM or LIVE imports only ``data.ticks``, so nothing heavy is imported here.
+A bot in SIM or LIVE imports only ``data.ticks``, so the rest is imported when it is asked for.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sigma_bot.data.market import MarketData
-    from sigma_bot.spec import BacktestSpec
+    from sigma_bot.data.market import MarketData, open_market
 
-__all__ = ["open_market"]
+__all__ = ["MarketData", "open_market"]
 
 
-def open_market(spec: BacktestSpec, base: Path, **options: Any) -> MarketData:
-    """The market data that a Backtest names; ``base`` is the folder its relative paths start from."""
-    from sigma_bot.data.market import open_market as door
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sigma_bot.data import market
 
-    return door(spec, base, **options)
+    return getattr(market, name)

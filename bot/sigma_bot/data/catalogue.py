@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pyarrow as pa
 
+from sigma_bot.data.arrow import array_of
 from sigma_bot.data.columns import KINDS
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.streams import UNIT_NAMES, duration
@@ -28,7 +29,7 @@ from sigma_bot.errors import BadInputError
 
 ROW_GROUP = 1 << 18
 MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
-SCALES = tuple(10**k for k in range(11))
+SCALES: tuple[int, ...] = tuple(10**k for k in range(11))
 DATE_LENGTHS = {"D": 10, "M": 7, "Y": 4}
 
 
@@ -138,14 +139,14 @@ def _stored(name: str, values: np.ndarray) -> tuple[Any, Any]:
     """An Arrow field and array: times and ids as they are, the rest scaled where that is exact."""
     if values.dtype.kind == "i":
         kind = pa.timestamp("ns", "UTC") if name == "ts" else pa.int64()
-        return pa.field(name, kind), pa.array(values, pa.int64()).cast(kind)
+        return pa.field(name, kind), array_of(values.astype(np.int64, copy=False), kind)
     scale = scale_of(values)
     if not scale:
-        return pa.field(name, pa.float64()), pa.array(values)
-    whole = np.rint(values * scale).astype(np.int64)
+        return pa.field(name, pa.float64()), array_of(values, pa.float64())
+    whole = np.rint(values * scale)
     small = len(whole) == 0 or whole.max() < 2**31
-    kind = pa.int32() if small else pa.int64()
-    return pa.field(name, kind, metadata={"sigma.scale": str(scale)}), pa.array(whole, kind)
+    kind, width = (pa.int32(), np.int32) if small else (pa.int64(), np.int64)
+    return pa.field(name, kind, metadata={"sigma.scale": str(scale)}), array_of(whole.astype(width), kind)
 
 
 def write_rows(path: Path, columns: Columns, tag: Mapping[str, str]) -> None:

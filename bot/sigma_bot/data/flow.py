@@ -14,8 +14,8 @@ import numpy as np
 
 from sigma_bot.data.rules import Columns
 
-ROWS = 1 << 18  # rows in a chunk: small enough to stay flat in memory, large enough to cost nothing
-SMALL = 1 << 16
+ROWS = 1 << 16  # rows in a chunk: small enough to stay flat in memory, large enough to cost nothing
+SMALL = 1 << 14
 
 
 def merge(streams: Sequence[Iterator[Columns]], key: str) -> Iterator[Columns]:
@@ -25,8 +25,10 @@ def merge(streams: Sequence[Iterator[Columns]], key: str) -> Iterator[Columns]:
     Each stream is sorted by ``key``. Memory: about one chunk of each stream.
     """
     if len(streams) == 1:
+        zeros = np.zeros(0, np.int32)
         for chunk in streams[0]:
-            yield {**chunk, "symbol": np.zeros(len(chunk[key]), np.int32)}
+            zeros = zeros if len(zeros) >= len(chunk[key]) else np.zeros(len(chunk[key]), np.int32)
+            yield {**chunk, "symbol": zeros[: len(chunk[key])]}
         return
     held: list[Columns | None] = [next(s, None) for s in streams]
     ended = [h is None for h in held]

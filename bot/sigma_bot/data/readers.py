@@ -17,7 +17,7 @@ import pyarrow as pa
 from sigma_bot.errors import BadInputError
 
 BLOCK = 8 << 20
-BATCH = 1 << 18
+BATCH = 1 << 16
 CSV_ENDINGS = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".csv.zst", ".txt.zst", ".tsv.zst")
 PARQUET_ENDINGS = (".parquet", ".pq")
 NULLS = ["", "NaN", "nan", "NAN", "null", "NULL", "None", "NA", "N/A", "-"]
@@ -243,7 +243,7 @@ class ParquetFile:
         return max(tops)
 
     def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
-        """Batches of up to 262,144 rows; ``groups`` picks row groups."""
+        """Batches of up to 65,536 rows; ``groups`` picks row groups."""
         picked = list(range(self._file.num_row_groups)) if groups is None else list(groups)
         try:
             row = 0

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sigma_bot.data import columns as names_of
+from sigma_bot.data.arrow import array_of, divided, values
 from sigma_bot.data.readers import BATCH, Batch, DataFile, ParquetFile
 from sigma_bot.data.rules import Columns, describe, first_fault, healthy
 from sigma_bot.data.times import TimeRule, rule_for
@@ -110,14 +111,11 @@ class Part:
         if isinstance(self.file, ParquetFile) and len(self.layout.time) == 1:
             kind = self.file.schema.field(self.layout.time[0]).type
             if pa.types.is_timestamp(kind) and kind.tz is not None:
-                return pa.array([], kind)
+                return array_of(np.empty(0, np.int64), kind)
         for batch in self.file.batches(dict.fromkeys(self.layout.time, "text")):
-            values = self._time_column(batch.columns)
-            if isinstance(values, pa.ChunkedArray):
-                values = values.combine_chunks()
-            values = values.drop_null()
-            if len(values):
-                return values[:SAMPLE]
+            times = self._time_column(batch.columns).drop_null()
+            if len(times):
+                return times[:SAMPLE]
         raise BadInputError(f"{self.file.path}: the column {self.layout.time[0]!r} holds no time")
 
     def _time_column(self, columns: Mapping[str, Any]) -> Any:
@@ -170,9 +168,7 @@ class Part:
         if raw is None:
             return None
         kind = self.file.schema.field(self.layout.time[0]).type
-        lows, highs = (
-            self.rule.convert(pa.array([s[i] for s in raw], pa.int64()).cast(kind)) for i in (0, 1)
-        )
+        lows, highs = (self.rule.convert(array_of(np.array([s[i] for s in raw]), kind)) for i in (0, 1))
         return [(int(a), int(b), s[2]) for a, b, s in zip(lows, highs, raw, strict=True)]
 
     def _convert(self, batch: Batch, wanted: Mapping[str, str]) -> Rows:
@@ -180,33 +176,34 @@ class Part:
         index: range | np.ndarray = range(batch.row, batch.row + len(next(iter(columns.values()))))
         if self.symbol is not None and self.layout.symbol is not None:
             mask = self._of_symbol(columns[self.layout.symbol])
-            columns = {k: v.filter(mask) for k, v in columns.items()}
-            index = np.asarray(index)[mask.to_numpy(zero_copy_only=False)]
+            index = np.asarray(index)[mask]
+            columns = {k: v.take(array_of(np.flatnonzero(mask), pa.int64())) for k, v in columns.items()}
         result = {"ts": self._times(columns, index)}
         for canonical, actual in wanted.items():
             column = columns[actual]
             result[canonical] = _ids(column) if canonical == "id" else self._numbers(column, actual, index)
         return Rows(result, index)
 
-    def _of_symbol(self, column: Any) -> Any:
+    def _of_symbol(self, column: Any) -> np.ndarray:
         encoded = column.cast(pa.string()).dictionary_encode()
-        values = [v or "" for v in encoded.dictionary.to_pylist()]
-        self._seen.update(values)
-        same = pa.array([names_of.plain(v) == names_of.plain(self.symbol or "") for v in values], pa.bool_())
-        return pc.fill_null(same.take(encoded.indices), False)
+        words = [v or "" for v in encoded.dictionary.to_pylist()]
+        self._seen.update(words)
+        same = np.array([names_of.plain(v) == names_of.plain(self.symbol or "") for v in words] + [False])
+        picked: np.ndarray = same[values(encoded.indices, -1)]
+        return picked
 
     def _times(self, columns: Mapping[str, Any], index: range | np.ndarray) -> np.ndarray:
         column = self._time_column(columns)
         name = " + ".join(n or "1 (no name)" for n in self.layout.time)
         if column.null_count:
-            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            row = int(np.flatnonzero(values(column.is_null()))[0])
             raise BadInputError(f"{self.place(index[row])}, column {name}: the time is empty")
         return self._whole(column, self.rule.convert, name, index, "is not a time like the ones before it")
 
     def _numbers(self, column: Any, name: str, index: range | np.ndarray) -> np.ndarray:
         scale = self.file.scale(name) if isinstance(self.file, ParquetFile) else 0
         if scale:
-            return np.divide(column.to_numpy(zero_copy_only=column.null_count == 0), float(scale))  # type: ignore[no-any-return]
+            return divided(values(column), scale, BATCH)
         return self._whole(column, _floats, name, index, "is not a number")
 
     def _whole(
@@ -290,7 +287,7 @@ def _ids(column: Any) -> np.ndarray:
     """Trade ids as int64; ids that are no numbers become a hash of their text."""
     text = column.cast(pa.string())
     try:
-        return text.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+        return values(text.cast(pa.int64()))
     except pa.ArrowInvalid:
         hashes = (hashlib.sha256((t or "").encode()).digest() for t in text.to_pylist())
         return np.array([int.from_bytes(h[:7], "big") for h in hashes], np.int64)
@@ -305,7 +302,7 @@ def _floats(column: Any) -> np.ndarray:
         return np.full(len(column), np.nan)
     elif not pa.types.is_float64(kind):
         column = column.cast(pa.float64(), safe=False)
-    return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return values(column)
 
 
 class Series:
@@ -330,7 +327,7 @@ class Series:
                 )
 
     def chunks(self) -> Iterator[Columns]:
-        """Checked columns: complete (sizes and volume default to zero), sorted, of at most 262,144 rows."""
+        """Checked columns: complete (sizes and volume default to zero), sorted, of at most 65,536 rows."""
         needed = (*names_of.REQUIRED[self.kind], *names_of.OPTIONAL[self.kind])
         previous: int | None = None
         for part, scan in self._scans:

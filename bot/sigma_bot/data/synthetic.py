@@ -39,8 +39,10 @@ def _random(seed: int, first: int, count: int) -> np.ndarray:
 
 def _field(bits: np.ndarray, shift: int, width: int) -> np.ndarray:
     """``width`` bits from ``shift`` on, as int64."""
-    field: np.ndarray = (bits >> np.uint64(shift)) & np.uint64((1 << width) - 1)
-    return field.astype(np.int64)
+    moved: np.ndarray = bits >> np.uint64(shift)
+    moved &= np.uint64((1 << width) - 1)
+    signed: np.ndarray = moved.view(np.int64)
+    return signed
 
 
 def _folded(walk: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sigma_bot.data.arrow import array_of, values
 from sigma_bot.errors import BadInputError
 
 UNITS = (("s", 1e11, 1_000_000_000), ("ms", 1e14, 1_000_000), ("us", 1e17, 1_000), ("ns", float("inf"), 1))
@@ -60,9 +61,9 @@ def localise(local: np.ndarray, timezone: str) -> np.ndarray:
     offset = fixed_offset(timezone)
     if offset is not None:
         return local - offset
-    stamps = pa.array(local, pa.int64()).cast(pa.timestamp("ns"))
+    stamps = array_of(local, pa.timestamp("ns"))
     try:
-        return pc.assume_timezone(stamps, timezone).cast(pa.int64()).to_numpy()  # type: ignore[no-any-return]
+        return values(pc.assume_timezone(stamps, timezone))
     except pa.ArrowInvalid as error:
         text = str(error)
         if "locate timezone" in text or "not found" in text:
@@ -77,7 +78,7 @@ def localise(local: np.ndarray, timezone: str) -> np.ndarray:
 
 
 def _ints(array: Any) -> np.ndarray:
-    return array.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return values(array.cast(pa.int64()))
 
 
 def rule_for(sample: Any, timezone: str | None, where: str) -> TimeRule:
@@ -97,7 +98,7 @@ def rule_for(sample: Any, timezone: str | None, where: str) -> TimeRule:
             return TimeRule(lambda a: _ints(a) * scale, text="epoch")
         # a double holds epoch seconds to about 0.2 us, so microseconds are all that can be meant
         return TimeRule(
-            lambda a: np.rint(a.to_numpy(zero_copy_only=False) * (scale / 1e3)).astype(np.int64) * 1000,
+            lambda a: np.rint(values(a) * (scale / 1e3)).astype(np.int64) * 1000,
             text="epoch",
         )
     return _text_rule(sample.cast(pa.string()), timezone, where)
