@@ -4,10 +4,12 @@ SQLite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
+
+Columns: TypeAlias = Sequence[Sequence[Any]]
 
 CHUNK = 20_000
 """Rows turned to text at a time, so that a run of a million fills does not stand in memory twice."""
@@ -16,30 +18,30 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def insert(
-    connection: Connection,
-    table: str,
-    names: Sequence[str],
-    run: int,
-    columns: Sequence[Sequence[Any]],
+    connection: Connection, table: str, names: Sequence[str], run: int, chunks: Iterable[Columns]
 ) -> None:
-    """Store ``columns`` (integers, floats, text or None; equal lengths) as rows of ``run``.
+    """Store chunks of columns (integers, floats, text or None; equal lengths, not empty) as rows of ``run``.
 
-    ``names`` are the table's columns after ``run``, in the order of ``columns``.
+    ``names`` are the table's columns after ``run``, in the order of the columns of every chunk.
     """
-    if not columns or not columns[0]:
-        return
     if connection.dialect.name == "postgresql":
-        _copy(connection, table, names, _text(run, columns))
+        _copy(connection, table, names, run, chunks)
         return
     marks = ", ".join("?" * (len(names) + 1))
     listed = ", ".join(f'"{name}"' for name in ("run", *names))
-    rows = list(zip([run] * len(columns[0]), *columns, strict=True))
-    connection.exec_driver_sql(f"INSERT INTO {table} ({listed}) VALUES ({marks})", rows)
+    for columns in chunks:
+        rows = list(zip([run] * len(columns[0]), *columns, strict=True))
+        connection.exec_driver_sql(f"INSERT INTO {table} ({listed}) VALUES ({marks})", rows)
 
 
-def _copy(connection: Connection, table: str, names: Sequence[str], text: bytes) -> None:
-    async def source() -> Any:
-        yield text
+def _copy(
+    connection: Connection, table: str, names: Sequence[str], run: int, chunks: Iterable[Columns]
+) -> None:
+    """One COPY for all chunks: the server reads one while the next is turned to text."""
+
+    async def source() -> AsyncIterator[bytes]:
+        for columns in chunks:
+            yield _text(run, columns)
 
     adapted: Any = connection.connection.dbapi_connection
     adapted.run_async(
@@ -47,7 +49,7 @@ def _copy(connection: Connection, table: str, names: Sequence[str], text: bytes)
     )
 
 
-def _text(run: int, columns: Sequence[Sequence[Any]]) -> bytes:
+def _text(run: int, columns: Columns) -> bytes:
     r"""Rows in COPY's text format: tab-separated, ``\N`` for NULL, backslash, tab and line ends escaped."""
     lines = zip([str(run)] * len(columns[0]), *map(_cells, columns), strict=True)
     return ("\n".join(map("\t".join, lines)) + "\n").encode()

@@ -8,7 +8,7 @@ importing it pulls in the ORM, a third more to load for every command that store
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -189,17 +189,17 @@ def _save_result(
         (series.EQUITY, result.equity),
     )
     for kind, rows in parts:
-        for start in range(0, len(rows), bulk.CHUNK):
-            part = rows[start : start + bulk.CHUNK]
-            columns = [range(start, start + len(part)), *kind.write(part, units)]
-            bulk.insert(connection, kind.table, ("seq", *kind.columns), run, columns)
-    reasons: list[Sequence[Any]] = [
-        range(len(result.rejections)),
-        list(result.rejections),
-        list(result.rejections.values()),
-    ]
-    bulk.insert(connection, "run_rejections", ("seq", "reason", "count"), run, reasons)
+        bulk.insert(connection, kind.table, ("seq", *kind.columns), run, _chunks(kind, rows, units))
+    if result.rejections:
+        reasons = [range(len(result.rejections)), list(result.rejections), list(result.rejections.values())]
+        bulk.insert(connection, "run_rejections", ("seq", "reason", "count"), run, [reasons])
     return str(row["id"])
+
+
+def _chunks(kind: series.Series, rows: NDArray[Any], units: series.Units) -> Iterator[bulk.Columns]:
+    for start in range(0, len(rows), bulk.CHUNK):
+        part = rows[start : start + bulk.CHUNK]
+        yield [range(start, start + len(part)), *kind.write(part, units)]
 
 
 def _save_trials(connection: sa.Connection, sweep: Sweep, trials: Sequence[Trial]) -> str:
@@ -211,7 +211,8 @@ def _save_trials(connection: sa.Connection, sweep: Sweep, trials: Sequence[Trial
         [codec.dump(trial.metrics) for trial in trials],
         [trial.digest for trial in trials],
     ]
-    bulk.insert(connection, "run_trials", ("number", "params", "metrics", "digest"), run, columns)
+    if trials:
+        bulk.insert(connection, "run_trials", ("number", "params", "metrics", "digest"), run, [columns])
     return str(row["id"])
 
 
