@@ -31,6 +31,12 @@ __all__ = [
 _HOMES = ("sigma_bot.strategy", "sigma_bot.kernel.struct", "sigma_bot.engine.types", "sigma_bot.indicators")
 
 
+def __dir__() -> list[str]:
+    names = set(__all__)
+    names.update(importlib.import_module("sigma_bot.indicators").__all__)
+    return sorted(names)
+
+
 def __getattr__(name: str) -> Any:
     # Looked up on first use, so that a command that needs no strategy imports none.
     if not name.startswith("_"):

@@ -16,7 +16,7 @@ from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.setup import build_broker, quanta
-from sigma_bot.data import MarketData, open_market
+from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.broker import Broker, reject_counts
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
 from sigma_bot.errors import BadInputError
@@ -119,7 +119,7 @@ def open_session(
         if engine == "compiled":
             raise
         return InterpretedSession(loaded.instance, broker, kind), str(error)
-    return CompiledSession(loaded.instance, broker, kind, entry), ""
+    return CompiledSession(loaded.instance, broker, kind, entry.call), ""
 
 
 def feed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,7 @@ from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
     from sigma_bot.backtest.result import BacktestResult
+    from sigma_bot.report.reporter import PerformanceReporter
     from sigma_bot.spec import Backtest
 
 
@@ -103,39 +104,36 @@ def check_target(html: str | None) -> None:
         )
 
 
-def report(result: BacktestResult, output: str, html: str | None, store: tuple[str | None] | None) -> None:
-    """Metrics, HTML file, storage, and the answer on standard output, in this order: what is printed has
-    happened."""
+def report(
+    result: BacktestResult, output: str, html: str | None, store: tuple[str | None] | None
+) -> None:
+    """HTML file, storage, then the answer on standard output: what is printed has happened."""
     from sigma_bot.backtest.tester import Clock
-    from sigma_bot.backtest.trades import result_trades
-    from sigma_bot.report.metrics import metrics_of
+    from sigma_bot.report.reporter import PerformanceReporter
 
     clock = Clock(result.seconds)
-    trades = result_trades(result)
-    metrics = metrics_of(result, trades)
+    reporter = PerformanceReporter(result)
+    reporter.metrics  # noqa: B018 - computed here, so that its time counts
     if html is not None:
-        from sigma_bot.report.html import write_html
-
-        write_html(Path(html), result, metrics, trades)
-    run_id = save(result, trades, metrics, store[0]) if store is not None else None
+        reporter.html(html)
+    run_id = save(reporter, store[0]) if store is not None else None
     clock.lap("report")
-    if output == "table":
-        from sigma_bot.report.terminal import show_summary
-
-        show_summary(result, metrics)
-        if html is not None:
-            click.echo(f"report: {html}")
-        if run_id is not None:
-            click.echo(f"stored: {run_id} (sigma results show {run_id})")
+    if output != "table":
+        for warning in result.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        click.echo(reporter.json(full=output == "full"))
         return
-    from sigma_bot.report.summary import document, full_document, to_json
+    reporter.show()
+    if html is not None:
+        click.echo(f"report: {html}")
+    if run_id is not None:
+        click.echo(f"stored: {run_id} (sigma results show {run_id})")
 
-    content = document(result, metrics) if output == "json" else full_document(result, metrics, trades)
-    click.echo(to_json(content))
 
-
-def save(result: BacktestResult, trades: Any, metrics: Any, url: str | None) -> str:
+def save(reporter: PerformanceReporter, url: str | None) -> str:
     """Store the result; its id."""
     from sigma_bot.storage import use_store
 
-    return use_store(lambda store: store.save_result(result, trades, metrics), url)
+    return use_store(
+        lambda store: store.save_result(reporter.result, reporter.trades, reporter.metrics), url
+    )

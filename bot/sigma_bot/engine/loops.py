@@ -19,7 +19,7 @@ def sample_before(b, ts):
     """The row at ``ts`` crosses a sampling boundary: keep the state that stood before it."""
     if b.row >= 0:
         sample(b)
-    b.next_sample = ts - ts % b.sample_every + b.sample_every
+    b.next_sample = -(-ts // b.sample_every) * b.sample_every
 
 
 def tick_loop(b, t, s, ts, symbol, bid, ask, bid_size, ask_size, last, volume, low, high, first, end):
