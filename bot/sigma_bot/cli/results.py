@@ -162,13 +162,15 @@ def _comparison(left: Run, right: Run) -> dict[str, Any]:
 def _show_comparison(left: Run, right: Run) -> None:
     from rich.table import Table
 
+    from sigma_bot.report.format import MINUS
+
     told = _comparison(left, right)
     table = Table(f"{left.name} and {right.name}", left.id, right.id, "difference", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, (one, other) in told["metrics"].items():
         change = _change(one, other)
-        shown = _shown(right, name, change) if change else ""
+        shown = f"{'+' if change > 0 else MINUS}{_shown(right, name, abs(change))}" if change else ""
         table.add_row(_label(name), _shown(left, name, one), _shown(right, name, other), shown)
     _print(table)
     click.echo()

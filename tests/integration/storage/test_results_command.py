@@ -124,7 +124,7 @@ def test_compare_says_what_differs(sigma: Any, db: str) -> None:
     assert "manifest: spec.execution.latency: 50ms -> 0ms" in out
     assert "data      same" in out
     assert "manifest  differs" in out
-    assert "10,000.00 USDT" in out.split("Initial cash")[-1].split("\n")[0]
+    assert "+10,000.00 USDT" in out.split("Initial cash")[-1].split("\n")[0]
 
 
 def test_compare_of_equal_runs(sigma: Any, db: str) -> None:
