@@ -17,6 +17,7 @@ import pyarrow as pa
 from sigma_bot.errors import BadInputError
 
 BLOCK = 8 << 20
+SMALL_FILE = 96 << 20  # parsed once and kept; a larger file is read twice, in blocks
 BATCH = 1 << 16
 CSV_ENDINGS = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".csv.zst", ".txt.zst", ".tsv.zst")
 PARQUET_ENDINGS = (".parquet", ".pq")
@@ -40,6 +41,9 @@ class DataFile(Protocol):
     def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
         """Batches of the named columns; the values of ``columns`` say text or number. ``groups`` picks row
         groups where the format has them."""
+
+    def expect(self, columns: Mapping[str, str]) -> None:
+        """Columns that will be asked for."""
 
     def place(self, row: int) -> str:
         """Where a row is, in the words of the file's format."""
@@ -79,6 +83,10 @@ class CsvFile:
             raise BadInputError(
                 f"{path}: the file is empty; it needs a header row and at least one row of data"
             )
+        packed = 4 if path.suffix.lower() in (".gz", ".zst") else 1
+        self._small = path.stat().st_size * packed <= SMALL_FILE
+        self._table: Any = None
+        self._expected: dict[str, str] = {}
         self.line_bytes = sum(len(line) + 1 for line in head) / len(head)
         self.separator = max(",;\t|", key=head[0].count)
         first = next(csv.reader([head[0]], delimiter=self.separator))
@@ -99,34 +107,53 @@ class CsvFile:
         text: str = raw.decode("utf-8-sig", errors="replace")
         return text if len(raw) < 1 << 16 else text[: text.rfind("\n")]
 
-    def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
-        """Blocks of 8 MiB; a CSV file has no row groups."""
-        del groups
-        from pyarrow import csv as arrow_csv
+    def expect(self, columns: Mapping[str, str]) -> None:
+        """Columns that will be asked for: a small file is parsed once for all of them."""
+        self._expected |= columns
 
-        types = {name: pa.string() if kind == "text" else pa.float64() for name, kind in columns.items()}
-        row = 0
+    def batches(self, columns: Mapping[str, str], groups: Sequence[int] | None = None) -> Iterator[Batch]:
+        """Blocks of the file; those of a small one come from memory. A CSV file has no row groups."""
+        del groups
         try:
-            reader = arrow_csv.open_csv(
-                pa.input_stream(str(self.path), compression="detect"),
-                arrow_csv.ReadOptions(
-                    use_threads=False, block_size=BLOCK, column_names=self.names, skip_rows=int(self.header)
-                ),
-                arrow_csv.ParseOptions(delimiter=self.separator),
-                arrow_csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=list(columns),
-                    null_values=NULLS,
-                    strings_can_be_null=True,
-                ),
-            )
-            for batch in reader:
+            row = 0
+            for batch in self._held(columns) if self._small else self._blocks(columns):
                 yield Batch(row, dict(zip(batch.schema.names, batch.columns, strict=True)))
                 row += batch.num_rows
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise self._explain(error, columns) from None
+            raise self._explain(error, {**columns, **self._expected}) from None
         except OSError as error:
             raise BadInputError(f"{self.path}: cannot be read on: {error}") from None
+
+    def _held(self, columns: Mapping[str, str]) -> Iterator[Any]:
+        from pyarrow import csv as arrow_csv
+
+        if self._table is None or not set(columns) <= set(self._table.column_names):
+            self._expected |= columns
+            with pa.input_stream(str(self.path), compression="detect") as stream:
+                self._table = arrow_csv.read_csv(stream, *self._options(self._expected, True))
+        return iter(self._table.select(list(columns)).to_batches(max_chunksize=BATCH))
+
+    def _blocks(self, columns: Mapping[str, str]) -> Iterator[Any]:
+        from pyarrow import csv as arrow_csv
+
+        stream = pa.input_stream(str(self.path), compression="detect")
+        return iter(arrow_csv.open_csv(stream, *self._options(columns, False)))
+
+    def _options(self, columns: Mapping[str, str], threads: bool) -> tuple[Any, Any, Any]:
+        from pyarrow import csv as arrow_csv
+
+        return (
+            arrow_csv.ReadOptions(
+                use_threads=threads, block_size=BLOCK, column_names=self.names, skip_rows=int(self.header)
+            ),
+            arrow_csv.ParseOptions(delimiter=self.separator),
+            arrow_csv.ConvertOptions(
+                column_types={n: pa.string() if k == "text" else pa.float64() for n, k in columns.items()},
+                include_columns=list(columns),
+                null_values=NULLS,
+                strings_can_be_null=True,
+            ),
+        )
 
     def place(self, row: int) -> str:
         """The line of a row of data, counted from 1 as editors do."""
@@ -207,6 +234,9 @@ class ParquetFile:
     def rows(self) -> int:
         """Rows in the file."""
         return int(self._file.metadata.num_rows)
+
+    def expect(self, columns: Mapping[str, str]) -> None:
+        """Nothing to prepare: columns are read apart."""
 
     def scale(self, name: str) -> int:
         """The divisor of a column stored as scaled integers; 0 for a plain column."""

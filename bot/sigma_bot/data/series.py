@@ -102,6 +102,7 @@ class Part:
         self, file: DataFile, layout: names_of.Layout, timezone: str | None, symbol: str | None
     ) -> None:
         self.file, self.layout, self.symbol = file, layout, symbol if layout.symbol else None
+        file.expect(self._asked(layout.columns))
         where = f"{file.path}, column {' + '.join(n or '1 (no name)' for n in layout.time)}"
         self.rule: TimeRule = rule_for(self._sample(), timezone, where)
         self._seen: set[str] = set()
@@ -130,12 +131,8 @@ class Part:
     ) -> Iterator[Rows]:
         """Rows with ``low <= ts <= high``, unchecked. ``only`` limits the columns (``ts`` always comes)."""
         wanted = {k: v for k, v in self.layout.columns.items() if only is None or k in only}
-        asked = dict.fromkeys(self.layout.time, "text")
-        asked |= {v: "text" if k == "id" else "number" for k, v in wanted.items()}
-        if self.symbol is not None and self.layout.symbol is not None:
-            asked[self.layout.symbol] = "text"
         found = False
-        for batch in self._batches(asked, low, high):
+        for batch in self._batches(self._asked(wanted), low, high):
             rows = self._convert(batch, wanted)
             found = found or len(rows.index) > 0
             rows = rows.take(between(rows.columns["ts"], low, high))
@@ -146,6 +143,13 @@ class Part:
                 f"{self.file.path}: no row of symbol {self.symbol!r}{nearest(self.symbol, self._seen)}; "
                 f"column {self.layout.symbol} has {', '.join(sorted(self._seen)[:20])}"
             )
+
+    def _asked(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Columns to read: times, the symbol where it picks rows, and those wanted."""
+        asked = dict.fromkeys(self.layout.time, "text")
+        if self.symbol is not None and self.layout.symbol is not None:
+            asked[self.layout.symbol] = "text"
+        return asked | {v: "text" if k == "id" else "number" for k, v in wanted.items()}
 
     def _batches(self, asked: dict[str, str], low: int | None, high: int | None) -> Iterator[Batch]:
         if not isinstance(self.file, ParquetFile) or (low is None and high is None):

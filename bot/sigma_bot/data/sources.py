@@ -14,7 +14,7 @@ import numpy as np
 from sigma_bot.data import synthetic
 from sigma_bot.data.columns import Layout, detect, plain
 from sigma_bot.data.market import Request, Wanted
-from sigma_bot.data.readers import ParquetFile, is_data_file, open_file
+from sigma_bot.data.readers import DataFile, ParquetFile, is_data_file, open_file
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.series import Part, Series, in_order, names_in
 from sigma_bot.data.streams import (
@@ -44,17 +44,21 @@ def streams_of(request: Request, warnings: list[str]) -> list[Stream]:
     """One stream for each market, in order."""
     if request.source == "synthetic":
         return [_synthetic(request, market, warnings) for market in request.markets]
-    return [_stored(request, market, warnings) for market in request.markets]
+    opened: dict[Path, DataFile] = {}  # markets in one file share it
+    return [_stored(request, market, opened, warnings) for market in request.markets]
 
 
-def _stored(request: Request, market: Wanted, warnings: list[str]) -> Stream:
+def _stored(request: Request, market: Wanted, opened: dict[Path, DataFile], warnings: list[str]) -> Stream:
     if request.source == "catalogue":
         files = catalogue_files(request, market)
     elif request.source == "sample":
         files = [sample_file(market.symbol)]
     else:
         files = _files(request, market)
-    parts = _parts(request, market, files, warnings)
+    for path in files:
+        if path not in opened:
+            opened[path] = open_file(path)
+    parts = _parts(request, market, [opened[path] for path in files], warnings)
     return stream_from(parts, request, warnings)
 
 
@@ -93,14 +97,12 @@ def names_symbol(name: str, symbol: str) -> bool:
     )
 
 
-def _parts(request: Request, market: Wanted, files: Sequence[Path], warnings: list[str]) -> list[Part]:
+def _parts(request: Request, market: Wanted, files: Sequence[DataFile], warnings: list[str]) -> list[Part]:
     found, refused = [], []
-    for path in files:
-        file = open_file(path)
+    kind = "auto" if len(files) > 1 else request.kind
+    for file in files:
         try:
-            layout = detect(
-                file.names, str(path), "auto" if len(files) > 1 else request.kind, request.columns
-            )
+            layout = detect(file.names, str(file.path), kind, request.columns)
         except BadInputError as error:
             refused.append(error)
             continue

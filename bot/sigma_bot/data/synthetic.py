@@ -48,7 +48,8 @@ def _field(bits: np.ndarray, shift: int, width: int) -> np.ndarray:
 def _folded(walk: np.ndarray) -> np.ndarray:
     """A walk reflected at both ends of the price range, in grid steps."""
     inside = (walk + _SPAN // 2) & (2 * _SPAN - 1)
-    return _LOWEST + _SPAN - np.abs(inside - _SPAN)
+    folded: np.ndarray = _LOWEST + _SPAN - np.abs(inside - _SPAN)
+    return folded
 
 
 def _walk(steps: np.ndarray, carry: np.ndarray) -> np.ndarray:

@@ -156,25 +156,29 @@ def _fractions(scale: int) -> TimeRule:
 
 def _iso(m: re.Match[str], timezone: str | None, where: str, value: str) -> TimeRule:
     dates, zoned, separator = m[5] is None, m[8] is not None, m[2]
+    kind = pa.timestamp("ns", "UTC") if zoned else pa.timestamp("ns")
 
-    def normal(a: Any) -> Any:
+    def tidied(a: Any) -> Any:
         a = pc.utf8_trim_whitespace(a)
         if separator != "-":
             a = pc.replace_substring(a, separator, "-", max_replacements=2)
-        return pc.replace_substring(a, ",", ".") if "," in value else a
+        a = pc.replace_substring(a, ",", ".")
+        if zoned:
+            a = pc.replace_substring_regex(a, r"\s*(UTC|GMT|z)$", "Z")
+            a = pc.replace_substring_regex(a, r"\s+([+-])", r"\1")
+        return a
 
-    if dates:
-        return TimeRule(lambda a: _ints(normal(a).cast(pa.timestamp("ns"))), dates=True, text="dates")
-    if zoned:
+    def instants(a: Any) -> np.ndarray:
+        try:
+            return values(a.cast(kind))
+        except pa.ArrowInvalid:  # most files need no tidying
+            return values(tidied(a).cast(kind))
 
-        def utc(a: Any) -> np.ndarray:
-            a = pc.replace_substring_regex(normal(a), r"\s*(UTC|GMT|z)$", "Z")
-            return _ints(pc.replace_substring_regex(a, r"\s+([+-])", r"\1").cast(pa.timestamp("ns", "UTC")))
-
-        return TimeRule(utc, text="text")
+    if dates or zoned:
+        return TimeRule(instants, dates=dates, text="dates" if dates else "text")
     if timezone is None:
         raise _naive(where, value)
-    return TimeRule(lambda a: localise(_ints(normal(a).cast(pa.timestamp("ns"))), timezone), text="text")
+    return TimeRule(lambda a: localise(instants(a), timezone), text="text")
 
 
 def _compact(clock: bool, timezone: str | None, where: str, value: str) -> TimeRule:
