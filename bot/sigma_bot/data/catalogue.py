@@ -214,8 +214,9 @@ class Staging:
 
 def disk_error(error: OSError, where: Path) -> BadInputError:
     """A full or read-only disk in plain words."""
+    why = error.strerror or ("no space left" if "requested and" in str(error) else str(error))
     return BadInputError(
-        f"{where}: cannot be written: {error.strerror or error}; nothing was changed. "
+        f"{where}: cannot be written: {why}; nothing was changed. "
         "Choose another folder with --to, or make room"
     )
 

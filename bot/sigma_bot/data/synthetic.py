@@ -53,10 +53,10 @@ def _folded(walk: np.ndarray) -> np.ndarray:
 
 
 def _walk(steps: np.ndarray, carry: np.ndarray) -> np.ndarray:
-    """Running sums per symbol of a (rows, symbols) array; ``carry`` (symbols,) is moved on."""
-    walk = np.cumsum(steps, axis=0)
-    walk += carry
-    carry[:] = walk[-1]
+    """Running sums per symbol of a (symbols, rows) array; ``carry`` (symbols,) is moved on."""
+    walk: np.ndarray = np.cumsum(steps, axis=1)
+    walk += carry[:, None]
+    carry[:] = walk[:, -1]
     return walk
 
 
@@ -68,7 +68,7 @@ def tick_blocks(n: int, seed: int = 0, symbols: int = 1, start: int = START) -> 
     last = np.full(symbols, -1, np.int64)
     for first in range(0, times, per_block):
         count = min(per_block, times - first)
-        bits = _random(seed, first * symbols, count * symbols).reshape(count, symbols)
+        bits = _random(seed, first * symbols, count * symbols).reshape(count, symbols).T
         block = _ticks(bits, carry, last)
         block["ts"] = np.repeat(
             start + TICK * np.arange(first + 1, first + count + 1, dtype=np.int64), symbols
@@ -88,7 +88,7 @@ def _ticks(bits: np.ndarray, carry: np.ndarray, last: np.ndarray) -> Columns:
     price = np.where(side == 0, bid, ask)
     both = traded & (_field(bits, 8, 2) == 0)  # the interval traded on both sides
     if last[0] < 0:
-        last[:] = bid[0]
+        last[:] = bid[:, 0]
     trade = _carried(price, traded, last)
     columns = {
         "bid": bid / _PRICE,
@@ -100,15 +100,15 @@ def _ticks(bits: np.ndarray, carry: np.ndarray, last: np.ndarray) -> Columns:
         "low": np.where(both, bid, trade) / _PRICE,
         "high": np.where(both, ask, trade) / _PRICE,
     }
-    return {k: v.reshape(-1) for k, v in columns.items()}
+    return {k: v.T.reshape(-1) for k, v in columns.items()}
 
 
 def _carried(price: np.ndarray, traded: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The latest traded price at each row, per symbol; ``last`` holds what came before and is moved on."""
-    rows = np.where(traded, np.arange(len(price))[:, None], -1)
-    latest = np.maximum.accumulate(rows, axis=0)
-    found = np.where(latest >= 0, np.take_along_axis(price, np.maximum(latest, 0), axis=0), last)
-    last[:] = found[-1]
+    rows = np.where(traded, np.arange(price.shape[1]), -1)
+    latest = np.maximum.accumulate(rows, axis=1)
+    found = np.where(latest >= 0, np.take_along_axis(price, np.maximum(latest, 0), axis=1), last[:, None])
+    last[:] = found[:, -1]
     return found
 
 
@@ -121,11 +121,11 @@ def bar_blocks(
     carry = np.zeros(symbols, np.int64)
     for first in range(0, times, per_block):
         count = min(per_block, times - first)
-        bits = _random(seed, first * symbols, count * symbols).reshape(count, symbols)
+        bits = _random(seed, first * symbols, count * symbols).reshape(count, symbols).T
         before = carry.copy()
         walk = _walk(_field(bits, 0, 8) + _field(bits, 8, 8) - 255, carry)
         close = _folded(walk)
-        opened = _folded(np.concatenate([before[None], walk[:-1]]))
+        opened = _folded(np.concatenate([before[:, None], walk[:, :-1]], axis=1))
         columns = {
             "open": opened / _PRICE,
             "high": (np.maximum(opened, close) + _field(bits, 16, 7)) / _PRICE,
@@ -133,7 +133,7 @@ def bar_blocks(
             "close": close / _PRICE,
             "volume": (_field(bits, 30, 20) + 1) / _SIZE,
         }
-        block = {k: v.reshape(-1) for k, v in columns.items()}
+        block = {k: v.T.reshape(-1) for k, v in columns.items()}
         block["ts"] = np.repeat(start + timeframe * np.arange(first, first + count, dtype=np.int64), symbols)
         block["end"] = block["ts"] + timeframe
         block["symbol"] = np.tile(np.arange(symbols, dtype=np.int32), count)
