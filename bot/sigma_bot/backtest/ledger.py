@@ -61,6 +61,8 @@ def orders_of(events: Rows, broker: Broker) -> Rows:
     status[at] = OPEN
     out["closed"][at] = 0
     out["status"] = status
+    # the exit of a bracket grows with its entry, when that is made larger
+    out["lots"] = np.maximum(out["lots"], out["filled"])
     return out
 
 

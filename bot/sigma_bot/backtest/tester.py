@@ -17,7 +17,9 @@ from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResu
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.setup import build_broker, quanta
 from sigma_bot.data.market import MarketData, open_market
+from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker, reject_counts
+from sigma_bot.engine.step import drawdown
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.cannot import CannotCompileError
@@ -74,6 +76,7 @@ def run_backtest(
     clock.lap("compile")
     feed(session, market, progress, clock)
     strategy, after = session.finish()
+    drawdown(after, mark(after))  # with what the last row's decisions filled at once
     strategy.on_stop(after)
     clock.lap("run")
     return result_of(manifest, loaded, market, session, after, reason, clock)
