@@ -355,6 +355,11 @@ def names_in(parts: Sequence[Part]) -> str:
     return ", ".join(str(part.file.path) for part in parts[:3]) + (" ..." if len(parts) > 3 else "")
 
 
+def short(parts: Sequence[Part]) -> str:
+    """The files for a warning, which is kept with the result: names without this machine's folders."""
+    return ", ".join(part.file.path.name for part in parts[:3]) + (" ..." if len(parts) > 3 else "")
+
+
 def _together(scans: Sequence[Scan]) -> Scan:
     total = Scan()
     for scan in scans:

@@ -16,7 +16,7 @@ from sigma_bot.data.columns import Layout, detect, plain
 from sigma_bot.data.market import Request, Wanted
 from sigma_bot.data.readers import DataFile, ParquetFile, is_data_file, open_file
 from sigma_bot.data.rules import Columns
-from sigma_bot.data.series import Part, Series, in_order, names_in
+from sigma_bot.data.series import Part, Series, in_order, names_in, short
 from sigma_bot.data.streams import (
     BarStream,
     EventStream,
@@ -128,7 +128,7 @@ def stream_from(parts: Sequence[Part], request: Request, warnings: list[str]) ->
     low, high = request.start, None if request.end is None else request.end - 1
     kind = parts[0].layout.kind
     if any(part.rule.dates for part in parts):
-        warnings.append(f"{names_in(parts)}: dates without a time of day are taken as 00:00 UTC")
+        warnings.append(f"{short(parts)}: dates without a time of day are taken as 00:00 UTC")
     stream: Stream
     if kind == "bars":
         return _bars(parts, request, warnings)
@@ -168,7 +168,7 @@ def bar_shape(parts: Sequence[Part], timeframe: int | None, stamps: str, warning
         )
     if stamps == "auto":
         warnings.append(
-            f"{names_in(parts)}: the stamps of the bars are taken as open times; if they are close times, "
+            f"{short(parts)}: the stamps of the bars are taken as open times; if they are close times, "
             "say stamps: close"
         )
     return BarShape(length, length if stamps == "close" else 0)
