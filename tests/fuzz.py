@@ -1,7 +1,7 @@
 """A strategy that sends every kind of order at pseudo-random moments, and random markets for it to meet.
 
-Its only use is to hold the engine to its promises: accounts that add up, fills that the market allowed, and two
-executions that agree to the last bit.
+Its only use is to hold the engine to its promises: accounts that add up, fills that the market allowed, and
+two executions that agree to the last bit.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def tick_market(n: int, seed: int, symbols: int = 1) -> dict[str, Any]:
 
 
 def bar_market(n: int, seed: int, symbols: int = 1) -> dict[str, Any]:
-    """Minute bars of a random walk; with several symbols their bars close together, in order of the symbol."""
+    """Minute bars of a random walk; the bars of several symbols close together, in order of symbol."""
     rng = np.random.default_rng(seed)
     close = np.round(100 * np.exp(np.cumsum(rng.normal(0, 1e-3, (n, symbols)), axis=0)), 2)
     start = np.vstack([np.full(symbols, 100.0), close[:-1]])

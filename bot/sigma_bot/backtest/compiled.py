@@ -12,8 +12,8 @@ from sigma_bot.engine.types import Bar, Market, Tick
 from sigma_bot.kernel.jit import Compiled, Linked, compile_engine, compile_entry
 from sigma_bot.strategy import Strategy
 
-# Functions called rarely: compiled once for all strategies. What runs on every row is compiled with each strategy, so
-# that its callbacks are inlined.
+# Functions called rarely: compiled once for all strategies. What runs on every row is compiled with each
+# strategy, so that its callbacks are inlined.
 ENGINE: dict[Callable[..., object], tuple[object, ...]] = {
     matching.match_tick: (None, Broker, Tick),
     bars.match_bar: (None, Broker, Bar),

@@ -98,7 +98,17 @@ class Broker(Struct):
 
     def position_of(self, symbol):
         """Units held of one symbol."""
-        return self.markets[symbol].qty
+        return self.markets[self._index(symbol)].qty
+
+    def _index(self, symbol):
+        """Place of a symbol's market; -1 means the one being handled. Raises IndexError for one there is not."""
+        if symbol < 0:
+            return self.symbol
+        if symbol >= self.n_markets:
+            raise IndexError(
+                "there is no such symbol: it must be less than the number of markets in the manifest"
+            )
+        return symbol
 
     @property
     def average_price(self):
@@ -197,7 +207,7 @@ class Broker(Struct):
         take_profit,
         symbol,
     ):
-        k = self.symbol if symbol < 0 else symbol
+        k = self._index(symbol)
         lots = lots_of(self.markets[k], qty)
         kind = kind_of(limit, stop, trail)
         post = 1 if post_only else 0
@@ -242,13 +252,13 @@ class Broker(Struct):
     def target(self, qty, symbol=-1):
         """Trade at market so that, with the entries already on their way, the position becomes ``qty``
         units."""
-        k = self.symbol if symbol < 0 else symbol
+        k = self._index(symbol)
         s = self.markets[k]
         return self._move(k, lots_of(s, qty) - s.lots - self._coming(k))
 
     def target_fraction(self, fraction, symbol=-1):
         """Trade at market towards a position worth ``fraction`` of the equity (negative: short)."""
-        k = self.symbol if symbol < 0 else symbol
+        k = self._index(symbol)
         s = self.markets[k]
         if not s.mid > 0.0:
             return 0
@@ -256,7 +266,7 @@ class Broker(Struct):
 
     def close(self, symbol=-1):
         """Cancel the symbol's orders and close its position at market."""
-        k = self.symbol if symbol < 0 else symbol
+        k = self._index(symbol)
         self.cancel_all(k)
         return self._move(k, -self.markets[k].lots)
 
@@ -304,7 +314,7 @@ class Broker(Struct):
 
     def quantity(self, lots, symbol):
         """Lots of a symbol in units."""
-        return quantity(self.markets[symbol], lots)
+        return quantity(self.markets[self._index(symbol)], lots)
 
 
 def reject_counts(b):

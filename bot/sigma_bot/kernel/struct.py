@@ -222,7 +222,9 @@ def record(obj: Struct) -> Any:
     """A one-element array holding a copy of ``obj``."""
     import numpy as np
 
-    return np.array([_values(obj)], dtype_of(type(obj)))
+    out = np.zeros(1, dtype_of(type(obj)))  # padding too: equal structs are equal bytes
+    out[0] = _values(obj)
+    return out
 
 
 def from_record(rec: Any, obj: Struct) -> None:

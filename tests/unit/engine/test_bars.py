@@ -79,7 +79,7 @@ def test_the_adverse_extreme_comes_first_and_the_bar_is_counted(side, expected):
 
 
 def test_exit_woken_inside_a_bar_only_hurts():
-    # the entry fills on the way down, then the bar's high lies beyond the target: it must wait for the next bar
+    # the entry fills on the way down; the bar's high beyond the target may have come before: it waits
     rows = bars(B, (100.0, 103.0, 99.0, 102.0), (102.0, 102.5, 101.9, 102.0))
     b = bar_broker()
     got = fills(run(b, rows, {0: lambda b: b.buy(1.0, limit=99.5, take_profit=101.0)}))

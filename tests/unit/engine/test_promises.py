@@ -181,7 +181,7 @@ def test_fills_never_exceed_orders_nor_the_traded_volume(c):
 
 
 def test_the_specs_reach_what_matters():
-    """The markets above do produce fills, rejections, cancels and liquidations: nothing is proved by silence."""
+    """The markets above do produce every kind of event: nothing is proved by silence."""
     kinds: set[int] = set()
     for kind in ("tick", "bar"):
         for margin in (False, True):

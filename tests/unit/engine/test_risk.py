@@ -118,3 +118,13 @@ def test_flood_of_orders_within_one_row_is_refused_and_nothing_is_lost():
     assert b.rejected.count(0) < len(b.rejected)
     bought = sum(e["lots"] for e in events if e["what"] == "fill")
     assert bought == b.markets[0].lots
+
+
+@pytest.mark.parametrize(
+    "call", [lambda b: b.buy(1.0, symbol=1), lambda b: b.position_of(1), lambda b: b.close(1)]
+)
+def test_symbol_that_the_manifest_does_not_name(call):
+    from sigma_bot.errors import StrategyError
+
+    with pytest.raises(StrategyError, match="there is no such symbol"):
+        run(broker(), ticks(FLAT), {0: call})

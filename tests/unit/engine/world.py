@@ -1,4 +1,4 @@
-"""A small market to trade in: brokers from manifests, hand-made ticks and bars, strategies from lists of actions."""
+"""A small market to trade in: brokers from manifests, hand-made rows, strategies from lists of actions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE = {"taker": "0", "maker": "0"}
 
 
 def manifest(**spec: Any) -> Backtest:
-    """A manifest with one market of 0.01 price steps and 0.001 lots, no fees, spread, latency or volume limit."""
+    """One market of 0.01 price steps and 0.001 lots; no fees, spread, latency or volume limit."""
     execution = {"latency": "0ms", "spread": "0", "volumeLimit": "0"} | spec.pop("execution", {})
     market = {"symbol": "X", "tickSize": "0.01", "lotSize": "0.001", "fees": FREE} | spec.pop("market", {})
     account = {"cash": "100000"} | spec.pop("account", {})
