@@ -136,7 +136,7 @@ def _closure(library: InnerLibrary) -> list[Any]:
     return list(out)
 
 
-_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_PLACE = re.compile(r'(?:File "|at )([^"\s]+)(?:", line | \()(\d+)')
 _KINDS = (
     (r"Literal\[str\]\([^)]*\)|unicode_type", "text"),
     (r"Literal\[int\]\([^)]*\)|int64", "int"),
@@ -146,6 +146,7 @@ _KINDS = (
 _REASONS: Iterable[tuple[str, str]] = (
     (r"Unknown attribute '(\w+)' of type (\w+)", "{1} has no field or method {0}"),
     (r"Cannot unify (.+?) and (.+?) for ", "a variable would hold both {0} and {1}"),
+    (r"Cannot cast (.+?) to (\w+)", "{0} cannot be used as {1}"),
     (r"Untyped global name '(\w+)'", "{0} is not defined, or of a kind that does not compile"),
     (r"NameError: name '(\w+)' is not defined", "{0} is not defined"),
     (r"(a number is needed here, not \S+)", "{0}"),

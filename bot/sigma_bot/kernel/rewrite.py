@@ -18,7 +18,7 @@ import builtins
 import copy
 import math
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 from types import FunctionType
 from typing import Any
 
@@ -50,6 +50,11 @@ def super_name(owner: type, attribute: str) -> str:
     """The attribute under which ``super().attribute`` inside ``owner`` is registered on every class derived from it."""
     token = _OWNERS.setdefault(owner, str(len(_OWNERS)))
     return f"super_{token}_{attribute}"
+
+
+def plain(value: Any) -> Any:
+    """A constant as compiled code holds it: the member of an IntEnum is its integer."""
+    return int(value) if isinstance(value, IntEnum) else value
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -114,10 +119,8 @@ class _Rewriter(ast.NodeTransformer):
             name = f"{EXACT}f{len(self.functions)}_{node.attr}"
             self.functions[name] = value
             return ast.copy_location(ast.Name(name, ast.Load()), node)
-        if isinstance(value, Enum) or value is MISSING:
-            return self.generic_visit(node)
-        if isinstance(value, (bool, int, float, str)):
-            return ast.copy_location(ast.Constant(value), node)
+        if value is not MISSING and isinstance(plain(value), (bool, int, float, str)):
+            return ast.copy_location(ast.Constant(plain(value)), node)
         return self.generic_visit(node)
 
     @staticmethod

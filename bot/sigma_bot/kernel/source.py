@@ -6,6 +6,7 @@ import ast
 import builtins
 import linecache
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from opcode import opmap
 from types import CodeType, FunctionType, ModuleType
@@ -144,6 +145,8 @@ def resolve(node: ast.AST, function: FunctionType) -> Any:
         base = resolve(node.value, function)
         if isinstance(base, (ModuleType, type)):
             return getattr(base, node.attr, MISSING)
+        if isinstance(base, Enum) and node.attr in ("value", "name"):
+            return getattr(base, node.attr)
     return MISSING
 
 

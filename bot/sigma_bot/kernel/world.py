@@ -21,7 +21,7 @@ from numba.extending import intrinsic, overload_attribute, overload_method, regi
 from sigma_bot.kernel import exact
 from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.reach import callables_of, is_foreign, members
-from sigma_bot.kernel.rewrite import outside_values, rewrite, super_name
+from sigma_bot.kernel.rewrite import outside_values, plain, rewrite, super_name
 from sigma_bot.kernel.source import owner_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta, dtype_of
 from sigma_bot.kernel.subset import refusal_of
@@ -142,7 +142,7 @@ class World:
         elif isinstance(member, property) and isinstance(member.fget, FunctionType):
             overload_attribute(kind, name, jit_options=options(member.fget))(self.method(member.fget))
         elif isinstance(member, (bool, int, float, str, tuple)):
-            overload_attribute(kind, name, jit_options=options(World.attribute))(_constant(member))
+            overload_attribute(kind, name, jit_options=options(World.attribute))(_constant(plain(member)))
 
     def method(self, function: FunctionType) -> Callable[..., Any]:
         """What Numba asks for the implementation of a method: the rewritten function, made at the first call."""
@@ -175,7 +175,9 @@ class World:
 
     def convert(self, value: Any) -> Any:
         """A global as compiled code sees it."""
-        return self.function(value) if isinstance(value, FunctionType) and not is_foreign(value) else value
+        if isinstance(value, FunctionType) and not is_foreign(value):
+            return self.function(value)
+        return plain(value)
 
     def function(self, function: FunctionType) -> Any:
         """The compiled version of a plain function."""

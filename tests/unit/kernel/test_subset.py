@@ -123,7 +123,7 @@ WORKS = {
     "class constants": "self.k = self.CONST + Case.CONST + Base.CONST; self.x = self.RATE",
     "a class constant tuple": "self.k = self.TABLE[t.i % 3]",
     "a class constant text": "self.k = 1 if self.COLOR == 'red' else 2",
-    "an enum": "self.k = Side.BUY + (5 if Side.SELL == -1 else 6)",
+    "an enum": "self.k = Side.BUY + (5 if Side.SELL == -1 else 6); self.x = t.x * Side.SELL + Side.BUY.value",
     "an enum as class constant": "self.k = 3 if self.FIRST == Side.SELL else 4",
     "a module's constant": "self.x = math.pi + LIMIT; self.flag = math.inf > self.x",
     "a module's tuple": "for v in LEVELS: self.x += v",
