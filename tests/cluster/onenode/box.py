@@ -130,7 +130,7 @@ def clean(layout: Layout) -> None:
         logs.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(layout.state / "log", logs)
         shutil.move(layout.state / "node.log", logs / "node.log")
-    shutil.rmtree(layout.state, ignore_errors=True)
+    subprocess.run(["rm", "-rf", str(layout.state)], check=False)  # unpacked images: much faster than Python
 
 
 def supervise(name: str, node: str, local_path: str, bound: bool) -> None:

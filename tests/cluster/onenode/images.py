@@ -38,7 +38,7 @@ class Image:
 
 
 OPERATOR = Image("operator", ("requirements/operator.lock", "bot/sigma_bot", "operator/sigma_operator"))
-BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot"))
+BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot", "examples"))
 
 
 def write_archive(target: Path, reference: str, layer: Path, config: dict[str, object]) -> None:
