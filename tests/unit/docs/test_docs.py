@@ -1,0 +1,212 @@
+"""What the documents show is run, loaded and parsed; what they list is complete."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from sigma_bot.backtest.tester import run_backtest
+from sigma_bot.cli.main import run
+from sigma_bot.cli.main import sigma as command_line
+from sigma_bot.engine import types
+from sigma_bot.engine.broker import Broker
+from sigma_bot.engine.loops import bar_loop, tick_loop
+from sigma_bot.kernel.jit import refusals_of
+from sigma_bot.spec import blocks, parse_manifest
+from sigma_bot.spec.manifest import Backtest
+from sigma_bot.strategy_file import load_strategy
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def fenced(language: str) -> list[Any]:
+    """Every block of a language, named by its file and line."""
+    found = []
+    for path in DOCS:
+        text = path.read_text("utf-8")
+        for match in FENCED.finditer(text):
+            if match[1] == language:
+                line = text.count("\n", 0, match.start()) + 1
+                found.append(pytest.param(match[2], id=f"{path.name}:{line}"))
+    return found
+
+
+STRATEGIES = [p for p in fenced("python") if "(Strategy)" in p.values[0]]
+MANIFESTS = fenced("yaml")
+
+
+def commands() -> list[Any]:
+    """Every line of a shell block that calls sigma."""
+    lines = [(p.id, line) for p in fenced("sh") for line in p.values[0].splitlines()]
+    return [pytest.param(line, id=f"{where} {line}") for where, line in lines if line.startswith("sigma ")]
+
+
+def manifest(code: str) -> Backtest:
+    """A generated market that suits a strategy: ticks where it takes them, two symbols where it names
+    them."""
+    ticks = "def on_tick" in code
+    symbols = ("AAA", "BBB") if "symbol" in code else ("AAA",)
+    step = {"tickSize": "0.01", "lotSize": "0.001", "fees": {"taker": "0.0001"}}
+    read = parse_manifest(
+        {
+            "apiVersion": "sigma-x.io/v1alpha1",
+            "kind": "Backtest",
+            "metadata": {"name": "shown"},
+            "spec": {
+                "strategy": {"code": code},
+                "markets": [{"symbol": s, **step} for s in symbols],
+                "data": {"source": "synthetic", "kind": "ticks" if ticks else "bars"},
+                "period": {"from": "2024-01-01", "to": "2024-01-01T00:20:00Z" if ticks else "2024-01-04"},
+                "timeframes": ["1m", "5m", "1h"] if "timeframe" in code else ["1m"],
+                "account": {"type": "margin", "leverage": "3", "cash": "100000"},
+            },
+        }
+    )
+    assert isinstance(read, Backtest)
+    return read
+
+
+@pytest.mark.parametrize("code", STRATEGIES)
+def test_a_strategy_runs_and_trades(code: str) -> None:
+    result = run_backtest(manifest(code), ROOT, "interpreted")
+    assert result.counts["fills"] > 0
+    assert result.counts["liquidations"] == 0
+
+
+@pytest.mark.parametrize("code", STRATEGIES)
+def test_a_strategy_is_inside_the_compiled_subset_unless_it_says_otherwise(code: str) -> None:
+    read = manifest(code)
+    cls = load_strategy(read.spec.strategy, ROOT).cls
+    ticks = read.spec.data.kind == "ticks"
+    structs = (Broker, types.Tick if ticks else types.Bar, cls)
+    found = refusals_of(tick_loop if ticks else bar_loop, structs)
+    assert bool(found) is ("Runs interpreted" in code), found
+
+
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_a_manifest_loads(text: str) -> None:
+    """A block without apiVersion is a piece of a Backtest's spec."""
+    value = yaml.safe_load(text)
+    if "apiVersion" not in value:
+        base = {"strategy": {"file": "x.py"}, "markets": [{"symbol": "X"}], "data": {"source": "sample"}}
+        value = {
+            "apiVersion": "sigma-x.io/v1alpha1",
+            "kind": "Backtest",
+            "metadata": {"name": "shown"},
+            "spec": base | value,
+        }
+    parse_manifest(value)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_line_parses(line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    command: click.Command = command_line
+    context = click.Context(command, info_name="sigma")
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words.pop(0))
+        assert found is not None
+        command = found
+    command.make_context(str(command.name), words, parent=context)
+
+
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    blocks = dict(FENCED.findall(text_of("README.md")))
+    assert blocks["python"] == text_of("examples/ema-cross/ema_cross.py")
+    assert blocks["yaml"] == text_of("examples/ema-cross/backtest.yaml")
+
+
+def test_the_readme_shows_the_summary_as_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    example = str(ROOT / "examples" / "ema-cross" / "backtest.yaml")
+    assert run(["backtest", example, "--no-store", "--engine", "interpreted"]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = dict(FENCED.findall(text_of("README.md")))["text"].splitlines()
+    assert [line for line in shown if line not in printed] == []
+
+
+def test_both_readmes_show_the_same() -> None:
+    english, korean = (FENCED.findall(text_of(name)) for name in ("README.md", "README.ko.md"))
+    assert [kind for kind, _ in english] == [kind for kind, _ in korean]
+    for (kind, one), (_, other) in zip(english, korean, strict=True):
+        if kind == "sh":  # comments are translated
+            assert [shlex.split(line, comments=True) for line in one.splitlines()] == [
+                shlex.split(line, comments=True) for line in other.splitlines()
+            ]
+        else:
+            assert one == other
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http:", "https:")):
+            continue
+        file, _, anchor = target.partition("#")
+        there = path.parent / file if file else path
+        assert there.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.M)
+            assert anchor in [slug(title) for title in titles], target
+
+
+def slug(title: str) -> str:
+    """A heading's anchor: lower case, blanks to hyphens, no punctuation."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_every_call_of_the_broker_is_explained() -> None:
+    text = text_of("docs/strategies.md")
+    calls = [n for n, v in vars(Broker).items() if callable(v) or isinstance(v, property)]
+    calls = [n for n in calls if not n.startswith("_")]
+    assert [n for n in calls if f"`broker.{n}" not in text] == []
+
+
+def test_every_limit_is_the_engines() -> None:
+    text = text_of("docs/strategies.md")
+    for words, limit in (
+        ("symbols", types.MAX_SYMBOLS),
+        ("timeframes", types.MAX_TIMEFRAMES),
+        ("open orders", types.MAX_ORDERS),
+        ("price bands of a market", types.MAX_BANDS),
+    ):
+        assert re.search(rf"^\| {words} \| {limit}\b", text, re.M), words
+
+
+def test_every_reason_of_a_rejection_is_explained() -> None:
+    text = text_of("docs/backtests.md")
+    assert [reason for reason in types.REASONS if reason and f"`{reason}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["Market", "Fees", "Period", "Account", "Execution", "Risk", "Report"])
+def test_every_field_of_a_manifest_is_explained(name: str) -> None:
+    text = text_of("docs/backtests.md")
+    assert [n for n in getattr(blocks, name).yaml_names() if f"`{n}`" not in text] == []
+
+
+def test_every_field_of_the_data_block_is_explained() -> None:
+    text = text_of("docs/data.md")
+    assert [n for n in blocks.Data.yaml_names() if f"`{n}`" not in text] == []
+
+
+def test_the_result_says_what_the_guide_says_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """The keys that docs/backtests.md lists for --output json are the ones that are printed."""
+    example = str(ROOT / "examples" / "ema-cross" / "backtest.yaml")
+    arguments = ["--no-store", "--engine", "interpreted", "--output", "json"]
+    assert run(["backtest", example, *arguments]) == 0
+    document = json.loads(capsys.readouterr().out)
+    text = text_of("docs/backtests.md")
+    assert [key for key in document if f"`{key}`" not in text] == []
