@@ -7,7 +7,7 @@ from functools import cache
 
 from sigma_bot.engine import account, bars, matching, orders, step, venue
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.loops import bar_loop, tick_loop
+from sigma_bot.engine.loops import bar_loop, fund_loop, tick_loop
 from sigma_bot.engine.types import Bar, Market, Tick
 from sigma_bot.kernel.jit import Compiled, Linked, compile_engine, compile_entry
 from sigma_bot.strategy import Strategy
@@ -37,6 +37,11 @@ BAR_ARGUMENTS = ("i8[]", "i8[]", "i4[]", *["f8[]"] * 5, "int", "int")
 def engine() -> Linked:
     """The compiled engine, from the cache when it holds it."""
     return compile_engine(ENGINE)
+
+
+def funding_entry() -> Compiled:
+    """The compiled funding payment: ``call(broker, symbol, rate, ts)``."""
+    return compile_entry(fund_loop, (Broker,), ("int", "float", "int"), engine())
 
 
 def entry_for(strategy: type[Strategy], kind: str) -> Compiled:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, interpret_bars, interpret_ticks
+from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, fund_loop, interpret_bars, interpret_ticks
 from sigma_bot.engine.types import E_REJECT, Bar, Event, Sample, Tick
 from sigma_bot.errors import StrategyError
+from sigma_bot.indicators.windows import check_windows
 from sigma_bot.kernel.struct import dtype_of, from_record, record
 from sigma_bot.strategy import Strategy
 
@@ -79,6 +80,11 @@ class InterpretedSession:
                 self.drain()
             progress(size)
 
+    def fund(self, symbol: int, rate: float, ts: int) -> None:
+        """Exchange funding at ``ts``, between two rows."""
+        fund_loop(self.broker, symbol, rate, ts)
+        self.drain()
+
     def drain(self) -> None:
         """Empty the event and sample queues."""
         b = self.broker
@@ -106,6 +112,7 @@ class CompiledSession:
 
     def __init__(self, strategy: Strategy, broker: Broker, kind: str, entry: Callable[..., int]) -> None:
         self.entry, self.kind = entry, kind
+        self.funding: Callable[..., int] | None = None
         self.cls = type(strategy)
         self.strategy, self.broker = record(strategy), record(broker)
         self.row = np.zeros(1, dtype_of(Tick if kind == "tick" else Bar))
@@ -134,6 +141,15 @@ class CompiledSession:
                 self.drain()
             progress(hi - lo)
 
+    def fund(self, symbol: int, rate: float, ts: int) -> None:
+        """Exchange funding at ``ts``, between two rows."""
+        from sigma_bot.backtest.compiled import funding_entry
+
+        if self.funding is None:
+            self.funding = funding_entry().call
+        self.funding(self.broker.ctypes.data, symbol, rate, ts)
+        self.drain()
+
     def drain(self) -> None:
         """Empty the event and sample queues."""
         b = self.broker[0]
@@ -160,17 +176,36 @@ class CompiledSession:
         return strategy, broker
 
 
-def strategy_error(error: Exception, broker: Broker) -> StrategyError:
-    """The error of a user's callback with his file, line and the market's time; our own frames are left
-    out."""
+def strategy_error(error: Exception, broker: Broker | None = None) -> StrategyError:
+    """The error of a user's callback with his file, line and the market's time; our own frames are left out.
+
+    Without ``broker`` it happened in on_start, before the first row. An error that has no frame of the user's
+    is a bug of ours and raised as it is.
+    """
     ours = str(Path(__file__).parents[1])
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     if not frames:
-        # not the user's code: a bug of ours must not be blamed on him
         raise error
-    when = datetime.fromtimestamp(broker.ts // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     where = "\n".join(f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}" for f in frames)
-    return StrategyError(
-        f"the strategy raised {type(error).__name__}: {error}\n{where}\n"
-        f"  at {when}.{broker.ts % 1_000_000_000:09d}Z in the market, row {broker.row}"
-    )
+    when = "before the first row"
+    if broker is not None:
+        second = datetime.fromtimestamp(broker.ts // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        when = f"at {second}.{broker.ts % 1_000_000_000:09d}Z in the market, row {broker.row}"
+    return StrategyError(f"the strategy raised {type(error).__name__}: {error}\n{where}\n  {when}")
+
+
+def start(strategy: Strategy) -> None:
+    """Run on_start and check what it set up. Raises StrategyError with the user's line, or BadInputError."""
+    try:
+        strategy.on_start()
+    except Exception as error:
+        raise strategy_error(error) from error
+    check_windows(strategy, type(strategy).__name__)
+
+
+def stop(strategy: Strategy, broker: Broker) -> None:
+    """Run on_stop."""
+    try:
+        strategy.on_stop(broker)
+    except Exception as error:
+        raise strategy_error(error, broker) from error

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
-from sigma_bot.backtest.session import CompiledSession, InterpretedSession
+from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession, start, stop
 from sigma_bot.backtest.setup import build_broker, quanta
 from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.account import mark
@@ -65,6 +69,10 @@ def run_backtest(
     loaded = load_strategy(spec.strategy, base)
     market = open_market(spec, base)
     check_callbacks(loaded, market)
+    if market.funding is not None and spec.account.type != "margin":
+        raise BadInputError(
+            'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
+        )
     broker = build_broker(spec, market.kind, market.timeframe)
     broker.sample_every = sampling(spec, market)
     broker.risk.trading_from = market.start + spec.warmup.ns
@@ -77,7 +85,7 @@ def run_backtest(
     feed(session, market, progress, clock)
     strategy, after = session.finish()
     drawdown(after, mark(after))  # with what the last row's decisions filled at once
-    strategy.on_stop(after)
+    stop(strategy, after)
     clock.lap("run")
     return result_of(manifest, loaded, market, session, after, reason, clock)
 
@@ -111,7 +119,7 @@ def open_session(
 ) -> tuple[CompiledSession | InterpretedSession, str]:
     """A session in the execution that was asked for, and why it is interpreted ("" when compiled or asked
     for)."""
-    loaded.instance.on_start()
+    start(loaded.instance)
     if engine == "interpreted":
         return InterpretedSession(loaded.instance, broker, kind), ""
     try:
@@ -136,11 +144,36 @@ def feed(
         done += rows
         progress(done, market.rows)
 
+    paid = 0
     for columns in market.chunks():
         clock.lap("load")
-        session.feed(columns, advance)
+        for payments, rows in between_funding(columns, market, paid):
+            for payment in payments:
+                session.fund(int(payment["symbol"]), float(payment["rate"]), int(payment["ts"]))
+            paid += len(payments)
+            session.feed(rows, advance)
         clock.lap("run")
     clock.lap("load")
+
+
+def between_funding(
+    columns: Columns, market: MarketData, paid: int
+) -> Iterator[tuple[NDArray[np.void], Columns]]:
+    """The chunk in parts, each with the payments due before it; ``paid`` payments were made before.
+
+    A payment falls on the position held after every row that is known at its time.
+    """
+    if market.funding is None:
+        yield np.zeros(0, np.void), columns
+        return
+    stamps = columns["ts" if market.kind == "tick" else "end"]
+    due = market.funding[paid:]
+    cuts = np.searchsorted(stamps, due["ts"], "right")
+    # at the chunk's end, rows of the same time may follow in the next chunk: those payments wait for it
+    cuts = cuts[cuts < len(stamps)]
+    starts = [0, *np.unique(cuts[cuts > 0]).tolist(), len(stamps)]
+    for lo, hi in pairwise(starts):
+        yield due[: len(cuts)][cuts == lo], {name: c[lo:hi] for name, c in columns.items()}
 
 
 def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:

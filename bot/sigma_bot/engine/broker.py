@@ -101,7 +101,7 @@ class Broker(Struct):
         return self.markets[self._index(symbol)].qty
 
     def _index(self, symbol):
-        """Place of a symbol's market; -1 means the one being handled. Raises IndexError for one there is not."""
+        """Place of a symbol's market; -1 means the one being handled. Raises IndexError above the last."""
         if symbol < 0:
             return self.symbol
         if symbol >= self.n_markets:

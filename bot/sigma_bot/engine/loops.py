@@ -8,6 +8,7 @@ queue.
 
 from __future__ import annotations
 
+from sigma_bot.engine.account import fund
 from sigma_bot.engine.step import sample, step_bar, step_tick
 from sigma_bot.engine.types import DRAIN, MAX_SAMPLES
 
@@ -66,6 +67,12 @@ def bar_loop(b, t, s, ts, close_ts, symbol, open_, high, low, close, volume, fir
         if b.n_events > DRAIN or b.n_samples >= MAX_SAMPLES - 1:
             break
     return i
+
+
+def fund_loop(b, symbol, rate, ts):
+    """One funding payment, between two rows."""
+    fund(b, symbol, rate, ts)
+    return 0
 
 
 def interpret_ticks(b, t, s, rows, first):
