@@ -42,6 +42,7 @@ class Broker(Struct):
     dirty: int
     inside: int
     seen: int
+    busy: int
     lost: int
     n_markets: int
     n_timeframes: int

@@ -6,7 +6,6 @@ import math
 
 from sigma_bot.engine.account import emit
 from sigma_bot.engine.types import (
-    BUSY,
     DONE,
     E_CANCEL,
     E_MODIFY,
@@ -68,7 +67,7 @@ def submit(
         reason = b.risk.check(b, symbol, side, lots, ref, reduce_only, 1 if parent > 0 else 0)
     if reason == OK and b.n_active >= MAX_ORDERS:
         reason = R_OPEN_ORDERS
-    if b.n_events > BUSY:
+    if b.n_events > b.busy:
         reason = R_QUEUE_FULL
     o = b.orders[b.free[b.n_free - 1]] if b.n_free > 0 and reason == OK else b.scratch
     o.id = b.next_id
@@ -100,7 +99,7 @@ def submit(
     if reason != OK:
         b.rejected[reason] += 1
         b.n_rejected += 1
-        if b.n_events <= BUSY:
+        if b.n_events <= b.busy:
             emit(b, E_REJECT, o, lots, limit, reason)
         return 0
     if kind == TRAIL:
@@ -143,7 +142,7 @@ def cancel(b, oid):
     """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order
     was open."""
     k = find(b, oid)
-    if k < 0 or b.n_events > BUSY:
+    if k < 0 or b.n_events > b.busy:
         return 0
     o = b.orders[k]
     if b.latency == 0 or o.state == HELD:
@@ -164,7 +163,7 @@ def modify(b, oid, limit, stop, lots):
     sent.
     """
     k = find(b, oid)
-    if k < 0 or b.n_events > BUSY or lots < 0:
+    if k < 0 or b.n_events > b.busy or lots < 0:
         return 0
     o = b.orders[k]
     s = b.markets[o.symbol]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sigma_bot.engine.account import liquidate, maintenance, mark
 from sigma_bot.engine.bars import match_bar, match_close
 from sigma_bot.engine.matching import match_tick
-from sigma_bot.engine.types import E_FILL
+from sigma_bot.engine.types import BUDGET, E_FILL
 
 
 def close_bar(b, symbol, f):
@@ -93,6 +93,7 @@ def after_bar(b, bar, s):
 def step_tick(b, t, s):
     """One tick. Ticks are stamped at the end of their interval, so a tick at a bar's end still belongs to
     that bar."""
+    b.busy = b.n_events + BUDGET
     b.ts = t.ts
     b.symbol = t.symbol
     q = b.markets[t.symbol]
@@ -148,6 +149,7 @@ def step_tick(b, t, s):
 
 def step_bar(b, bar, s):
     """One bar of the data, at its close."""
+    b.busy = b.n_events + BUDGET
     b.ts = bar.end
     b.symbol = bar.symbol
     q = b.markets[bar.symbol]
