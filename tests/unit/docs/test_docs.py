@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 
 from sigma_bot.backtest.tester import run_backtest
 from sigma_bot.cli.main import run
@@ -19,7 +18,7 @@ from sigma_bot.engine import types
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import bar_loop, tick_loop
 from sigma_bot.kernel.jit import refusals_of
-from sigma_bot.spec import blocks, parse_manifest
+from sigma_bot.spec import blocks, load_manifest, parse_manifest
 from sigma_bot.spec.manifest import Backtest
 from sigma_bot.strategy_file import load_strategy
 
@@ -97,18 +96,17 @@ def test_a_strategy_is_inside_the_compiled_subset_unless_it_says_otherwise(code:
 
 
 @pytest.mark.parametrize("text", MANIFESTS)
-def test_a_manifest_loads(text: str) -> None:
+def test_a_manifest_loads(text: str, tmp_path: Path) -> None:
     """A block without apiVersion is a piece of a Backtest's spec."""
-    value = yaml.safe_load(text)
-    if "apiVersion" not in value:
-        base = {"strategy": {"file": "x.py"}, "markets": [{"symbol": "X"}], "data": {"source": "sample"}}
-        value = {
-            "apiVersion": "sigma-x.io/v1alpha1",
-            "kind": "Backtest",
-            "metadata": {"name": "shown"},
-            "spec": base | value,
-        }
-    parse_manifest(value)
+    if "apiVersion" not in text:
+        base = {"strategy": "{file: x.py}", "markets": "[{symbol: X}]", "data": "{source: sample}"}
+        lines = [f"{name}: {value}" for name, value in base.items() if f"\n{name}:" not in f"\n{text}"]
+        spec = "".join(f"  {line}\n" for line in [*lines, *text.splitlines()])
+        head = "apiVersion: sigma-x.io/v1alpha1\nkind: Backtest\nmetadata: {name: shown}\nspec:\n"
+        text = head + spec
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text, "utf-8")
+    load_manifest(path)
 
 
 @pytest.mark.parametrize("line", commands())
