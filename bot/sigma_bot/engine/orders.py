@@ -138,6 +138,17 @@ def find(b, oid):
     return -1
 
 
+def at_once(b, o):
+    """Whether a cancel or a change needs no time to arrive.
+
+    On bars, the bar of another symbol that closes now may still be to come: what happened inside it happened before
+    this moment, and cannot be undone.
+    """
+    if o.state == HELD:
+        return True
+    return b.latency == 0 and (b.on_bars == 0 or b.markets[o.symbol].ts == b.ts)
+
+
 def cancel(b, oid):
     """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order
     was open."""
@@ -145,7 +156,7 @@ def cancel(b, oid):
     if k < 0 or b.n_events > b.busy:
         return 0
     o = b.orders[k]
-    if b.latency == 0 or o.state == HELD:
+    if at_once(b, o):
         o.state = DONE
         b.dirty = 1
         emit(b, E_CANCEL, o, o.left, o.limit, R_STRATEGY)
@@ -176,7 +187,7 @@ def modify(b, oid, limit, stop, lots):
     o.next_limit = on_grid(s, limit) if limit > 0.0 else o.limit
     o.next_stop = on_grid(s, stop) if stop > 0.0 else o.stop
     o.next_left = lots if lots > 0 and o.state != HELD else o.left
-    if b.latency == 0 or o.state == HELD:
+    if at_once(b, o):
         change(b, o)
         b.dirty = 1
     else:

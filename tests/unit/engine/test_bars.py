@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tests.unit.engine.world import bars, broker, fills, run, whys
 
@@ -141,3 +142,21 @@ def test_cash_account_buys_what_the_cash_pays_at_the_fill():
     assert fills(events) == [(0, 1, 9.09, 110.0)]
     assert whys(events, "cancel") == ["insufficient funds"]
     assert 0 <= b.cash_quanta < 110 * 10**5
+
+
+def test_a_cancel_cannot_undo_what_happened_in_the_other_symbols_bar():
+    markets = [{"symbol": s, "tickSize": "0.01", "lotSize": "1", "fees": {"taker": "0"}} for s in "XY"]
+    b = bar_broker(markets=markets)
+    one = bars(*[B] * 6)
+    columns = {k: v.copy() for k, v in one.items()}
+    for name in ("ts", "end"):
+        columns[name] = one[name][[0, 0, 1, 1, 2, 2]]
+    columns["symbol"] = np.array([0, 1] * 3, np.int32)
+    columns["low"][[3, 5]] = 90.0  # the second and third bar of Y trade through the order
+    ids = {}
+    # row 2 is X at the second close; Y's bar with the same close comes after it
+    actions = {1: lambda b: ids.update(y=b.buy(1.0, limit=95.0, symbol=1)), 2: lambda b: b.cancel(ids["y"])}
+    assert [f[3] for f in fills(run(b, columns, actions))] == [95.0]
+    b = bar_broker(markets=markets)
+    columns["low"][3] = 99.0
+    assert fills(run(b, columns, actions)) == []
