@@ -141,8 +141,8 @@ def find(b, oid):
 def at_once(b, o):
     """Whether a cancel or a change needs no time to arrive.
 
-    On bars, the bar of another symbol that closes now may still be to come: what happened inside it happened before
-    this moment, and cannot be undone.
+    On bars, the bar of another symbol that closes now may still be to come: what happened inside it happened
+    before this moment, and cannot be undone.
     """
     if o.state == HELD:
         return True

@@ -15,8 +15,8 @@ MAX_ORDERS = 128
 MAX_BANDS = 24
 MAX_SAMPLES = 256
 # The event queue holds what happens between two drains: the loop hands it over above DRAIN, one row may send
-# orders until BUDGET events have happened in it, and what is left is more than one matching of every open order
-# can emit. The budget counts from the row's start, so that it does not depend on when the queue was drained.
+# orders until BUDGET events have happened in it, and what is left is more than one matching of every open
+# order can emit. The budget counts from the row's start, so it does not depend on when the queue was drained.
 MAX_EVENTS, DRAIN, BUDGET = 2048, 512, 768
 
 NEVER = 9_000_000_000_000_000_000
