@@ -39,9 +39,11 @@ class Recorder:
         """Copy the queues' contents."""
         if len(events):
             refused = events["kind"] == E_REJECT
-            over = self.rejections + np.cumsum(refused) > KEPT_REJECTIONS
-            self.rejections += int(refused.sum())
-            self.events.append(events[~(refused & over)] if over.any() else events.copy())
+            before = self.rejections
+            self.rejections += int(np.count_nonzero(refused))
+            if self.rejections > KEPT_REJECTIONS:
+                events = events[~(refused & (before + np.cumsum(refused) > KEPT_REJECTIONS))]
+            self.events.append(events.copy())
         if len(samples):
             self.samples.append(samples.copy())
 
@@ -114,6 +116,7 @@ class CompiledSession:
         self.entry, self.kind = entry, kind
         self.funding: Callable[..., int] | None = None
         self.cls = type(strategy)
+        self.objects = strategy, broker
         self.strategy, self.broker = record(strategy), record(broker)
         self.row = np.zeros(1, dtype_of(Tick if kind == "tick" else Bar))
         self.columns = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
@@ -170,7 +173,7 @@ class CompiledSession:
 
     def finish(self) -> tuple[Strategy, Broker]:
         """Strategy and broker as they stand after the last row."""
-        strategy, broker = self.cls(), Broker()
+        strategy, broker = self.objects
         from_record(self.broker[0], broker)
         from_record(self.strategy[0], strategy)
         return strategy, broker

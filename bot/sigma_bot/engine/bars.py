@@ -181,6 +181,15 @@ def match_bar(b, bar):
         a = arrive(b, o, bar.ts)
         if a != 0:
             leftover(b, o, at_open(b, s, o, bar, a == 2))
+    compact(b)
+    if b.n_active > 0:
+        inside(b, s, bar)
+        compact(b)
+    fence(b, bar.symbol)
+
+
+def inside(b, s, bar):
+    """The bar after its open: the way to one extreme, to the other, and to the close."""
     b.inside = 1
     if both_sides(b, bar):
         b.n_ambiguous += 1
@@ -192,8 +201,6 @@ def match_bar(b, bar):
     leg(b, s, bar, second, bar.close)
     woken_inside(b, s, bar)
     b.inside = 0
-    compact(b)
-    fence(b, bar.symbol)
 
 
 def match_close(b, bar):
