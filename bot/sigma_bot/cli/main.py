@@ -91,7 +91,7 @@ def sigma() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 bad input, 3 the strategy raised, 130 interrupted."""
-    # Nothing here multiplies matrices, so NumPy's pool of threads would only cost its start; and what start-up
+    # Nothing here multiplies matrices: NumPy's pool of threads would only cost its start. And what start-up
     # makes lives on, so looking for garbage in it every 700 objects finds none.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(50_000)
