@@ -180,6 +180,7 @@ def test_every_limit_is_the_engines() -> None:
         ("timeframes", types.MAX_TIMEFRAMES),
         ("open orders", types.MAX_ORDERS),
         ("price bands of a market", types.MAX_BANDS),
+        ("events in one row", types.BUDGET),
     ):
         assert re.search(rf"^\| {words} \| {limit}\b", text, re.M), words
 
