@@ -72,6 +72,20 @@ format: .venv/dev.stamp ## Format and fix what can be fixed
 bench: .venv/dev.stamp ## Measure, beside the peers, in throw-away environments
 	$(BIN)/python -m tests.bench
 
+.PHONY: crds
+crds: .venv/dev.stamp ## Generate the CRDs from the manifest types
+	$(BIN)/python -m sigma_operator.crds crds
+
+.PHONY: cluster-up cluster-down cluster-test
+cluster-up: .venv/dev.stamp ## Start the single-node cluster of the tests
+	$(BIN)/python tests/cluster/cluster.py up
+
+cluster-down: .venv/dev.stamp ## Stop it; nothing is left
+	$(BIN)/python tests/cluster/cluster.py down
+
+cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first time builds Kubernetes: 10 minutes)
+	$(PYTEST) tests/cluster -n0 -s
+
 .PHONY: lock
 lock: .venv/dev.stamp ## Pin the dependencies anew, with hashes
 	$(BIN)/python -m pip install --quiet uv

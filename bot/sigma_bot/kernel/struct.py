@@ -6,6 +6,7 @@ for.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,10 +53,10 @@ class Param:
     def problem(self, value: float | int | bool) -> str | None:
         """What is wrong with ``value``, or None."""
         for bound, word, ok in (
-            (self.ge, "at least", lambda v, b: v >= b),
-            (self.gt, "above", lambda v, b: v > b),
-            (self.le, "at most", lambda v, b: v <= b),
-            (self.lt, "below", lambda v, b: v < b),
+            (self.ge, "at least", operator.ge),
+            (self.gt, "above", operator.gt),
+            (self.le, "at most", operator.le),
+            (self.lt, "below", operator.lt),
         ):
             if bound is not None and not ok(value, bound):
                 return f"must be {word} {bound:g}, got {value:g}"
@@ -119,7 +120,7 @@ class StructMeta(type):
             resized = {n: _resize(t, capacity) for n, t in cls.__fields__.items()}
             if resized == cls.__fields__ and capacity != DEFAULT_WINDOW:
                 raise TypeError(f"{cls.__name__} has no window, so it takes no capacity")
-            ns = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__annotations__": {}}
+            ns: dict[str, Any] = {"__module__": cls.__module__, "__doc__": cls.__doc__, "__annotations__": {}}
             cached = StructMeta(f"{cls.__name__}[{capacity}]", (cls,), ns)
             cached.__fields__ = resized
             _SIZED[cls, capacity] = cached

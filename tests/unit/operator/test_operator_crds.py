@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sigma_operator.crds import definitions, text
 
 FOLDER = Path(__file__).resolve().parents[3] / "crds"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from operator_samples import NOW, RESULT, ended, job, pod
+
 from sigma_operator.observe import find, finished, read_result, status_of
 
 Object = dict[str, Any]

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sigma_operator.render import MANIFEST, children, config_map, manifest
-from sigma_operator.settings import BacktestSettings, Settings
 
 from sigma_bot.spec import parse_manifest
+from sigma_operator.render import MANIFEST, children, config_map, manifest
+from sigma_operator.settings import BacktestSettings, Settings
 
 Object = dict[str, Any]
 
