@@ -1,15 +1,15 @@
 """One backtest made ready to be run many times: data in memory, strategy compiled once, cheap runs.
 
 A run copies the broker's first state instead of building it, builds the strategy as ordinary Python (its
-``on_start`` decides what the parameters mean), and reads back only what the result needs. Compiled runs
-release the interpreter lock, so threads run side by side on the same columns.
+``on_start`` decides what the parameters mean), and reads back only what the result needs. Columns and
+compiled code are only read, so forked processes share them.
 """
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,14 +52,14 @@ class InvalidParamsError(Exception):
 
 
 class StoppedError(Exception):
-    """Another thread asked for the end."""
+    """The end was asked for."""
 
 
 class LightSession(CompiledSession):
     """A compiled run that starts from a copy of the broker's first state and takes no checkpoints."""
 
     def __init__(
-        self, replay: Replay, strategy: Strategy, recorder: Recorder, stop: threading.Event | None
+        self, replay: Replay, strategy: Strategy, recorder: Recorder, stop: mmap.mmap | None
     ) -> None:
         self.entry, self.kind, self.cls = replay.entry, replay.market.kind, type(strategy)
         self.strategy, self.broker = record(strategy), replay.first_state()
@@ -73,7 +73,7 @@ class LightSession(CompiledSession):
         total, done = len(arrays[0]), 0
         addresses = [a.ctypes.data for a in (self.broker, self.row, self.strategy)]
         while done < total:
-            if self.stop is not None and self.stop.is_set():
+            if self.stop is not None and self.stop[0]:
                 raise StoppedError
             done = self.entry(*addresses, *arrays, done, min(done + CHECKPOINT, total))
             if done < 0:
@@ -141,7 +141,7 @@ class Replay:
             raise started_badly(error) from error
         return instance
 
-    def trial(self, params: Mapping[str, Value], stop: threading.Event | None = None) -> BacktestResult:
+    def trial(self, params: Mapping[str, Value], stop: mmap.mmap | None = None) -> BacktestResult:
         """The result of a run with these parameters, the rest as in the manifest. Its digest is that of
         ``sigma backtest --set``; only equity is sampled more coarsely."""
         strategy = self.strategy(params)
@@ -155,7 +155,7 @@ class Replay:
         strategy: Strategy,
         recorder: Recorder,
         chunks: Sequence[Columns],
-        stop: threading.Event | None = None,
+        stop: mmap.mmap | None = None,
         trading_from: int | None = None,
     ) -> LightSession | InterpretedSession:
         """Run a started strategy over ``chunks``. ``trading_from`` (ns) replaces the end of the warm-up."""

@@ -1,7 +1,7 @@
 """Many runs of one backtest over its parameters: by grid, at random, or led by Optuna.
 
 Every run stands for itself: its own broker, strategy and digest. What is shared is read only, so the
-outcome does not depend on the number of threads.
+outcome does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
+import mmap
+import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,7 +31,7 @@ from sigma_bot.strategy_file import Value
 Sampler = Literal["grid", "random", "tpe"]
 Params = dict[str, Value]
 Progress = Callable[[int, int], None]
-# Optuna is asked for this many combinations before it is told how they did, whatever the number of threads:
+# Optuna is asked for this many combinations before it is told how they did, whatever the number of processes:
 # the same seed then leads through the same space on every machine.
 BATCH = 8
 
@@ -127,41 +129,74 @@ def run_sweep(replay: Replay, plan: Plan, progress: Progress = lambda _done, _to
 
 
 class _Runner:
-    """Runs combinations on several threads. An error or Ctrl-C ends the others at their next checkpoint."""
+    """Runs combinations on several cores, each a forked process that shares the columns and the compiled
+    code. Processes and not threads: what Python does around a compiled run takes as long as the run, and
+    threads would do it one after another. An error or Ctrl-C ends the others at their next checkpoint."""
 
     def __init__(self, replay: Replay, jobs: int, progress: Progress) -> None:
         self.replay, self.progress = replay, progress
-        self.stop = threading.Event()
-        # interpreted runs hold the interpreter lock: more threads would only slow one another down
-        self.pool = ThreadPoolExecutor(jobs if replay.compiled else 1, "sigma-sweep")
+        self.stop = mmap.mmap(-1, 1)  # one byte that all processes see
+        self.jobs = jobs if "fork" in multiprocessing.get_all_start_methods() else 1
+        self.pool: ProcessPoolExecutor | None = None
         self.done = 0
 
     def __enter__(self) -> _Runner:
+        if self.jobs > 1:
+            fork = multiprocessing.get_context("fork")
+            self.pool = ProcessPoolExecutor(
+                self.jobs, fork, initializer=_enter_worker, initargs=(self.replay, self.stop)
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.stop[0] = 1
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, chosen: Sequence[Params], total: int) -> list[Outcome]:
         """The outcomes, in the order of ``chosen``; they are numbered on from the last call."""
         first, rows = self.done, self.replay.market.rows
+        numbers = range(first, first + len(chosen))
+        results: Iterator[Outcome]
+        if self.pool is None:
+            results = (
+                _trial(self.replay, n, params, self.stop) for n, params in zip(numbers, chosen, strict=True)
+            )
+        else:
+            share = max(1, min(32, len(chosen) // (8 * self.jobs)))
+            results = self.pool.map(_work, numbers, chosen, chunksize=share)
         outcomes: list[Outcome] = []
-        for outcome in self.pool.map(self.one, range(first, first + len(chosen)), chosen):
+        for outcome in results:
             outcomes.append(outcome)
             self.done += 1
             self.progress(self.done * rows, total * rows)
         return outcomes
 
-    def one(self, number: int, params: Params) -> Outcome:
-        """One trial."""
-        try:
-            result = self.replay.trial(params, self.stop)
-        except InvalidParamsError as error:
-            return Outcome(number, params, invalid=str(error))
-        except SigmaError as error:
-            raise type(error)(f"with {show_params(params)}: {error}") from error
-        return Outcome(number, params, metrics_of(result, result_trades(result)), result.digest)
+
+_shared: tuple[Replay, mmap.mmap] | None = None
+
+
+def _enter_worker(replay: Replay, stop: mmap.mmap) -> None:
+    """In a forked process: what was forked is found here. Ctrl-C is the parent's business."""
+    global _shared  # noqa: PLW0603 - a worker's only state
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _shared = replay, stop
+
+
+def _work(number: int, params: Params) -> Outcome:
+    assert _shared is not None
+    return _trial(_shared[0], number, params, _shared[1])
+
+
+def _trial(replay: Replay, number: int, params: Params, stop: mmap.mmap) -> Outcome:
+    """One run and its metrics."""
+    try:
+        result = replay.trial(params, stop)
+    except InvalidParamsError as error:
+        return Outcome(number, params, invalid=str(error))
+    except SigmaError as error:
+        raise type(error)(f"with {show_params(params)}: {error}") from error
+    return Outcome(number, params, metrics_of(result, result_trades(result)), result.digest)
 
 
 def _random(plan: Plan) -> list[Params]:
@@ -178,7 +213,9 @@ def _guided(runner: _Runner, plan: Plan) -> list[Outcome]:
         direction="maximize" if plan.maximise else "minimize",
         sampler=optuna.samplers.TPESampler(seed=plan.seed, constant_liar=True),
     )
-    space = {axis.name: optuna.distributions.IntDistribution(0, len(axis.values) - 1) for axis in plan.axes}
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        axis.name: optuna.distributions.IntDistribution(0, len(axis.values) - 1) for axis in plan.axes
+    }
     known: dict[tuple[Value, ...], Outcome] = {}
     wanted = plan.trials or 100
     for first in range(0, wanted, BATCH):
@@ -235,7 +272,7 @@ def _digest(outcomes: Sequence[Outcome]) -> str:
 def _notes(replay: Replay, outcomes: Sequence[Outcome]) -> Iterator[str]:
     if not replay.compiled:
         why = f": {replay.reason}" if replay.reason else ""
-        yield f"the strategy runs interpreted, on one core, some fifty times slower than compiled{why}"
+        yield f"the strategy runs interpreted, some fifty times slower than compiled{why}"
     refused = [t for t in outcomes if t.invalid]
     if refused:
         first = refused[0]

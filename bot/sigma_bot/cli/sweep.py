@@ -39,7 +39,7 @@ COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "t
     help="Which combinations to try.  [default: grid; tpe with --trials]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For random and tpe.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Threads.  [default: one a core]")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one a core]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Fix another parameter.")
 @click.option("--from", "start", metavar="DATE", help="Begin here instead of spec.period.from.")
 @click.option("--to", "end", metavar="DATE", help="End here instead of spec.period.to.")
@@ -255,7 +255,7 @@ def show(found: SweepResult, replay: Replay) -> None:
     console.print(table)
     console.print(
         f"{len(found.valid):,} runs in {found.seconds:.2f} s "
-        f"({speed_of(found) / 1e6:,.1f} million rows/s, {plan.jobs} threads, {result.engine})"
+        f"({speed_of(found) / 1e6:,.1f} million rows/s, {plan.jobs} processes, {result.engine})"
     )
     console.print(f"Deflated Sharpe ratio of the best: {text(found.deflated, 'percent')}. {verdict(found)}")
     for note in (*replay.market.warnings, *found.notes):
