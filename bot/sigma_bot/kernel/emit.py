@@ -10,7 +10,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, compiler, types
+from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
@@ -21,10 +21,11 @@ from sigma_bot.kernel.cannot import CannotCompileError, Refusal
 from sigma_bot.kernel.reach import Reached
 from sigma_bot.kernel.source import SourceError
 from sigma_bot.kernel.subset import check, refusal_at, refusal_of
-from sigma_bot.kernel.typed import InnerLibrary, Pipeline
-from sigma_bot.kernel.world import World, options
+from sigma_bot.kernel.typed import InnerLibrary
+from sigma_bot.kernel.world import World
 
 Linked = Mapping[Callable[..., Any], tuple[str, tuple[Any, ...]]]
+Root = tuple[Any, Any, tuple[Any, ...]]  # (function, Numba type returned, Numba types taken)
 SYMBOL = "sx_entry"
 
 
@@ -49,7 +50,8 @@ def emit_entry(
     """The loop as one native function that calls the linked ones by symbol."""
     world = World(linked)
     args = (*map(world.type_of, structs), *map(_argument, arguments))
-    return _emit(world, {SYMBOL: (loop, types.int64, args)}, reached)
+    # the loop's columns belong to the caller: it counts no references to them
+    return _emit(world, {SYMBOL: (loop, types.int64, args)}, reached, _nrt=False)
 
 
 def _argument(kind: str) -> Any:
@@ -59,38 +61,28 @@ def _argument(kind: str) -> Any:
     return types.Array(dtype, 1, "C", readonly=not kind.endswith("!"))
 
 
-def _emit(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]], reached: Reached) -> Entry:
+def _emit(world: World, roots: Mapping[str, Root], reached: Reached, **chosen: Any) -> Entry:
     if refusals := check(reached):
         raise CannotCompileError(refusals)
     try:
         with global_compiler_lock:
-            return _object_code(world, roots)
+            return _object_code(world, roots, chosen)
     except NumbaError as error:
         raise CannotCompileError([explain(error, reached)]) from error
     except SourceError as error:
         raise CannotCompileError([refusal_of(reached.functions[0][0], str(error))]) from error
 
 
-def _object_code(world: World, roots: Mapping[str, tuple[Any, Any, tuple[Any, ...]]]) -> Entry:
+def _object_code(world: World, roots: Mapping[str, Root], chosen: Mapping[str, Any]) -> Entry:
     target = cpu_target.target_context
     library = OuterLibrary(target.codegen(), "sigma_x")
     module = target.create_module("sigma_x_roots")
     for symbol, (function, returns, args) in roots.items():
-        result = _compile(world, function, returns, args)
+        result = world.root(function, returns, args, **chosen)
         library.add_linking_library(result.library)
         _export(target, module, symbol, result.fndesc)
     library.add_ir_module(module)
     return library.entry(list(roots))
-
-
-def _compile(world: World, function: FunctionType, returns: Any, args: tuple[Any, ...]) -> Any:
-    """Compile a root. It may not allocate: its columns belong to the caller and need no counting of references."""
-    flags = compiler.Flags()
-    chosen = {k: v for k, v in options(function).items() if k != "pipeline_class"}
-    cpu_target.options.parse_as_flags(flags, {"nopython": True, **chosen, "_nrt": False})
-    typing, target = cpu_target.typing_context, cpu_target.target_context
-    clone = world.clone(function)
-    return compiler.compile_extra(typing, target, clone, args, returns, flags, {}, pipeline_class=Pipeline)
 
 
 def _export(target: Any, module: Any, symbol: str, fndesc: Any) -> None:

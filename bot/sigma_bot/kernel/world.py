@@ -66,7 +66,7 @@ def options(function: Callable[..., Any]) -> dict[str, Any]:
         "pipeline_class": Pipeline,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
-        "_nrt": True,
+        "_nrt": True,  # inner functions may allocate (lists, text), whatever their caller may
         "boundscheck": None if safe else True,
     }
 
@@ -179,17 +179,41 @@ class World:
             return self.function(value)
         return plain(value)
 
-    def function(self, function: FunctionType) -> Any:
-        """The compiled version of a plain function."""
+    def function(self, function: FunctionType, **chosen: Any) -> Any:
+        """The compiled version of a plain function: one for each combination of types, not of written numbers."""
         if function in self.building:
             raise CannotCompileError(
                 [refusal_of(function, f"{function.__name__} calls itself", "use a loop")]
             )
         if function not in self.functions:
             self.building.append(function)
-            self.functions[function] = njit(**options(function))(self.clone(function))
+            dispatcher = njit(**options(function) | chosen)(self.clone(function))
+            dispatcher.get_call_template = _by_type(dispatcher.get_call_template)
+            self.functions[function] = dispatcher
             self.building.pop()
         return self.functions[function]
+
+    def root(self, function: FunctionType, returns: Any, args: tuple[Any, ...], **chosen: Any) -> Any:
+        """Compile a function for given types; Numba's result. Raises TypeError when it returns something else."""
+        dispatcher = self.function(function, **chosen)
+        dispatcher.compile(returns(*args))
+        result = dispatcher.overloads[args]
+        if result.signature.return_type != returns:
+            name, found = function.__qualname__, result.signature.return_type
+            raise TypeError(f"{name} is declared to return {returns} and returns {found}")
+        return result
+
+
+def _by_type(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba would compile a function anew for every integer written at a call; take the integer's type instead."""
+
+    def kind(t: Any) -> Any:
+        return types.unliteral(t) if isinstance(t, (types.IntegerLiteral, types.BooleanLiteral)) else t
+
+    def resolve_by_type(args: Any, kws: Any) -> Any:
+        return resolve(tuple(map(kind, args)), {n: kind(t) for n, t in kws.items()})
+
+    return resolve_by_type
 
 
 def _constant(value: Any) -> Callable[..., Any]:
