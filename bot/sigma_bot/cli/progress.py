@@ -27,9 +27,9 @@ class Progress:
         self.next = time.monotonic() + EVERY
         part = min(done / total, 1.0) if total else 1.0
         full = int(part * WIDTH)
+        self.shown = True  # before it is: Ctrl-C may come in between
         sys.stderr.write(f"\r{self.label} [{'#' * full}{'.' * (WIDTH - full)}] {part:4.0%}  {done:,} rows")
         sys.stderr.flush()
-        self.shown = True
 
     def clear(self) -> None:
         """Leave no trace on the terminal."""
