@@ -47,6 +47,15 @@ class Recorder:
         if len(samples):
             self.samples.append(samples.copy())
 
+    def mark(self) -> tuple[int, int, int]:
+        """A place to return to."""
+        return len(self.events), len(self.samples), self.rejections
+
+    def back_to(self, mark: tuple[int, int, int]) -> None:
+        """Forget what was taken since."""
+        events, samples, self.rejections = mark
+        del self.events[events:], self.samples[samples:]
+
     def all_events(self) -> NDArray[np.void]:
         """Every kept event, in order."""
         return np.concatenate([np.zeros(0, dtype_of(Event)), *self.events])
@@ -109,8 +118,13 @@ def rows_of(cls: type, objects: list[Any]) -> NDArray[np.void]:
 
 
 class CompiledSession:
-    """Runs the compiled loop over records. ``entry(broker, row, strategy, *columns, first, end)`` takes
-    addresses and returns the next index, or a negative number when the strategy raised."""
+    """Runs the compiled loop over records.
+
+    ``entry(broker, row, strategy, *columns, first, end)`` takes addresses and returns the next index, or a
+    negative number when Python would have raised, or when a value left what compiled code can hold (an integer
+    beyond 64 bits). Then the rows since the last checkpoint run interpreted: either the strategy's error comes
+    with its real traceback, or the run goes on interpreted and ``gave_up`` says so.
+    """
 
     def __init__(self, strategy: Strategy, broker: Broker, kind: str, entry: Callable[..., int]) -> None:
         self.entry, self.kind = entry, kind
@@ -121,14 +135,19 @@ class CompiledSession:
         self.row = np.zeros(1, dtype_of(Tick if kind == "tick" else Bar))
         self.columns = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
         self.recorder = Recorder()
+        self.fallback: InterpretedSession | None = None
+        self.gave_up = ""
 
     def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
         """Run one chunk of rows, with a checkpoint before each part so that an error can be replayed."""
+        if self.fallback is not None:
+            self.fallback.feed(columns, progress)
+            return
         arrays = [columns[c] for c in self.columns]
         total = len(arrays[0])
         for lo in range(0, total, CHECKPOINT):
             hi = min(lo + CHECKPOINT, total)
-            before = self.broker.copy(), self.strategy.copy()
+            before = self.broker.copy(), self.strategy.copy(), self.recorder.mark()
             done = lo
             while done < hi:
                 done = self.entry(
@@ -140,7 +159,9 @@ class CompiledSession:
                     hi,
                 )
                 if done < 0:
-                    self.replay(before, {c: columns[c][lo:hi] for c in self.columns})
+                    rest = {c: columns[c][lo:] for c in self.columns}
+                    self.replay(*before).feed(rest, progress)
+                    return
                 self.drain()
             progress(hi - lo)
 
@@ -148,6 +169,9 @@ class CompiledSession:
         """Exchange funding at ``ts``, between two rows."""
         from sigma_bot.backtest.compiled import funding_entry
 
+        if self.fallback is not None:
+            self.fallback.fund(symbol, rate, ts)
+            return
         if self.funding is None:
             self.funding = funding_entry().call
         self.funding(self.broker.ctypes.data, symbol, rate, ts)
@@ -160,20 +184,26 @@ class CompiledSession:
             self.recorder.take(b["events"][: b["n_events"]], b["samples"][: b["n_samples"]])
             b["n_events"] = b["n_samples"] = b["seen"] = 0
 
-    def replay(self, before: tuple[NDArray[np.void], NDArray[np.void]], columns: Columns) -> None:
-        """Run the rows since the checkpoint interpreted: the same error comes with its real traceback."""
-        strategy, broker = self.cls(), Broker()
-        from_record(before[0][0], broker)
-        from_record(before[1][0], strategy)
-        InterpretedSession(strategy, broker, self.kind).feed(columns, lambda _: None)
-        raise RuntimeError(
-            f"{self.cls.__name__} failed compiled at row {int(self.broker['row'][0])} but not interpreted: "
-            "this is a bug of the kernel; run with --engine interpreted and report it"
+    def replay(
+        self, broker: NDArray[np.void], strategy: NDArray[np.void], mark: tuple[int, int, int]
+    ) -> InterpretedSession:
+        """Go back to a checkpoint and on from there interpreted."""
+        row = int(self.broker["row"][0])
+        self.gave_up = (
+            f"from row {row} on: a value left what compiled code can hold, such as a 64-bit integer"
         )
+        self.recorder.back_to(mark)
+        from_record(broker[0], self.objects[1])
+        from_record(strategy[0], self.objects[0])
+        self.fallback = InterpretedSession(*self.objects, self.kind)
+        self.fallback.recorder = self.recorder
+        return self.fallback
 
     def finish(self) -> tuple[Strategy, Broker]:
         """Strategy and broker as they stand after the last row."""
         strategy, broker = self.objects
+        if self.fallback is not None:
+            return self.objects
         from_record(self.broker[0], broker)
         from_record(self.strategy[0], strategy)
         return strategy, broker

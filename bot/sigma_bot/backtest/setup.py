@@ -27,6 +27,7 @@ def build_broker(spec: BacktestSpec, kind: str, timeframe: int) -> Broker:
     b.latency = execution.latency.ns
     if kind == "bar" and b.latency < timeframe:
         b.latency = 0
+    b.data_timeframe = timeframe
     b.on_bars = int(kind == "bar")
     b.fill_at_close = int(kind == "bar" and execution.fill_at == "close")
     b.queue = int(execution.queue)

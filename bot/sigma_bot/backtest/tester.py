@@ -201,6 +201,9 @@ def result_of(
 ) -> BacktestResult:
     """Everything the run left, put in order."""
     spec = manifest.spec
+    compiled = isinstance(session, CompiledSession) and not session.gave_up
+    if isinstance(session, CompiledSession) and session.gave_up:
+        reason = session.gave_up
     events = session.recorder.all_events()
     orders, fills = orders_of(events, broker), fills_of(events)
     final = final_of(broker)
@@ -236,7 +239,7 @@ def result_of(
         name=manifest.metadata.name,
         digest=digest_of(digests, orders, fills, final),
         digests=digests,
-        engine="compiled" if isinstance(session, CompiledSession) else "interpreted",
+        engine="compiled" if compiled else "interpreted",
         engine_reason=reason,
         strategy=loaded.cls.__name__,
         params=loaded.params,

@@ -46,6 +46,7 @@ class Broker(Struct):
     lost: int
     n_markets: int
     n_timeframes: int
+    data_timeframe: int
     on_bars: int
     own_bars: int
     timeframes: array(int, MAX_TIMEFRAMES)

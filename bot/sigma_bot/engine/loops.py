@@ -49,6 +49,8 @@ def tick_loop(b, t, s, ts, symbol, bid, ask, bid_size, ask_size, last, volume, l
 
 def bar_loop(b, t, s, ts, close_ts, symbol, open_, high, low, close, volume, first, end):
     """Run bars ``first`` to ``end`` of the columns."""
+    t.timeframe = b.data_timeframe
+    t.count = 1
     i = first
     while i < end:
         t.ts = ts[i]
@@ -91,6 +93,8 @@ def interpret_ticks(b, t, s, rows, first):
 
 def interpret_bars(b, t, s, rows, first):
     """``bar_loop`` over an iterator of rows."""
+    t.timeframe = b.data_timeframe
+    t.count = 1
     i = first
     for t.ts, t.end, t.symbol, t.open, t.high, t.low, t.close, t.volume in rows:
         if t.end > b.next_sample:
