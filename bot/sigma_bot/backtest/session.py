@@ -121,9 +121,9 @@ class CompiledSession:
     """Runs the compiled loop over records.
 
     ``entry(broker, row, strategy, *columns, first, end)`` takes addresses and returns the next index, or a
-    negative number when Python would have raised, or when a value left what compiled code can hold (an integer
-    beyond 64 bits). Then the rows since the last checkpoint run interpreted: either the strategy's error comes
-    with its real traceback, or the run goes on interpreted and ``gave_up`` says so.
+    negative number when Python would have raised, or when a value left what compiled code can hold (an
+    integer beyond 64 bits). Then the rows since the last checkpoint run interpreted: either the strategy's
+    error comes with its real traceback, or the run goes on interpreted and ``gave_up`` says so.
     """
 
     def __init__(self, strategy: Strategy, broker: Broker, kind: str, entry: Callable[..., int]) -> None:
