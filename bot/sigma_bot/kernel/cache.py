@@ -1,7 +1,7 @@
 """Compiled code on disk, found by the digest of what it was made from, so that an entry is never stale.
 
-One file per entry: a line naming the checksum, a line of JSON, the object code. Written under another name and moved
-into place, so a reader sees a whole entry or none, however many processes write it at once.
+One file per entry: a line naming the checksum, a line of JSON, the object code. Written under another name
+and moved into place, so a reader sees a whole entry or none, however many processes write it at once.
 """
 
 from __future__ import annotations

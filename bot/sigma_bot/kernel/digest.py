@@ -1,9 +1,10 @@
-"""The digest of everything compiled code depends on: the key of the cache. Needs neither Numba nor a compilation.
+"""The digest of everything compiled code depends on: the key of the cache. Needs neither Numba nor a
+compilation.
 
-It covers the bytecode of every reached function with its constants, defaults and the values of the globals it names,
-recursively; the fields and constants of the reached classes; this machine and the versions of what generates code.
-Line numbers, file names and parameter defaults (they are data in the record) are left out: moving a strategy, editing
-a comment or changing a default finds the old code.
+It covers the bytecode of every reached function with its constants, defaults and the values of the globals
+it names, recursively; the fields and constants of the reached classes; this machine and the versions of
+what generates code. Line numbers, file names and parameter defaults (they are data in the record) are left
+out: moving a strategy, editing a comment or changing a default finds the old code.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def machine() -> str:
 
 
 def digest_of(reached: Reached, extra: Iterable[object] = ()) -> str:
-    """Hex digest of reached code; ``extra`` are further facts, told apart by their repr. Raises NotCacheableError."""
+    """Hex digest of reached code; ``extra`` are further facts, told apart by their repr. Raises
+    NotCacheableError."""
     walker = _Walker(reached)
     walker.put(machine(), *extra)
     walker.run()
@@ -101,7 +103,8 @@ class _Walker:
                 self.put(type(const).__name__, const)
 
     def value(self, value: Any, where: str) -> None:
-        """A global's value. What it is, when it is compiled in; only that it is there, when it is never used as data."""
+        """A global's value. What it is, when it is compiled in; only that it is there, when it is never used
+        as data."""
         if isinstance(value, Enum):
             self.put("member", type(value).__qualname__, value.name, value.value)
         elif isinstance(value, (int, float, str, bytes, complex, type(None))):

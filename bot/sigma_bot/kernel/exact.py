@@ -1,14 +1,18 @@
 """Compiled stand-ins that equal CPython bit for bit, or raise where they cannot.
 
-An error here has no text: compiled code only reports that something was raised, and the caller replays the last rows
-interpreted. So one error stands for all: CPython's ValueError, OverflowError and ZeroDivisionError, and what leaves
-the compiled world, an integer beyond 64 bits or a complex number, where the replay does not fail but carries on.
+An error here has no text: compiled code only reports that something was raised, and the caller replays the
+last rows interpreted. So one error stands for all: CPython's ValueError, OverflowError and
+ZeroDivisionError, and what leaves the compiled world, an integer beyond 64 bits or a complex number, where
+the replay does not fail but carries on.
 
 Imports Numba; only compilation comes here.
 """
 
+# ruff: noqa: ARG001, ARG005 - Numba gives these parameters, used or not
+
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from collections.abc import Callable
@@ -170,7 +174,7 @@ def _sum_placeholder(values: Any) -> Any:
     raise NotImplementedError
 
 
-@overload(_sum_placeholder)
+@overload(_sum_placeholder)  # type: ignore[untyped-decorator, unused-ignore]
 def _sum(values: Any) -> Any:
     """``sum``: from Python 3.12 on, floats are added with Neumaier's compensation, as CPython does."""
     item = getattr(values, "dtype", None)
@@ -231,7 +235,8 @@ def _names() -> dict[str, Any]:
 NAMES = _names()
 
 
-# --- integer operators, put in place of the plain ones after type inference (`typed`) --------------------------------
+# --- integer operators, put in place of the plain ones after type inference (`typed`)
+# --------------------------------
 
 
 def _divide(a: int, b: int) -> float:
@@ -269,19 +274,19 @@ def _divide(a: int, b: int) -> float:
 
 
 def _lt(i: int, f: float) -> bool:
-    if -EXACT_INT <= i <= EXACT_INT or f != f:
+    if -EXACT_INT <= i <= EXACT_INT or math.isnan(f):
         return float(i) < f
     return f >= LIMIT or (f > -LIMIT and i < int(f))
 
 
 def _le(i: int, f: float) -> bool:
-    if -EXACT_INT <= i <= EXACT_INT or f != f:
+    if -EXACT_INT <= i <= EXACT_INT or math.isnan(f):
         return float(i) <= f
     return f >= LIMIT or (f >= -LIMIT and i <= int(f))
 
 
 def _eq(i: int, f: float) -> bool:
-    if -EXACT_INT <= i <= EXACT_INT or f != f:
+    if -EXACT_INT <= i <= EXACT_INT or math.isnan(f):
         return float(i) == f
     return -LIMIT <= f < LIMIT and i == int(f)
 

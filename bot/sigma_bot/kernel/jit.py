@@ -5,18 +5,21 @@
     following = entry.call(broker.ctypes.data, row.ctypes.data, strategy.ctypes.data, ts, bid, first, end)
 
 ``compile_engine`` compiles functions that every strategy needs once, as native functions of their own;
-``compile_entry`` compiles ``loop(*records, *arguments) -> int`` with everything it reaches, and calls the engine's
-functions where the loop or the strategy does. An engine function is called with all its arguments, defaults too.
+``compile_entry`` compiles ``loop(*records, *arguments) -> int`` with everything it reaches, and calls the
+engine's functions where the loop or the strategy does. An engine function is called with all its arguments,
+defaults too.
 
-``entry.call`` takes the address of one record for each class, then the arguments: ``"i8[]"`` is a contiguous
-one-dimensional column that is only read (``"f8[]!"`` one that is written), ``"int"`` and ``"float"`` are numbers. It
-returns the loop's result (0 or more), or `RAISED` (-1) when Python would have raised, or when a value left what
-compiled code can hold: an integer beyond 64 bits, a complex number. The records then hold some point inside the failed
-row, so the caller replays the row interpreted from a copy made before it: that raises the real error, or, where only
-compiled code had to give up, goes on. The GIL is released during a call; calls on different records may run at once.
-Arguments of another kind than compiled for are a TypeError.
+``entry.call`` takes the address of one record for each class, then the arguments: ``"i8[]"`` is a
+contiguous one-dimensional column that is only read (``"f8[]!"`` one that is written), ``"int"`` and
+``"float"`` are numbers. It returns the loop's result (0 or more), or `RAISED` (-1) when Python would have
+raised, or when a value left what compiled code can hold: an integer beyond 64 bits, a complex number. The
+records then hold some point inside the failed row, so the caller replays the row interpreted from a copy
+made before it: that raises the real error, or, where only compiled code had to give up, goes on. The GIL is
+released during a call; calls on different records may run at once. Arguments of another kind than compiled
+for are a TypeError.
 
-Both raise CannotCompileError with every reason found. A hit in the cache needs neither Numba nor a look at the source.
+Both raise CannotCompileError with every reason found. A hit in the cache needs neither Numba nor a look at
+the source.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ Signature = tuple[Any, ...]  # (returns, *parameters): Struct classes, int, floa
 
 @dataclass(frozen=True)
 class Linked:
-    """Compiled engine functions: symbol and signature of each, their addresses, and the digest of all of it."""
+    """Compiled engine functions: symbol and signature of each, their addresses, and the digest of all of
+    it."""
 
     functions: Mapping[Callable[..., Any], tuple[str, Signature]]
     addresses: Mapping[str, int]
@@ -51,7 +55,8 @@ class Linked:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A native loop. ``cached``: it was found, not made. ``uncached``: why it cannot be kept ("" when it can)."""
+    """A native loop. ``cached``: it was found, not made. ``uncached``: why it cannot be kept ("" when it
+    can)."""
 
     call: Callable[..., int]
     cached: bool
@@ -116,7 +121,8 @@ def compile_entry(
 
 
 def libm_functions(loop: Callable[..., Any], structs: Iterable[type], linked: Linked = NOTHING) -> list[str]:
-    """The inexact functions of the C library that ``loop`` reaches: its results depend on that library's last bits."""
+    """The inexact functions of the C library that ``loop`` reaches: its results depend on that library's last
+    bits."""
     from sigma_bot.kernel.subset import libm_used
 
     return libm_used(reach([loop], structs, linked.functions))

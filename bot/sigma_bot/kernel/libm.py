@@ -1,7 +1,8 @@
 """The functions of the C library's libm that compiled code calls, under names LLVM does not know.
 
-CPython's ``math`` calls libm. LLVM would fold ``pow(x, 2.0)`` to ``x * x``, merge ``sin`` and ``cos`` or vectorise
-``exp`` if it saw their names, with other last bits; under a private name it calls exactly what CPython calls.
+CPython's ``math`` calls libm. LLVM would fold ``pow(x, 2.0)`` to ``x * x``, merge ``sin`` and ``cos`` or
+vectorise ``exp`` if it saw their names, with other last bits; under a private name it calls exactly what
+CPython calls.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ def addresses() -> dict[str, int]:
 
 
 def fingerprint(functions: Iterable[str]) -> str:
-    """Digest of what this machine's libm returns for ``functions`` at the arguments where implementations differ.
+    """Digest of what this machine's libm returns for ``functions`` at the arguments where implementations
+    differ.
 
-    Two machines with equal fingerprints agree at every probe; a result that used none of these functions does not
-    depend on the machine at all, and the fingerprint of nothing is empty.
+    Two machines with equal fingerprints agree at every probe; a result that used none of these functions
+    does not depend on the machine at all, and the fingerprint of nothing is empty.
     """
     names = sorted(functions)
     if not names:

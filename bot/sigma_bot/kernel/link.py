@@ -1,4 +1,5 @@
-"""Object code → callable functions, with llvmlite alone: a process that finds its code in the cache never imports Numba."""
+"""Object code → callable functions, with llvmlite alone: a process that finds its code in the cache never
+imports Numba."""
 
 from __future__ import annotations
 
@@ -36,9 +37,11 @@ def load(
     imports: Sequence[str],
     known: Mapping[str, int] = {},
 ) -> dict[str, int]:
-    """Load object code; the addresses of ``exports``. ``imports`` are found in libm, in ``known``, then in the process.
+    """Load object code; the addresses of ``exports``. ``imports`` are found in libm, in ``known``, then in
+    the process.
 
-    Code that allocates (lists, text) also needs Numba's runtime, which is started on demand. Raises LinkError.
+    Code that allocates (lists, text) also needs Numba's runtime, which is started on demand. Raises
+    LinkError.
     """
     builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
     for name in exports:
@@ -68,5 +71,6 @@ def _runtime(name: str) -> int:
 
 
 def function(address: int, arguments: Sequence[Any]) -> Any:
-    """A foreign function ``status = f(&result, &exception, *arguments)``; the GIL is released while it runs."""
+    """A foreign function ``status = f(&result, &exception, *arguments)``; the GIL is released while it
+    runs."""
     return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *arguments)(address)

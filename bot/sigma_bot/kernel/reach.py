@@ -1,7 +1,7 @@
 """What a compilation can reach: the functions, methods and classes a loop over some structs may call.
 
-Found by name: a method counts as reached when any reached function mentions its name. That takes in a little more
-than is called, never less, and needs no types.
+Found by name: a method counts as reached when any reached function mentions its name. That takes in a
+little more than is called, never less, and needs no types.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ PACKAGES = frozenset({"numpy", "pandas", "scipy", "numba", "polars", "talib", "t
 
 
 def is_foreign(function: FunctionType) -> bool:
-    """Whether a function comes from the standard library or a numeric package: never looked into, never compiled."""
+    """Whether a function comes from the standard library or a numeric package: never looked into, never
+    compiled."""
     file = function.__code__.co_filename
     standard = file.startswith((STDLIB, "<frozen")) and "site-packages" not in file
     return standard or (function.__module__ or "").partition(".")[0] in PACKAGES

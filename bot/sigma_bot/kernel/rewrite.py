@@ -1,10 +1,12 @@
-"""The source of a function → source that compiles and computes the same. File and lines stay; CPython runs the original.
+"""The source of a function → source that compiles and computes the same.
+
+File and lines stay. CPython runs the original.
 
 | written | compiled |
 |---|---|
-| ``x ** y``, ``math.log(x)``, ``int(x)``, ``round(x)``, ``sum(xs)`` … | checked functions that equal CPython's (`exact`) |
+| ``x ** y``, ``math.log(x)``, ``int(x)``, ``round(x)``, ``sum(xs)`` | checked functions (`exact`) |
 | ``math.log(x, base)`` | ``math.log(x) / math.log(base)``, as CPython computes it |
-| ``super().m(x)``, ``super().p`` | ``self.super_<n>_m(x)``: the next definition over the MRO, registered by `structs` |
+| ``super().m(x)``, ``super().p`` | ``self.super_<n>_m(x)``: the next one over the MRO (`world`) |
 | ``Base.m(self, x)``, ``Class.CONST``, ``module.CONST`` | the function, the constant |
 | ``def f(a, *, b=1)`` | ``def f(a, b=1)``: Numba cannot bind keyword-only parameters |
 | log and print statements | the values they mention, computed and dropped (an error in them stays an error) |
@@ -47,7 +49,8 @@ _OWNERS: dict[type, str] = {}
 
 
 def super_name(owner: type, attribute: str) -> str:
-    """The attribute under which ``super().attribute`` inside ``owner`` is registered on every class derived from it."""
+    """The attribute under which ``super().attribute`` inside ``owner`` is registered on every class derived
+    from it."""
     token = _OWNERS.setdefault(owner, str(len(_OWNERS)))
     return f"super_{token}_{attribute}"
 
@@ -142,10 +145,11 @@ class _Rewriter(ast.NodeTransformer):
 
 
 def rewrite(function: FunctionType) -> tuple[FunctionType, dict[str, Callable[..., Any]]]:
-    """A new function with the rewritten code and no globals yet, and the Python functions its new names stand for.
+    """A new function with the rewritten code and no globals yet, and the Python functions its new names
+    stand for.
 
-    The caller fills ``__globals__``: the exact functions (names starting with ``sx_``), the returned functions, and
-    what the original names. Closure variables became globals. Raises SourceError.
+    The caller fills ``__globals__``: the exact functions (names starting with ``sx_``), the returned
+    functions, and what the original names. Closure variables became globals. Raises SourceError.
     """
     tree = copy.deepcopy(tree_of(function))
     if isinstance(tree, ast.Lambda):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import linecache
+from collections import ChainMap
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -12,7 +13,7 @@ from opcode import opmap
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
+MISSING: Any = object()
 
 
 class SourceError(Exception):
@@ -103,8 +104,10 @@ def names_of(function: FunctionType) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _global_names(code: CodeType) -> list[str]:
-    """The names ``code`` loads as globals, and not only as attributes. From Python 3.11 on an index is doubled."""
-    out, argument = {}, 0
+    """The names ``code`` loads as globals, and not only as attributes. From Python 3.11 on an index is
+    doubled."""
+    out: dict[str, None] = {}
+    argument = 0
     for at in range(0, len(code.co_code), 2):
         argument = argument << 8 | code.co_code[at + 1]
         if code.co_code[at] == opmap["LOAD_GLOBAL"]:
@@ -132,15 +135,9 @@ def is_local(name: str, function: FunctionType) -> bool:
 
 def resolve(node: ast.AST, function: FunctionType) -> Any:
     """The object a name or dotted name stands for outside the function's own variables, or MISSING."""
-    if isinstance(node, ast.Name):
-        if is_local(node.id, function):
-            return MISSING
-        closure = closure_of(function)
-        if node.id in closure:
-            return closure[node.id]
-        if node.id in function.__globals__:
-            return function.__globals__[node.id]
-        return getattr(builtins, node.id, MISSING)
+    if isinstance(node, ast.Name) and not is_local(node.id, function):
+        outside = ChainMap(closure_of(function), function.__globals__, vars(builtins))
+        return outside.get(node.id, MISSING)
     if isinstance(node, ast.Attribute):
         base = resolve(node.value, function)
         if isinstance(base, (ModuleType, type)):

@@ -1,7 +1,7 @@
 """What compiles to the same result, decided from the syntax tree before anything is compiled.
 
-Everything that would compile to another result, or not at all, becomes a `Refusal` with its place, its reason and
-what to write instead. A strategy with refusals still runs: interpreted.
+Everything that would compile to another result, or not at all, becomes a `Refusal` with its place, its
+reason and what to write instead. A strategy with refusals still runs: interpreted.
 """
 
 from __future__ import annotations
@@ -133,11 +133,13 @@ def self_of(function: FunctionType) -> str:
 
 
 def spoken(node: ast.AST) -> Iterator[ast.expr]:
-    """The values inside the arguments of a log call, an f-string or a formatting: what is computed, not its text."""
+    """The values inside the arguments of a log call, an f-string or a formatting: what is computed, not its
+    text."""
     if isinstance(node, ast.JoinedStr):
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 yield from spoken(part.value)
+                yield from spoken(part.format_spec) if part.format_spec is not None else ()
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant):
         yield from spoken(node.right)
     elif isinstance(node, ast.Tuple):
@@ -146,9 +148,7 @@ def spoken(node: ast.AST) -> Iterator[ast.expr]:
     elif isinstance(node, ast.Call) and _is_text_call(node):
         for item in (*node.args, *(k.value for k in node.keywords)):
             yield from spoken(item)
-    elif isinstance(node, ast.Constant) or (isinstance(node, ast.Name)):
-        return
-    elif isinstance(node, ast.expr):
+    elif isinstance(node, ast.expr) and not isinstance(node, (ast.Constant, ast.Name)):
         yield node
 
 
@@ -363,7 +363,9 @@ def lint(function: FunctionType, owner: StructMeta | None) -> list[Refusal]:
     required = [d is None for d in args.kw_defaults]
     awkward = any(required) and (args.defaults or required != sorted(required, reverse=True))
     if args.kwonlyargs and (args.vararg is not None or awkward):
-        reason = "keyword-only parameters after *args, or without a default after ones that have it, do not compile"
+        reason = (
+            "keyword-only parameters after *args, or without a default after ones with it, do not compile"
+        )
         walker.refuse(tree, reason, "give them defaults")
     return walker.found
 
@@ -427,7 +429,8 @@ def check(reached: Reached) -> list[Refusal]:
 
 
 def libm_used(reached: Reached) -> list[str]:
-    """The libm functions of `libm.INEXACT` that reached code calls: results with them depend on the machine's libm."""
+    """The libm functions of `libm.INEXACT` that reached code calls: results with them depend on the machine's
+    libm."""
     used: set[str] = set()
     for function, _ in reached.functions:
         try:

@@ -1,8 +1,9 @@
 """Numba's pipeline with two changes: a pass over the typed code, and no machine code for inner functions.
 
-The pass sees every operation with its types. It replaces integer operators by checked ones (`exact`) and refuses what
-CPython would compute differently: a float stored in an int field, a whole struct assigned, arrays used like NumPy's.
-Only the outermost function is ever called, so inner functions stay LLVM code and are optimised once, inside it.
+The pass sees every operation with its types. It replaces integer operators by checked ones (`exact`) and
+refuses what CPython would compute differently: a float stored in an int field, a whole struct assigned,
+arrays used like NumPy's. Only the outermost function is ever called, so inner functions stay LLVM code and
+are optimised once, inside it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from numba.core import ir, types
+from numba import types
+from numba.core import ir
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
@@ -62,14 +64,15 @@ class KeepUncompiled(LoweringPass):  # type: ignore[misc, unused-ignore]
         LoweringPass.__init__(self)
 
     def run_pass(self, state: Any) -> bool:
-        key = [].append  # Numba wants a built-in function; this one is new each time and never called
+        key: Any = [].append  # Numba wants a built-in function; this one is new each time and never called
         lowered = state["cr"]
         state.targetctx.insert_user_function(key, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=key)
         return True
 
 
-# Passes for what the subset does not have: array expressions, literal_unroll, with blocks, drawings of the types.
+# Passes for what the subset does not have: array expressions, literal_unroll, with blocks, drawings of the
+# types.
 UNNEEDED = (
     NopythonRewrites,
     LiteralUnroll,
@@ -216,7 +219,8 @@ class _Types:
         self.calltypes[expr] = sig
 
     def mixed_call(self, stmt: Any, expr: Any) -> None:
-        """``max`` and ``min`` turn every argument into a float when compiled; a written integer keeps its value."""
+        """``max`` and ``min`` turn every argument into a float when compiled; a written integer keeps its
+        value."""
         function = self.type_of(expr.func)
         if getattr(function, "typing_key", None) not in (max, min) or len(expr.args) < 2:
             return
@@ -231,7 +235,7 @@ class _Types:
     def positional(self, stmt: Any, expr: Any) -> None:
         """Keyword-only parameters are made ordinary for Numba; giving one by position stays an error."""
         function = self.type_of(expr.func)
-        struct = getattr(getattr(function, "this", None), "struct", None)
+        struct: Any = getattr(getattr(function, "this", None), "struct", None)
         definition = self.ir.get_definition(expr.func) if struct is not None else None
         if definition is None or not hasattr(definition, "attr"):
             return

@@ -1,8 +1,10 @@
 """Structs and functions → Numba. One `World` per compilation; imports Numba, so only a cache miss comes here.
 
-Every Struct class gets a Record type of its own: classes of equal layout stay different, none converts to another,
-and methods are found by class. A record is passed as its address, so a method changes it in place.
+Every Struct class gets a Record type of its own: classes of equal layout stay different, none converts to
+another, and methods are found by class. A record is passed as its address, so a method changes it in place.
 """
+
+# ruff: noqa: ARG001 - Numba gives these parameters, used or not
 
 from __future__ import annotations
 
@@ -104,7 +106,8 @@ class World:
             argtypes = tuple(self.type_of(a) for a in args)
             self.functions[function] = linked_call(symbol, function, self.type_of(returns), argtypes)
 
-    # --- types ------------------------------------------------------------------------------------------------------
+    # --- types
+    # ------------------------------------------------------------------------------------------------------
 
     def type_of(self, t: Any) -> Any:
         """The Numba type of a field, parameter or result."""
@@ -125,7 +128,8 @@ class World:
         return self.types[cls]
 
     def attributes(self, cls: StructMeta, kind: type) -> None:
-        """Register everything a class has besides fields: methods, properties, constants and what super() finds."""
+        """Register everything a class has besides fields: methods, properties, constants and what super()
+        finds."""
         for name in dict.fromkeys(n for k in cls.__mro__ if k not in (object, Struct) for n in k.__dict__):
             if name.startswith("__") or name in cls.__fields__:
                 continue
@@ -145,7 +149,8 @@ class World:
             overload_attribute(kind, name, jit_options=options(World.attribute))(_constant(plain(member)))
 
     def method(self, function: FunctionType) -> Callable[..., Any]:
-        """What Numba asks for the implementation of a method: the rewritten function, made at the first call."""
+        """What Numba asks for the implementation of a method: the rewritten function, made at the first
+        call."""
         signature = inspect.signature(function)
 
         def implementation(*_args: Any, **_kwargs: Any) -> Any:
@@ -161,7 +166,8 @@ class World:
         )
         return implementation
 
-    # --- functions --------------------------------------------------------------------------------------------------
+    # --- functions
+    # --------------------------------------------------------------------------------------------------
 
     def clone(self, function: FunctionType) -> FunctionType:
         """The rewritten function, its globals replaced by compiled ones."""
@@ -180,7 +186,8 @@ class World:
         return plain(value)
 
     def function(self, function: FunctionType, **chosen: Any) -> Any:
-        """The compiled version of a plain function: one for each combination of types, not of written numbers."""
+        """The compiled version of a plain function: one for each combination of types, not of written
+        numbers."""
         if function in self.building:
             raise CannotCompileError(
                 [refusal_of(function, f"{function.__name__} calls itself", "use a loop")]
@@ -194,7 +201,8 @@ class World:
         return self.functions[function]
 
     def root(self, function: FunctionType, returns: Any, args: tuple[Any, ...], **chosen: Any) -> Any:
-        """Compile a function for given types; Numba's result. Raises TypeError when it returns something else."""
+        """Compile a function for given types; Numba's result. Raises TypeError when it returns something
+        else."""
         dispatcher = self.function(function, **chosen)
         dispatcher.compile(returns(*args))
         result = dispatcher.overloads[args]
@@ -205,7 +213,8 @@ class World:
 
 
 def _by_type(resolve: Callable[..., Any]) -> Callable[..., Any]:
-    """Numba would compile a function anew for every integer written at a call; take the integer's type instead."""
+    """Numba would compile a function anew for every integer written at a call; take the integer's type
+    instead."""
 
     def kind(t: Any) -> Any:
         return types.unliteral(t) if isinstance(t, (types.IntegerLiteral, types.BooleanLiteral)) else t
@@ -217,8 +226,8 @@ def _by_type(resolve: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _constant(value: Any) -> Callable[..., Any]:
-    def constant(self: Any) -> Any:  # noqa: ARG001 - Numba compares the parameters of the two
-        def implementation(self: Any) -> Any:  # noqa: ARG001
+    def constant(self: Any) -> Any:
+        def implementation(self: Any) -> Any:
             return value
 
         return implementation

@@ -58,7 +58,8 @@ def module_of(folder: Path, text: str, name: str | None = None) -> ModuleType:
     path = folder / f"{name}.py"
     path.write_text(HEADER + textwrap.dedent(text))
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""The cache: what changes an entry's name, what does not, and what happens to damaged or unwritable entries."""
+"""The cache: what changes an entry's name, what does not, and what becomes of damaged or unwritable ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sigma_bot.kernel.libm import INEXACT, fingerprint
 from sigma_bot.kernel.reach import reach
 from sigma_bot.kernel.struct import record
 
-SOURCE = '''
+SOURCE = """
 FACTOR = 3.0
 TABLE = (1.0, 2.0)
 class Side(enum.IntEnum):
@@ -46,7 +46,7 @@ class Plan(Struct):
         self.total += TABLE[0] + Side.BUY
     def report(self):
         return f"{self.total}"
-'''
+"""
 
 # what is edited → (old, new text, whether the entry's name changes)
 EDITS = {
@@ -119,7 +119,9 @@ def test_entries_come_back_whole_or_not_at_all(tmp_path: Path) -> None:
     assert cache.read("x") == ENTRY
 
 
-def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     cache = Cache(blocked / "cache")
@@ -198,7 +200,9 @@ def start(folder: Path, cache: Path, text: str) -> subprocess.Popen[str]:
     paths = [str(folder), str(root), str(root / "bot")]
     program = PROGRAM.format(paths=paths, module="plan_of_process")
     environment = {**os.environ, "SIGMA_CACHE": str(cache)}
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def facts(process: subprocess.Popen[str]) -> list[object]:
@@ -225,7 +229,9 @@ def test_processes_share_the_cache(tmp_path: Path) -> None:
 
 
 def test_what_depends_on_the_c_library(folder: Path) -> None:
-    text = SOURCE.replace("self.total += TABLE[0]", "self.total += math.log(2.0) ** 2 + math.sqrt(4.0) + math.fmod(3.0, 2.0)")
+    text = SOURCE.replace(
+        "self.total += TABLE[0]", "self.total += math.log(2.0) ** 2 + math.sqrt(4.0) + math.fmod(3.0, 2.0)"
+    )
     assert libm_functions(loop, (Row, module_of(folder, text).Plan)) == ["log", "pow"]
     assert libm_functions(loop, (Row, module_of(folder, SOURCE).Plan)) == []
     assert fingerprint([]) == ""

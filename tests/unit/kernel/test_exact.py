@@ -147,7 +147,8 @@ def text() -> str:
         lines.append(
             f"        {'el' if k > 1 else ''}if self.op == {k}:\n            self.{target} = {operation}"
         )
-    head = "class Case(Struct):\n    op: int\n    x: float\n    y: float\n    i: int\n    j: int\n    f: float\n    n: int\n"
+    fields = "op: int; x: float; y: float; i: int; j: int; f: float; n: int"
+    head = f"class Case(Struct):\n    {fields}\n"
     names = "        x = self.x\n        y = self.y\n        i = self.i\n        j = self.j\n"
     return head + "    def step(self, t):\n" + names + "\n".join(lines) + "\n"
 

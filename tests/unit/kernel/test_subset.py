@@ -138,7 +138,8 @@ WORKS = {
     "indices of indicators": "for k, e in enumerate(self.emas): self.x += k * e.update(2.0)",
     "an alias of a sub-record": "e = self.emas[1]; e.update(5.0); self.x = e.value",
     "capacities": "self.x = self.mean.update(t.x) + self.wide.update(t.y)",
-    "len, sum, max, min of an array": "self.k = len(self.w) + len(self.emas); self.x = sum(self.w) + max(self.w) - min(self.w)",
+    "lengths": "self.k = len(self.w) + len(self.emas)",
+    "sum, max, min of an array": "self.x = sum(self.w) + max(self.w) - min(self.w)",
     "a negative index": "self.w[-1] = 4.0; self.x = self.w[-1] + self.w[3]",
     "a local list": "q = [1.0, 2.0]; q.append(t.x); self.x = q[2] + len(q) + sum(q)",
     "a local dict": "d = {1: 2.0}; d[3] = t.x; self.x = d[1] + d[3]",
@@ -304,7 +305,8 @@ def test_refused_by_syntax(refusing: object, row: int) -> None:
     assert any(REFUSED[name][1] in f.reason for f in found), found
     first = next(f for f in found if REFUSED[name][1] in f.reason)
     assert first.file == refusing.__file__  # type: ignore[attr-defined]
-    assert first.source and first.source in Path(first.file).read_text()
+    assert first.source
+    assert first.source in Path(first.file).read_text()
 
 
 # found only once types are known
