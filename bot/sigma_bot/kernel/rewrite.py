@@ -24,6 +24,7 @@ from enum import IntEnum
 from types import FunctionType
 from typing import Any
 
+from sigma_bot.kernel.said import is_log_call, self_of, spoken
 from sigma_bot.kernel.source import (
     MISSING,
     class_name_of,
@@ -34,7 +35,7 @@ from sigma_bot.kernel.source import (
     resolve,
     tree_of,
 )
-from sigma_bot.kernel.subset import MATH_REWRITTEN, is_log_call, self_of, spoken
+from sigma_bot.kernel.subset import MATH_REWRITTEN
 
 EXACT = "sx_"
 REPLACED: dict[Any, str] = {getattr(math, n): EXACT + n for n in MATH_REWRITTEN if hasattr(math, n)}

@@ -15,127 +15,30 @@ from tests.unit.kernel.harness import Row, entry_of, module_of
 from sigma_bot.kernel.jit import RAISED
 from sigma_bot.kernel.struct import record
 
-FLOAT_OPERATIONS = [
-    *(
-        "x + y",
-        "x - y * x",
-        "x * y",
-        "x / y",
-        "x // y",
-        "x % y",
-        "-x",
-        "abs(x)",
-        "divmod(x, y)[0]",
-        "divmod(x, y)[1]",
-    ),
-    *(
-        "x ** 2",
-        "x ** 3",
-        "x ** 4",
-        "x ** -1",
-        "x ** 0.5",
-        "x ** y",
-        "2 ** x",
-        "math.pow(x, y)",
-        "abs(x) ** 2.5",
-    ),
-    *(
-        "math.sqrt(x)",
-        "math.exp(x)",
-        "math.expm1(x)",
-        "math.exp2(x)",
-        "math.log(x)",
-        "math.log2(x)",
-        "math.log10(x)",
-    ),
-    *(
-        "math.log1p(x)",
-        "math.log(x, y)",
-        "math.cbrt(x)",
-        "math.sin(x)",
-        "math.cos(x)",
-        "math.tan(x)",
-        "math.asin(x)",
-    ),
-    *("math.acos(x)", "math.atan(x)", "math.atan2(x, y)", "math.sinh(x)", "math.cosh(x)", "math.tanh(x)"),
-    *("math.asinh(x)", "math.acosh(x)", "math.atanh(x)", "math.erf(x)", "math.erfc(x)", "math.fmod(x, y)"),
-    *("math.fabs(x)", "math.copysign(x, y)", "math.degrees(x)", "math.radians(x)", "float(math.isnan(x))"),
-    *(
-        "min(x, y)",
-        "max(x, y)",
-        "max(0, x)",
-        "min(x, 1, y)",
-        "x if x > y else y",
-        "float(x <= y)",
-        "float(x != y)",
-    ),
-    *(
-        "sum([x, y, 0.1, x])",
-        "float(0.0 <= x < y)",
-        "float(x and y)",
-        "x or y",
-        "float(not x)",
-        "float(i + 0.5)",
-    ),
-]
-INT_OPERATIONS = [
-    *(
-        "i + j",
-        "i - j",
-        "i * j",
-        "i // j",
-        "i % j",
-        "i << (j & 127)",
-        "i >> (j & 127)",
-        "i & j",
-        "i | j",
-        "i ^ j",
-    ),
-    *(
-        "i ** 2",
-        "i ** 3",
-        "-i",
-        "abs(i)",
-        "min(i, j)",
-        "max(i, j)",
-        "~i",
-        "int(i < j)",
-        "int(i == j)",
-        "math.gcd(i, j)",
-    ),
-    *(
-        "int(x)",
-        "round(x)",
-        "math.floor(x)",
-        "math.ceil(x)",
-        "math.trunc(x)",
-        "int(x / y)",
-        "int(x > i)",
-        "int(i > x)",
-    ),
-    *("int(i < x)", "int(x < i)", "int(i <= x)", "int(x <= i)", "int(i >= x)", "int(x >= i)", "int(i == x)"),
-    *(
-        "int(x == i)",
-        "int(i != x)",
-        "int(x != i)",
-        "int(i + x > j)",
-        "sum([i, j, i])",
-        "int(bool(x))",
-        "1 << (i & 31)",
-    ),
-]
-MIXED_OPERATIONS = [
-    "i / j",
-    "i ** -2",
-    "i + x",
-    "x - i",
-    "i * x",
-    "i / x",
-    "x // i",
-    "x % i",
-    "x ** i",
-    "float(i)",
-]
+
+def listed(text: str) -> list[str]:
+    return [operation.strip() for operation in text.split(";")]
+
+
+FLOAT_OPERATIONS = listed("""
+    x + y; x - y * x; x * y; x / y; x // y; x % y; -x; abs(x); divmod(x, y)[0]; divmod(x, y)[1];
+    x ** 2; x ** 3; x ** 4; x ** -1; x ** 0.5; x ** y; 2 ** x; math.pow(x, y); abs(x) ** 2.5;
+    math.sqrt(x); math.exp(x); math.expm1(x); math.exp2(x); math.log(x); math.log2(x); math.log10(x);
+    math.log1p(x); math.log(x, y); math.cbrt(x); math.sin(x); math.cos(x); math.tan(x); math.asin(x);
+    math.acos(x); math.atan(x); math.atan2(x, y); math.sinh(x); math.cosh(x); math.tanh(x); math.asinh(x);
+    math.acosh(x); math.atanh(x); math.erf(x); math.erfc(x); math.fmod(x, y); math.fabs(x);
+    math.copysign(x, y); math.degrees(x); math.radians(x); float(math.isnan(x)); min(x, y); max(x, y);
+    max(0, x); min(x, 1, y); x if x > y else y; float(x <= y); float(x != y); sum([x, y, 0.1, x]);
+    float(0.0 <= x < y); float(x and y); x or y; float(not x); float(i + 0.5)
+""")
+INT_OPERATIONS = listed("""
+    i + j; i - j; i * j; i // j; i % j; i << (j & 127); i >> (j & 127); i & j; i | j; i ^ j; 1 << (i & 31);
+    i ** 2; i ** 3; -i; abs(i); min(i, j); max(i, j); ~i; int(i < j); int(i == j); math.gcd(i, j);
+    int(x); round(x); math.floor(x); math.ceil(x); math.trunc(x); int(x / y); int(x > i); int(i > x);
+    int(i < x); int(x < i); int(i <= x); int(x <= i); int(i >= x); int(x >= i); int(i == x); int(x == i);
+    int(i != x); int(x != i); int(i + x > j); sum([i, j, i]); int(bool(x))
+""")
+MIXED_OPERATIONS = listed("i / j; i ** -2; i + x; x - i; i * x; i / x; x // i; x % i; x ** i; float(i)")
 
 
 def text() -> str:
