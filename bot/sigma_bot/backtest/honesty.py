@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bot.backtest.replay import Replay, open_replay
-from sigma_bot.backtest.session import Columns, Recorder
+from sigma_bot.backtest.session import Recorder
 from sigma_bot.backtest.tester import Engine
 from sigma_bot.data.readers import is_data_file
 from sigma_bot.data.sources import catalogue_root, sample_file
@@ -163,29 +163,24 @@ class Probe:
             # what a module keeps in globals must not pass from one run to the next
             loaded = load_strategy(replay.manifest.spec.strategy, self.base)
             replay = replace(replay, loaded=loaded)
-        recorder = Decisions(-(2**63) if trading_from is None else trading_from)
-        chunks = list(self.part(first, last))
-        replay.run(replay.strategy({}), recorder, chunks, trading_from=trading_from)
-        return recorder.all_events()
+        kept: list[Decisions] = []
 
-    def part(self, first: int | None, last: int | None) -> Iterator[Columns]:
-        """The rows between two times, without a copy."""
-        for chunk in self.replay.chunks:
-            times = chunk[self.clock]
-            lo = 0 if first is None else int(np.searchsorted(times, first, "left"))
-            hi = len(times) if last is None else int(np.searchsorted(times, last, "right"))
-            if lo < hi:
-                yield {name: values[lo:hi] for name, values in chunk.items()}
+        def recorder() -> Decisions:
+            kept.append(Decisions(-(2**63) if trading_from is None else trading_from))
+            return kept[-1]
+
+        replay.run(replay.strategy({}), recorder, self.replay.market.part(first, last), trading_from)
+        return kept[-1].all_events()
 
     def time_at(self, fraction: float) -> int:
         """Time of the row at a fraction of all rows."""
-        rows = [len(chunk["ts"]) for chunk in self.replay.chunks]
-        place = min(int(fraction * sum(rows)), sum(rows) - 1)
-        for chunk, size in zip(self.replay.chunks, rows, strict=True):
-            if place < size:
+        market = self.replay.market
+        place = int(fraction * market.rows)
+        for chunk in market.chunks():
+            if place < len(chunk[self.clock]):
                 return int(chunk[self.clock][place])
-            place -= size
-        raise AssertionError("a fraction below 1 lies in some chunk")
+            place -= len(chunk[self.clock])
+        return market.end
 
 
 # ---- comparing

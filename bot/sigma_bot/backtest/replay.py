@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,11 +26,16 @@ from sigma_bot.backtest.session import (
     CompiledSession,
     InterpretedSession,
     Recorder,
+    start,
+    stop,
 )
 from sigma_bot.backtest.setup import build_broker
-from sigma_bot.backtest.tester import Clock, Engine, check_callbacks, result_of, sampling
+from sigma_bot.backtest.tester import Clock, Engine, check_callbacks, feed, result_of, sampling
 from sigma_bot.data.market import MarketData, open_market
+from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker
+from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
+from sigma_bot.engine.step import drawdown
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, Bar, Tick
 from sigma_bot.errors import BadInputError, StrategyError
 from sigma_bot.kernel.cannot import CannotCompileError
@@ -43,7 +47,7 @@ from sigma_bot.strategy_file import LoadedStrategy, Value, check_params, load_st
 BYTES_A_ROW = {"tick": 84, "bar": 60}
 FIGURES = (
     "ts", "row", "n_active", "n_markets", "n_orders", "n_fills", "n_rejected", "n_ambiguous",
-    "n_liquidations", "cash_quanta", "fee_quanta", "funding_quanta", "equity", "peak", "max_drawdown",
+    "n_liquidations", "cash_quanta", "fee_quanta", "funding_quanta", "cash", "equity", "peak", "max_drawdown",
 )  # fmt: skip
 
 
@@ -55,6 +59,41 @@ class StoppedError(Exception):
     """The end was asked for."""
 
 
+class _NeedsCheckpointsError(Exception):
+    """The compiled loop gave up on a row: only a run with checkpoints can say why, or go on."""
+
+
+class MemoryMarket:
+    """Market data whose chunks are in memory and can be read again."""
+
+    def __init__(self, source: MarketData, chunks: list[Columns]) -> None:
+        self.kind, self.symbols, self.timeframe = source.kind, source.symbols, source.timeframe
+        self.start, self.end, self.has_volume = source.start, source.end, source.has_volume
+        self.warnings, self.funding = source.warnings, source.funding
+        self.parts = chunks
+        self.rows = sum(len(chunk["ts"]) for chunk in chunks)
+        self.content = source.digest()
+
+    def chunks(self) -> Iterator[Columns]:
+        """See MarketData."""
+        return iter(self.parts)
+
+    def digest(self) -> str:
+        """See MarketData."""
+        return self.content
+
+    def part(self, first: int | None, last: int | None) -> MemoryMarket:
+        """The rows between two times (ns, inclusive), without a copy. The rest stays that of the whole."""
+        clock = "end" if self.kind == "bar" else "ts"
+        parts = []
+        for chunk in self.parts:
+            lo = 0 if first is None else int(np.searchsorted(chunk[clock], first, "left"))
+            hi = len(chunk[clock]) if last is None else int(np.searchsorted(chunk[clock], last, "right"))
+            if lo < hi:
+                parts.append({name: values[lo:hi] for name, values in chunk.items()})
+        return MemoryMarket(self, parts)
+
+
 class LightSession(CompiledSession):
     """A compiled run that starts from a copy of the broker's first state and takes no checkpoints."""
 
@@ -64,11 +103,12 @@ class LightSession(CompiledSession):
         self.entry, self.kind, self.cls = replay.entry, replay.market.kind, type(strategy)
         self.strategy, self.broker = record(strategy), replay.first_state()
         self.row = np.zeros(1, dtype_of(Tick if self.kind == "tick" else Bar))
-        self.columns = replay.columns
+        self.columns = TICK_COLUMNS if self.kind == "tick" else BAR_COLUMNS
         self.recorder, self.stop = recorder, stop
+        self.funding, self.fallback, self.gave_up = None, None, ""
 
-    def run(self, columns: Columns) -> bool:
-        """Run one chunk. False when the strategy raised."""
+    def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
+        """Run one chunk of rows."""
         arrays = [columns[c] for c in self.columns]
         total, done = len(arrays[0]), 0
         addresses = [a.ctypes.data for a in (self.broker, self.row, self.strategy)]
@@ -77,28 +117,28 @@ class LightSession(CompiledSession):
                 raise StoppedError
             done = self.entry(*addresses, *arrays, done, min(done + CHECKPOINT, total))
             if done < 0:
-                return False
+                raise _NeedsCheckpointsError
             self.drain()
-        return True
+        progress(total)
+
+    def finish(self) -> tuple[Strategy, Broker]:
+        """Strategy and broker as they stand after the last row."""
+        self.objects = self.cls(), Broker()
+        return super().finish()
 
 
 @dataclass
 class Replay:
-    """What all runs share. ``chunks`` holds the market's columns; ``reason`` says why runs are interpreted
-    ("" when compiled or asked for)."""
+    """What all runs share. ``reason`` says why runs are interpreted ("" when compiled or asked for)."""
 
     manifest: Backtest
     loaded: LoadedStrategy
-    market: MarketData
-    chunks: list[Columns]
+    market: MemoryMarket
     sample_every: int
     compiled: bool
     reason: str = ""
 
     def __post_init__(self) -> None:
-        from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
-
-        self.columns = TICK_COLUMNS if self.market.kind == "tick" else BAR_COLUMNS
         if self.compiled:
             from sigma_bot.backtest.compiled import entry_for
 
@@ -108,12 +148,12 @@ class Replay:
             self.head = int(template.dtype.fields["samples"][1])
             self.template = template.view(np.uint8)[: self.head].copy()
 
-    def new_broker(self) -> Broker:
+    def new_broker(self, trading_from: int | None = None) -> Broker:
         """The broker before the first row."""
         spec, market = self.manifest.spec, self.market
         b = build_broker(spec, market.kind, market.timeframe)
         b.sample_every = self.sample_every
-        b.risk.trading_from = market.start + spec.warmup.ns
+        b.risk.trading_from = market.start + spec.warmup.ns if trading_from is None else trading_from
         b.has_volume = int(market.has_volume)
         if not market.has_volume:
             b.volume_limit = 0.0
@@ -134,11 +174,13 @@ class Replay:
             raise InvalidParamsError(str(error).removeprefix("spec.strategy.params.")) from error
         instance = cls(**{**self.loaded.params, **params})
         try:
-            instance.on_start()
-        except (ValueError, BadInputError) as error:
+            start(instance)
+        except BadInputError as error:
             raise InvalidParamsError(str(error)) from error
-        except Exception as error:
-            raise started_badly(error) from error
+        except StrategyError as error:
+            if isinstance(error.__cause__, ValueError):
+                raise InvalidParamsError(str(error.__cause__)) from error
+            raise
         return instance
 
     def trial(self, params: Mapping[str, Value], stop: mmap.mmap | None = None) -> BacktestResult:
@@ -147,71 +189,64 @@ class Replay:
         strategy = self.strategy(params)
         loaded = replace(self.loaded, instance=strategy, params={**self.loaded.params, **params})
         vars(loaded)["libm"] = self.loaded.libm  # cached: it belongs to the code, not to the parameters
-        session = self.run(strategy, Recorder(), self.chunks, stop)
-        return result_of(self.manifest, loaded, self.market, session, stopped(session), self.reason, Clock())
+        session = self.run(strategy, Recorder, stop=stop)
+        after = ended(session)
+        return result_of(self.manifest, loaded, self.market, session, after, self.reason, Clock())
 
     def run(
         self,
         strategy: Strategy,
-        recorder: Recorder,
-        chunks: Sequence[Columns],
-        stop: mmap.mmap | None = None,
+        recorder: Callable[[], Recorder],
+        market: MemoryMarket | None = None,
         trading_from: int | None = None,
-    ) -> LightSession | InterpretedSession:
-        """Run a started strategy over ``chunks``. ``trading_from`` (ns) replaces the end of the warm-up."""
-        if not self.compiled:
-            return self.interpret(strategy, recorder, chunks, trading_from)
-        session = LightSession(self, strategy, recorder, stop)
-        if trading_from is not None:
-            session.broker[0]["risk"]["trading_from"] = trading_from
-        before = session.strategy.copy()
-        for columns in chunks:
-            if not session.run(columns):
-                self.explain(before, chunks, trading_from)
+        stop: mmap.mmap | None = None,
+    ) -> CompiledSession | InterpretedSession:
+        """Run a started strategy. ``market`` replaces the data, ``trading_from`` (ns) the warm-up's end."""
+        market = self.market if market is None else market
+        session: CompiledSession | InterpretedSession
+        if self.compiled:
+            session = LightSession(self, strategy, recorder(), stop)
+            if trading_from is not None:
+                session.broker[0]["risk"]["trading_from"] = trading_from
+            try:
+                feed(session, market, _silent, Clock())
+            except _NeedsCheckpointsError:
+                session = CompiledSession(strategy, self.new_broker(trading_from), market.kind, self.entry)
+            else:
+                return session
+        else:
+            session = InterpretedSession(strategy, self.new_broker(trading_from), market.kind)
+        session.recorder = recorder()
+        feed(session, market, _silent, Clock())
         return session
 
-    def interpret(
-        self, strategy: Strategy, recorder: Recorder, chunks: Sequence[Columns], trading_from: int | None
-    ) -> InterpretedSession:
-        """``run`` as ordinary Python."""
-        broker = self.new_broker()
-        if trading_from is not None:
-            broker.risk.trading_from = trading_from
-        session = InterpretedSession(strategy, broker, self.market.kind)
-        session.recorder = recorder
-        for columns in chunks:
-            session.feed(columns, lambda _: None)
-        return session
 
-    def explain(self, before: NDArray[np.void], chunks: Sequence[Columns], trading_from: int | None) -> None:
-        """Run once more with checkpoints: the error comes with the user's line and the market's time."""
-        session = CompiledSession(self.loaded.cls(), self.new_broker(), self.market.kind, self.entry)
-        session.strategy = before.copy()
-        if trading_from is not None:
-            session.broker[0]["risk"]["trading_from"] = trading_from
-        for columns in chunks:
-            session.feed(columns, lambda _: None)
-        raise RuntimeError(f"{self.loaded.cls.__name__} raised in one run and not in its repetition")
+def _silent(_done: int, _total: int) -> None:
+    """No progress to show inside a run."""
 
 
-def open_replay(manifest: Backtest, base: Path, engine: Engine = "auto", coarse: bool = True) -> Replay:
+def open_replay(manifest: Backtest, base: Path, engine: Engine = "auto") -> Replay:
     """Load strategy and data, compile. Raises what ``run_backtest`` raises, and BadInputError when the data
-    do not fit into memory. ``coarse`` samples equity only as often as the ratios need."""
+    do not fit into memory."""
     spec = manifest.spec
     loaded = load_strategy(spec.strategy, base)
-    market = open_market(spec, base)
-    check_callbacks(loaded, market)
-    check_memory(market)
-    chunks = list(market.chunks())
-    every = coarse_sampling(spec, market) if coarse else sampling(spec, market)
+    source = open_market(spec, base)
+    check_callbacks(loaded, source)
+    if source.funding is not None and spec.account.type != "margin":
+        raise BadInputError(
+            'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
+        )
+    check_memory(source)
+    market = MemoryMarket(source, list(source.chunks()))
+    every = coarse_sampling(spec, market)
     if engine == "interpreted":
-        return Replay(manifest, loaded, market, chunks, every, compiled=False)
+        return Replay(manifest, loaded, market, every, compiled=False)
     try:
-        return Replay(manifest, loaded, market, chunks, every, compiled=True)
+        return Replay(manifest, loaded, market, every, compiled=True)
     except CannotCompileError as error:
         if engine == "compiled":
             raise
-        return Replay(manifest, loaded, market, chunks, every, compiled=False, reason=str(error))
+        return Replay(manifest, loaded, market, every, compiled=False, reason=str(error))
 
 
 def check_memory(market: MarketData) -> None:
@@ -236,14 +271,16 @@ def coarse_sampling(spec: BacktestSpec, market: MarketData) -> int:
     return max(math.gcd(step, spec.risk.day_start.ns), market.timeframe)
 
 
-def stopped(session: LightSession | InterpretedSession) -> Broker:
+def ended(session: CompiledSession | InterpretedSession) -> Broker:
     """The account after the last row, and after ``on_stop`` where the strategy has one."""
-    cls = type(session.strategy) if isinstance(session, InterpretedSession) else session.cls
-    if cls.on_stop is Strategy.on_stop and isinstance(session, LightSession):
-        return account_of(session.broker[0])
-    strategy, broker = session.finish()
-    strategy.on_stop(broker)
-    return broker
+    if isinstance(session, LightSession) and session.cls.on_stop is Strategy.on_stop:
+        after = account_of(session.broker[0])
+        drawdown(after, mark(after))
+        return after
+    strategy, after = session.finish()
+    drawdown(after, mark(after))  # with what the last row's decisions filled at once
+    stop(strategy, after)
+    return after
 
 
 def account_of(state: np.void) -> Broker:
@@ -259,10 +296,3 @@ def account_of(state: np.void) -> Broker:
     }
     part["rejected"] = state["rejected"].tolist()
     return cast(Broker, SimpleNamespace(**part))
-
-
-def started_badly(error: Exception) -> StrategyError:
-    """An error of the user's ``on_start`` that does not speak about parameters."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    where = "\n".join(f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}" for f in frames)
-    return StrategyError(f"the strategy raised {type(error).__name__} in on_start: {error}\n{where}")
