@@ -69,6 +69,7 @@ def run_backtest(
     loaded = load_strategy(spec.strategy, base)
     market = open_market(spec, base)
     check_callbacks(loaded, market)
+    check_bars(loaded, market, spec)
     if market.funding is not None and spec.account.type != "margin":
         raise BadInputError(
             'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
@@ -101,6 +102,15 @@ def check_callbacks(loaded: LoadedStrategy, market: MarketData) -> None:
         raise BadInputError(
             f"{loaded.name}: {loaded.cls.__name__} has neither on_tick(self, tick, broker) "
             "nor on_bar(self, bar, broker)"
+        )
+
+
+def check_bars(loaded: LoadedStrategy, market: MarketData, spec: BacktestSpec) -> None:
+    """On ticks a strategy of bars must say which bars."""
+    if market.kind == "tick" and loaded.cls.on_tick is Strategy.on_tick and not spec.timeframes:
+        raise BadInputError(
+            f"{loaded.name}: the data are ticks, but {loaded.cls.__name__} has no on_tick(self, tick, "
+            "broker); add one, or name the bars it wants in spec.timeframes, like [1m]"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,13 +63,13 @@ def backtest(
     from sigma_bot.spec import load_manifest
 
     manifest = override(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
-    check_target(html)
+    target = target_of(html, manifest, file.parent)
     bar = Progress("backtest")
     try:
         result = run_backtest(manifest, file.parent, engine, bar.update)  # type: ignore[arg-type]
     finally:
         bar.clear()
-    report(result, output, html or html_of(manifest, file.parent), None if no_store else (db,))
+    report(result, output, target, None if no_store else (db,))
 
 
 def override(
@@ -89,24 +90,30 @@ def override(
     return manifest
 
 
-def html_of(manifest: Backtest, base: Path) -> str | None:
-    """Where the manifest wants its report; relative to the manifest."""
-    return None if manifest.spec.report.html is None else str(base / manifest.spec.report.html)
+def target_of(html: str | None, manifest: Backtest, base: Path) -> str | None:
+    """Where the report goes; a place in the manifest starts at its folder."""
+    written = manifest.spec.report.html
+    if html is not None or written is None:
+        check_target(html)
+        return html
+    check_target(str(base / written), "spec.report.html")
+    return str(base / written)
 
 
-def check_target(html: str | None) -> None:
+def check_target(html: str | None, where: str = "--html") -> None:
     """Find out before a long run that its report could not be written."""
     from sigma_bot.errors import BadInputError
 
-    if html is not None and not Path(html).absolute().parent.is_dir():
-        raise BadInputError(
-            f"--html: the folder {Path(html).absolute().parent} does not exist; create it first"
-        )
+    if html is None:
+        return
+    folder = Path(html).absolute().parent
+    if not folder.is_dir():
+        raise BadInputError(f"{where}: the folder {folder} does not exist; create it first")
+    if Path(html).is_dir():
+        raise BadInputError(f"{where}: {html or '.'} is a folder; give the name of a file, like report.html")
 
 
-def report(
-    result: BacktestResult, output: str, html: str | None, store: tuple[str | None] | None
-) -> None:
+def report(result: BacktestResult, output: str, html: str | None, store: tuple[str | None] | None) -> None:
     """HTML file, storage, then the answer on standard output: what is printed has happened."""
     from sigma_bot.backtest.tester import Clock
     from sigma_bot.report.reporter import PerformanceReporter
@@ -114,9 +121,9 @@ def report(
     clock = Clock(result.seconds)
     reporter = PerformanceReporter(result)
     reporter.metrics  # noqa: B018 - computed here, so that its time counts
-    if html is not None:
-        reporter.html(html)
-    run_id = save(reporter, store[0]) if store is not None else None
+    # the report comes into its place when the run is stored: there are both, or neither
+    with nullcontext() if html is None else reporter.drafted_html(html):
+        run_id = save(reporter, store[0]) if store is not None else None
     clock.lap("report")
     if output != "table":
         for warning in result.warnings:
@@ -134,6 +141,4 @@ def save(reporter: PerformanceReporter, url: str | None) -> str:
     """Store the result; its id."""
     from sigma_bot.storage import use_store
 
-    return use_store(
-        lambda store: store.save_result(reporter.result, reporter.trades, reporter.metrics), url
-    )
+    return use_store(lambda store: store.save_result(reporter.result, reporter.trades, reporter.metrics), url)

@@ -12,7 +12,8 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources, util
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,17 @@ def plotly_text() -> str:
 
 
 def write_page(path: str | Path, text: str) -> Path:
-    """Write ``text`` whole or not at all; an existing file stays until the new one is complete.
+    """Write ``text`` whole or not at all; see :func:`drafted`."""
+    with drafted(path, text) as written:
+        return written
 
-    Raises :class:`BadInputError` when the folder is missing or the place cannot be written.
+
+@contextmanager
+def drafted(path: str | Path, text: str) -> Iterator[Path]:
+    """Write ``text`` beside ``path``; it takes its place when the block ends without an error.
+
+    An existing file stays until then. Raises :class:`BadInputError` when the folder is missing or the place
+    cannot be written.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -76,16 +85,24 @@ def write_page(path: str | Path, text: str) -> Path:
         raise BadInputError(f"HTML report {str(path)!r}: this is a folder; give the name of a file")
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
+        with _writing(path):
             draft.write_text(text, encoding="utf-8")
+        yield path
+        with _writing(path):
             draft.replace(path)
-        finally:
+    finally:
+        with _writing(path):
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise BadInputError(
             f"HTML report {str(path)!r} cannot be written: {error.strerror or error}; choose another place"
         ) from error
-    return path
 
 
 def section(title: str, content: str, note: str = "", tools: str = "", identifier: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,3 +62,10 @@ class PerformanceReporter:
         from sigma_bot.report.html import write_html
 
         return write_html(path, self.result, self.metrics, self.trades)
+
+    def drafted_html(self, path: str | Path) -> AbstractContextManager[Path]:
+        """The HTML report, put in its place when the block ends without an error."""
+        from sigma_bot.report.html import html_report
+        from sigma_bot.report.page import drafted
+
+        return drafted(path, html_report(self.result, self.metrics, self.trades))
