@@ -1,0 +1,17 @@
+"""The least a process can do with a file: read its columns, run the raw loop (compiled before), print one number."""
+
+import sys
+from pathlib import Path
+
+import numba
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import raw  # noqa: E402 - found beside this folder
+
+table = pq.read_table(sys.argv[1])
+columns = {name: table[name].to_numpy() for name in table.column_names}
+if "bid" in columns:
+    print(numba.njit(cache=True)(raw.ticks)(columns["bid"], columns["ask"], 60, 600, 0.001))
+else:
+    print(numba.njit(cache=True)(raw.bars)(columns["close"], 16, 64))
