@@ -99,6 +99,8 @@ def set_market(s: EngineMarket, rules: MarketRules, spec: BacktestSpec) -> None:
     s.taker_num, s.taker_den = rules.fees.taker.as_integer_ratio()
     per_lot = (rules.fees.per_unit * rules.lot_size).scaleb(precision)
     s.per_lot_num, s.per_lot_den = per_lot.as_integer_ratio()
+    s.fee_rate = float(max(rules.fees.maker, rules.fees.taker, Decimal(0)))
+    s.fee_per_lot = float(per_lot)
     s.fee_fixed = quanta(rules.fees.fixed, precision)
     s.fee_minimum = quanta(rules.fees.minimum, precision)
     # the fee is computed in 64-bit integers: 2 * notional * num must fit

@@ -174,6 +174,7 @@ def match_bar(b, bar):
     new_day(b, bar.ts)
     b.inside = 0
     s.mid = bar.open
+    b.ts = bar.ts
     for j in range(b.n_active):
         o = b.orders[b.active[j]]
         if o.symbol != bar.symbol:
@@ -181,6 +182,7 @@ def match_bar(b, bar):
         a = arrive(b, o, bar.ts)
         if a != 0:
             leftover(b, o, at_open(b, s, o, bar, a == 2))
+    b.ts = bar.end
     compact(b)
     if b.n_active > 0:
         inside(b, s, bar)

@@ -25,7 +25,7 @@ def sample_before(b, ts):
 
 def tick_loop(b, t, s, ts, symbol, bid, ask, bid_size, ask_size, last, volume, low, high, first, end):
     """Run ticks ``first`` to ``end`` of the columns."""
-    i = first
+    i = max(first, 0)  # said so that the compiler need not look for negative indices
     while i < end:
         t.ts = ts[i]
         t.symbol = symbol[i]
@@ -51,7 +51,7 @@ def bar_loop(b, t, s, ts, close_ts, symbol, open_, high, low, close, volume, fir
     """Run bars ``first`` to ``end`` of the columns."""
     t.timeframe = b.data_timeframe
     t.count = 1
-    i = first
+    i = max(first, 0)  # said so that the compiler need not look for negative indices
     while i < end:
         t.ts = ts[i]
         t.end = close_ts[i]

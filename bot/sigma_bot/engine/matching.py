@@ -52,6 +52,8 @@ def finish(b, o, kind, reason):
 
 def worse(b, s, side, price):
     """``price`` after slippage against the taker."""
+    if b.slippage == 0.0 and b.slippage_ticks == 0.0:
+        return price
     p = price * (1.0 + side * b.slippage) + side * b.slippage_ticks * step_at(s, price)
     p = on_grid(s, p)
     return p if p > 0.0 else price
@@ -72,7 +74,7 @@ def fill(b, o, lots, price, maker, ts):
             n = room
             reason = R_REDUCE_ONLY
     if b.leveraged == 0:
-        room = affordable(b, s, price) if o.side > 0 else max(s.lots, 0)
+        room = affordable(b, s, n, price) if o.side > 0 else max(s.lots, 0)
         if n > room:
             n = room
             reason = R_FUNDS
@@ -86,20 +88,21 @@ def fill(b, o, lots, price, maker, ts):
     return n
 
 
-def affordable(b, s, price):
-    """Lots that the cash pays at ``price``, the dearer fee included."""
-    rate = max(s.taker_num / s.taker_den, s.maker_num / s.maker_den, 0.0)
-    each = price * s.unit_num / s.unit_den * (1.0 + rate) + s.per_lot_num / s.per_lot_den
-    spare = b.cash_quanta - s.fee_fixed - s.fee_minimum
-    if spare <= 0:
-        return 0
-    n = int(spare / each)
+def affordable(b, s, lots, price):
+    """As many of ``lots`` as the cash pays at ``price``, the dearer fee included."""
+    spare = float(b.cash_quanta - s.fee_fixed - s.fee_minimum)
+    if cost_of(s, lots, price) <= spare:
+        return lots
+    n = int(max(spare, 0.0) / cost_of(s, 1_000_000, price) * 1_000_000.0)
     # the division is a float's: step back until it holds to the last quantum
-    while (
-        n > 0 and notional_of(s, n, price) * (1.0 + rate) + n * (s.per_lot_num / s.per_lot_den) + 1.0 > spare
-    ):
+    while n > 0 and cost_of(s, n, price) > spare:
         n -= 1
     return n
+
+
+def cost_of(s, lots, price):
+    """What buying ``lots`` takes from the cash at most, in quanta."""
+    return notional_of(s, lots, price) * (1.0 + s.fee_rate) + lots * s.fee_per_lot + 1.0
 
 
 def follow(b, o, lots):

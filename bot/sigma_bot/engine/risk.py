@@ -93,16 +93,19 @@ class RiskManager(Struct):
             return R_STALE
         if self.collar > 0.0 and abs(ref - s.mid) > self.collar * s.mid:
             return R_COLLAR
-        m = b.ts // MINUTE
-        if m != self.minute:
-            self.minute = m
-            self.count = 0
-        self.count += 1
-        if self.max_per_minute > 0 and self.count > self.max_per_minute:
+        if self.max_per_minute > 0 and self.too_many(b.ts // MINUTE):
             return R_RATE
         if child == 0:
             return funds(b, symbol, side, lots, notional, reduces)
         return OK
+
+    def too_many(self, minute):
+        """Count an order of this minute; whether the limit is passed."""
+        if minute != self.minute:
+            self.minute = minute
+            self.count = 0
+        self.count += 1
+        return self.count > self.max_per_minute
 
     def stopped(self, b):
         """Why no new exposure may be taken at all, or 0."""

@@ -120,31 +120,38 @@ def step_tick(b, t, s):
             q.best = mid
         elif mid > q.worst:
             q.worst = mid
-    drawdown(b, equity)
+    b.equity = equity
+    if equity > b.peak or b.peak - equity > b.max_drawdown:
+        drawdown(b, equity)
     if b.leveraged != 0 and equity < maintenance(b):
         liquidate(b, b.half_spread + b.slippage)
         drawdown(b, mark(b))
-    for f in range(b.n_timeframes):
-        r = q.bars[f]
-        if t.ts > r.end:
-            if r.count > 0:
-                close_bar(b, t.symbol, f)
-                s.on_bar(b.bar, b)
-            open_bar(r, t.ts - 1, b.timeframes[f], t.last)
-        if t.high > r.high:
-            r.high = t.high
-        if t.low < r.low:
-            r.low = t.low
-        r.close = t.last
-        r.volume += t.volume
-        r.count += 1
-        if t.ts == r.end:
-            close_bar(b, t.symbol, f)
-            s.on_bar(b.bar, b)
+    if b.n_timeframes != 0:
+        for f in range(b.n_timeframes):
+            grow(b, q.bars[f], t, s, f)
     s.on_tick(t, b)
     if b.dirty != 0 or b.seen != b.n_events:
         after_tick(b, t, s)
     q.last = t.last
+
+
+def grow(b, r, t, s, f):
+    """Grow the bar of a timeframe by a tick; deliver it when it is complete."""
+    if t.ts > r.end:
+        if r.count > 0:
+            close_bar(b, t.symbol, f)
+            s.on_bar(b.bar, b)
+        open_bar(r, t.ts - 1, b.timeframes[f], t.last)
+    if t.high > r.high:
+        r.high = t.high
+    if t.low < r.low:
+        r.low = t.low
+    r.close = t.last
+    r.volume += t.volume
+    r.count += 1
+    if t.ts == r.end:
+        close_bar(b, t.symbol, f)
+        s.on_bar(b.bar, b)
 
 
 def step_bar(b, bar, s):
@@ -167,11 +174,14 @@ def step_bar(b, bar, s):
         equity = b.cash + q.qty * bar.close
     else:
         equity = mark(b)
-    drawdown(b, equity)
+    b.equity = equity
+    if equity > b.peak or b.peak - equity > b.max_drawdown:
+        drawdown(b, equity)
     if b.own_bars != 0:
         s.on_bar(bar, b)
-    for f in range(b.n_timeframes):
-        build(b, bar, s, f)
+    if b.n_timeframes != 0:
+        for f in range(b.n_timeframes):
+            build(b, bar, s, f)
     if b.dirty != 0 or b.seen != b.n_events:
         after_bar(b, bar, s)
 

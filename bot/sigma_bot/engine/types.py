@@ -261,6 +261,8 @@ class Market(Struct):
     taker_den: int
     per_lot_num: int
     per_lot_den: int
+    fee_rate: float
+    fee_per_lot: float
     fee_fixed: int
     fee_minimum: int
     margin: float

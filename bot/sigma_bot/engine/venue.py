@@ -66,7 +66,8 @@ def fee_of(s, o, lots, notional, maker):
         o.fee_base += share(notional, s.maker_num, s.maker_den)
     else:
         o.fee_base += share(notional, s.taker_num, s.taker_den)
-    o.fee_base += share(lots, s.per_lot_num, s.per_lot_den)
+    if s.per_lot_num != 0:
+        o.fee_base += share(lots, s.per_lot_num, s.per_lot_den)
     total = o.fee_base
     if s.fee_minimum > 0 and total < s.fee_minimum:
         total = s.fee_minimum
