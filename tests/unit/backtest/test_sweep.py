@@ -13,7 +13,7 @@ from sigma_bot.backtest import sweep as module
 from sigma_bot.backtest.replay import Replay, open_replay
 from sigma_bot.backtest.sweep import Plan, SweepResult, run_sweep
 from sigma_bot.backtest.sweep_space import parse_space
-from sigma_bot.backtest.tester import run_backtest
+from sigma_bot.backtest.tester import Engine, run_backtest
 from sigma_bot.backtest.trades import result_trades
 from sigma_bot.cli.main import run
 from sigma_bot.errors import BadInputError, StrategyError
@@ -145,14 +145,15 @@ def test_an_error_of_the_strategy_names_parameters_line_and_time(tmp_path: Path,
 
 def test_an_error_of_on_start_that_is_no_value_error_ends_the_sweep(tmp_path: Path) -> None:
     code = CROSS.replace('raise ValueError("fast must be below slow")', "self.nothing.at.all()")
-    broken = open_replay(manifest_of(write(tmp_path, code)), tmp_path)
+    broken = open_replay(manifest_of(write(tmp_path, code)), tmp_path, "interpreted")
     with pytest.raises(StrategyError, match=r"with fast=9, slow=5: .*AttributeError"):
         swept(broken, "fast=9", "slow=5")
 
 
-def test_on_stop_runs_in_a_trial(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["compiled", "interpreted"])
+def test_on_stop_runs_in_a_trial(tmp_path: Path, engine: Engine) -> None:
     code = CROSS + "\n    def on_stop(self, broker):\n        raise KeyError(broker.n_fills)\n"
-    loud = open_replay(manifest_of(write(tmp_path, code)), tmp_path)
+    loud = open_replay(manifest_of(write(tmp_path, code)), tmp_path, engine)
     with pytest.raises(StrategyError, match=r"KeyError: \d\d"):
         loud.trial({})
 
@@ -163,6 +164,32 @@ def test_rejections_and_liquidations_reach_the_result(tmp_path: Path) -> None:
     trial, alone = open_replay(manifest, tmp_path).trial({}), run_backtest(manifest, tmp_path)
     assert trial.counts["rejected"] > 100
     assert (trial.counts, trial.rejections, trial.final) == (alone.counts, alone.rejections, alone.final)
+
+
+def test_funding_is_paid_in_a_trial(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-{day:02}T08:00:00Z,0.001\n" for day in range(2, 30))
+    (tmp_path / "funding.csv").write_text("time,rate\n" + rows)
+    data = {"path": "bars.csv", "timezone": "UTC", "stamps": "open", "funding": "funding.csv"}
+    account = {"type": "margin", "cash": "100000", "leverage": "2"}
+    manifest = manifest_of(write(tmp_path, data=data, account=account))
+    trial, alone = open_replay(manifest, tmp_path).trial({}), run_backtest(manifest, tmp_path)
+    assert trial.final["funding"] > 0
+    assert trial.digest == alone.digest
+
+
+def test_a_number_beyond_64_bits_goes_on_interpreted(tmp_path: Path) -> None:
+    code = CROSS.replace("size: float", "big: int\n    size: float").replace(
+        "if not self.slow_ma.ready", "big = self.big * 3 + 1\n        self.big = big % 9\n"
+        "        if bar.ts > 1704200000000000000 and big * 4611686018427387904 * 8 < 0:\n            return\n"
+        "        if not self.slow_ma.ready"
+    )  # fmt: skip
+    manifest = manifest_of(write(tmp_path, code))
+    replay = open_replay(manifest, tmp_path)
+    assert replay.compiled
+    trial, alone = replay.trial({}), run_backtest(manifest, tmp_path, "interpreted")
+    assert trial.engine == "interpreted"
+    assert "64-bit" in trial.engine_reason
+    assert trial.digest == alone.digest
 
 
 def test_a_run_leaves_the_first_state_as_it_was(replay: Replay) -> None:
