@@ -1,1 +1,1 @@
-"""The benchmarks behind docs/benchmarks.md: ``make bench``, or ``python -m tests.bench --only NAME --quick``."""
+"""The benchmarks behind docs/benchmarks.md: ``make bench``, or ``python -m tests.bench --only NAME``."""

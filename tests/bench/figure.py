@@ -15,36 +15,31 @@ class Figure:
     target: str
     reached: str
     met: bool | None
-    ratio: str = "–"
+    ratio: str = "-"
     note: str = ""
 
     def row(self) -> str:
         """The line in Markdown."""
-        mark = {True: "reached", False: "**missed**", None: "–"}[self.met]
+        mark = {True: "reached", False: "**missed**", None: "-"}[self.met]
         return f"| {self.work} | {self.target} | {self.reached} | {mark} | {self.ratio} | {self.note} |"
 
 
-HEAD = "| work | to reach | median (lowest–highest) | | ratio | on |\n|---|---|---|---|---|---|"
+HEAD = "| work | to reach | median (lowest to highest) | | ratio | on |\n|---|---|---|---|---|---|"
 
 
-def millions(rate: float) -> str:
+def millions(rate: Spread) -> str:
     """A rate in millions a second."""
-    return f"{rate / 1e6:.1f} M/s"
+    return f"{rate.show(lambda v: f'{v / 1e6:.{2 if rate.median < 1e6 else 1}f}')} M/s"
 
 
-def thousands(rate: float) -> str:
+def thousands(rate: Spread) -> str:
     """A rate in thousands a second."""
-    return f"{rate / 1e3:,.0f} k/s"
+    return f"{rate.show(lambda v: f'{v / 1e3:,.0f}')} k/s"
 
 
-def seconds(value: float) -> str:
+def seconds(time: Spread) -> str:
     """A time."""
-    return f"{value:.2f} s"
-
-
-def mebibytes(value: float) -> str:
-    """An amount of memory."""
-    return f"{value:,.0f} MiB"
+    return f"{time.show(lambda v: f'{v:.2f}')} s"
 
 
 def share_of(ours: Timed, raw: Timed) -> str:
@@ -54,7 +49,7 @@ def share_of(ours: Timed, raw: Timed) -> str:
 
 def own_time(timed: Timed, count: float) -> str:
     """The rate by processor time, which holds on a busy machine too."""
-    return f"{millions(timed.cpu.rate(count).median)} by processor time"
+    return f"{timed.cpu.rate(count).median / 1e6:.1f} M/s by processor time"
 
 
 def at_least(rate: Spread, target: float) -> bool:

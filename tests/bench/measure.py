@@ -27,10 +27,10 @@ class Spread:
         return statistics.median(self.values)
 
     def show(self, form: Callable[[float], str]) -> str:
-        """``median (lowest–highest)``."""
+        """``median (lowest to highest)``."""
         if len(self.values) == 1:
             return form(self.values[0])
-        return f"{form(self.median)} ({form(min(self.values))}–{form(max(self.values))})"
+        return f"{form(self.median)} ({form(min(self.values))} to {form(max(self.values))})"
 
     def rate(self, count: float) -> Spread:
         """Seconds as ``count`` a second."""
@@ -39,15 +39,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of the wall clock, and of this thread alone, which other processes on the machine do not lengthen."""
+    """Seconds of the wall clock, and of this thread alone, which other processes do not lengthen."""
 
     wall: Spread
     cpu: Spread
 
 
 def alternate(calls: Sequence[Callable[[], Callable[[], object]]], rounds: int) -> list[Timed]:
-    """Time several works in turn, so that a drift of the machine meets all alike. Each entry prepares a run, not
-    timed, and returns what is timed. The first round is thrown away."""
+    """Time several works in turn, so that a drift of the machine meets all alike. Each entry prepares a run,
+    which is not timed, and returns what is timed. The first round is thrown away."""
     walls: list[list[float]] = [[] for _ in calls]
     cpus: list[list[float]] = [[] for _ in calls]
     for n in range(rounds + 1):
@@ -63,7 +63,7 @@ def alternate(calls: Sequence[Callable[[], Callable[[], object]]], rounds: int) 
 
 @dataclass(frozen=True)
 class Process:
-    """One finished process: seconds of the wall clock and of processors, largest memory in MiB, its output."""
+    """A finished process: seconds of the wall clock and of processors, largest memory in MiB, output."""
 
     wall: float
     cpu: float
@@ -74,8 +74,8 @@ class Process:
 def process(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Process:
     """Run a command to its end. Raises RuntimeError with its messages when it fails.
 
-    It is started by a small launcher: the largest memory that the system reports for a process counts that of the
-    process which started it.
+    It is started by a small launcher: the largest memory that the system reports for a process counts that of
+    the process which started it.
     """
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, command)],

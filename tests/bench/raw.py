@@ -1,5 +1,5 @@
-"""The same arithmetic as the strategies, written by hand as one Numba loop without an engine: no orders, no account, no
-events. What is lost against it is the price of everything a backtest adds."""
+"""The same arithmetic as the strategies, written by hand as one Numba loop without an engine: no orders, no
+account, no events. What is lost against it is the price of everything a backtest adds."""
 
 from __future__ import annotations
 

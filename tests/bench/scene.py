@@ -25,8 +25,8 @@ from sigma_bot.strategy_file import load_strategy
 Columns = dict[str, np.ndarray]
 STRATEGIES = Path(__file__).with_name("strategies")
 SEED = 7
-# Averages over powers of two of prices on a grid of quarters are exact in floats, so an engine that sums in another
-# order still sees every cross at the same bar.
+# Averages over powers of two of prices on a grid of quarters are exact in floats, so an engine that sums in
+# another order still sees every cross at the same bar.
 FAST, SLOW = 16, 64
 SPAN = 4.0
 
@@ -118,6 +118,12 @@ def quoting(data: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     account = {"cash": "1000000", "type": "margin", "leverage": "3"}
     risk = {"maxPosition": "20", "maxNotional": "100000", "maxOpenOrders": 50, "maxDrawdown": "0.5"}
     return document("quoter.py", market, data, account=account, risk=risk, **spec)
+
+
+def flipping(data: dict[str, Any]) -> dict[str, Any]:
+    """A Backtest of market orders by the clock, without latency."""
+    market = {"symbol": "TEST", "tickSize": "0.01", "lotSize": "0.001", "fees": {"taker": "0"}}
+    return document("flipper.py", market, data, execution={"latency": "0s"})
 
 
 def document(

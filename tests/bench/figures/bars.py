@@ -25,7 +25,7 @@ def measure(scene: Scene) -> list[Figure]:
         Figure(
             f"{rows:,} bars, SMA cross, run only",
             "≥ 30 M/s",
-            rate.show(millions),
+            millions(rate),
             at_least(rate, TARGET),
             share_of(ours, loop),
             f"{counts(manifest, 'bar', columns)}; {own_time(ours, rows)}",

@@ -1,4 +1,4 @@
-"""The first compile of a strategy, in a process of its own: with the engine compiled before, and with nothing."""
+"""The first compile of a strategy, each in a fresh process: with the engine compiled, and with nothing."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def line(work: str, target: float, spread: Spread, raw: Spread) -> Figure:
     return Figure(
         work,
         f"≤ {target:.0f} s",
-        spread.show(seconds),
+        seconds(spread),
         at_most(spread, target),
-        f"{spread.median / raw.median:.1f} × the raw loop's compile ({raw.median:.2f} s)",
+        f"{spread.median / raw.median:.1f} times the raw loop's compile ({raw.median:.2f} s)",
         "Numba's import included",
     )

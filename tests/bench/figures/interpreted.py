@@ -46,8 +46,8 @@ def line(what: str, scene: Scene, prepare: Any, rows: int, hand_written: Any) ->
     return Figure(
         f"interpreted, {what}, full order path",
         "≥ 500 k/s",
-        rate.show(thousands),
+        thousands(rate),
         at_least(rate, TARGET),
         share_of(ours, loop).replace("raw loop", "raw loop in plain Python"),
-        f"{thousands(ours.cpu.rate(rows).median)} by processor time",
+        f"{ours.cpu.rate(rows).median / 1e3:,.0f} k/s by processor time",
     )

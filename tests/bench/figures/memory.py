@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench.figure import Figure, mebibytes
+from tests.bench.figure import Figure
 from tests.bench.figures.process import SIGMA
 from tests.bench.measure import process
 from tests.bench.scene import Scene, quoting
@@ -25,7 +25,7 @@ def line(scene: Scene, millions: int) -> Figure:
     return Figure(
         f"memory, {millions} million ticks from Parquet",
         f"≤ {LIMIT} MiB",
-        mebibytes(done.memory),
+        f"{done.memory:,.0f} MiB",
         done.memory <= LIMIT,
         f"{done.memory / whole:.2f} of the ticks themselves ({whole:,.0f} MiB)",
         f"{done.wall:.1f} s, {millions / done.wall:.1f} M ticks/s with reading, checking and hashing",

@@ -1,4 +1,4 @@
-"""Other engines beside ours on the same data. First their trades are compared, and only who agrees is timed."""
+"""Other engines beside ours on the same data: trades are compared first, and only who agrees is timed."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def measure(scene: Scene) -> list[Figure]:
         try:
             lines.append(peer.measure(scene))
         except PeerError as error:
-            lines.append(Figure(peer.PACKAGE, "–", "–", None, note=str(error)))
+            lines.append(Figure(peer.PACKAGE, "-", "-", None, note=str(error)))
     return lines

@@ -35,7 +35,7 @@ def measure(scene: Scene) -> list[Figure]:
 
 
 def line(scene: Scene, work: str, target: float, manifest: Path, data: Path, *options: str) -> Figure:
-    """One line of the table. The raw process reads the same file and runs the raw loop, cached, with no report."""
+    """One line of the table. The raw process reads the same file and runs the cached raw loop, no report."""
     command = [SIGMA, "backtest", manifest, *options]
     env = scene.environment()
     ours: list[Process] = []
@@ -52,8 +52,8 @@ def line(scene: Scene, work: str, target: float, manifest: Path, data: Path, *op
     return Figure(
         work,
         f"≤ {target} s",
-        wall.show(seconds),
+        seconds(wall),
         at_most(wall, target),
-        f"{wall.median / raw.median:.2f} × a script of the raw loop ({raw.median:.2f} s)",
+        f"{wall.median / raw.median:.2f} times a script of the raw loop ({raw.median:.2f} s)",
         f"{cpu.median:.2f} s of processor time, {max(p.memory for p in ours):.0f} MiB",
     )

@@ -1,4 +1,4 @@
-"""The least a process can do with a file: read its columns, run the raw loop (compiled before), print one number."""
+"""The least a process can do with a file: read it, run the raw loop (compiled before), print one number."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import numba
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import raw  # noqa: E402 - found beside this folder
+import raw
 
 table = pq.read_table(sys.argv[1])
 columns = {name: table[name].to_numpy() for name in table.column_names}

@@ -1,1 +1,1 @@
-"""One module a peer that compares and times, and beside it the script that runs inside the peer's environment."""
+"""One module a peer that compares and times, and a script that runs inside the peer's environment."""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-from sigma_bot.backtest.tester import run_backtest
-from sigma_bot.backtest.trades import result_trades
-from sigma_bot.spec import Backtest
 from tests.bench.figure import Figure, millions
 from tests.bench.measure import Spread, alternate
 from tests.bench.peers.environment import Answer, ask, same
 from tests.bench.scene import FAST, SLOW, Columns, Scene, bars, crossing, feeding
+
+from sigma_bot.backtest.tester import run_backtest
+from sigma_bot.backtest.trades import result_trades
+from sigma_bot.spec import Backtest
 
 Ask = Callable[[Columns, int], Answer]
 
@@ -45,9 +45,9 @@ def beside(scene: Scene, package: str, script: str, rows: int, runs: int) -> Fig
     their_rate, our_rate = Spread(tuple(theirs)).rate(rows), Spread(tuple(ours)).rate(rows)
     return Figure(
         f"{package}: SMA cross, {rows:,} bars, run only",
-        "–",
-        f"{their_rate.show(millions)}; ours {our_rate.show(millions)}",
+        "-",
+        f"{millions(their_rate)}; ours {millions(our_rate)}",
         None,
-        f"{our_rate.median / their_rate.median:,.1f} × the peer",
+        f"{our_rate.median / their_rate.median:,.1f} times the peer",
         f"entry and exit, time and price: {agreed}",
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.bench.scene import Scene
 
 SCRIPTS = Path(__file__).with_name("scripts")
@@ -50,7 +49,7 @@ def interpreter(scene: Scene, package: str) -> Path:
 
 
 def ask(scene: Scene, package: str, script: str, columns: dict[str, np.ndarray], **job: Any) -> Answer:
-    """Run ``scripts/NAME`` on columns: it reads in.npz and the job, writes out.npz, and prints its seconds."""
+    """Run ``scripts/NAME`` on columns: it reads in.npz and the job, writes out.npz, prints its seconds."""
     python = interpreter(scene, package)
     folder = scene.folder / script.removesuffix(".py")
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""vectorbt: signals of the whole series at once, then a compiled loop over them; no events reach the strategy."""
+"""vectorbt: signals of the whole series at once, then a compiled loop over them; there are no events."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ data = pd.DataFrame(
 
 
 def sma(values, length):
-    """Zero, not nothing, until the window is full: the engine calls the strategy only once no indicator is empty."""
+    """Zero, not nothing, until the window is full: the engine waits until no indicator is empty."""
     return pd.Series(values).rolling(length).mean().fillna(0.0)
 
 
