@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import logging
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable
@@ -45,8 +46,9 @@ def machine() -> str:
         llvm.get_host_cpu_name(),
         features,
     ]
+    settings = sorted((k, v) for k, v in os.environ.items() if k.startswith("NUMBA_"))
     texts = [p.read_text() for p in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(repr((facts, versions, texts)).encode()).hexdigest()
+    return hashlib.sha256(repr((facts, versions, settings, texts)).encode()).hexdigest()
 
 
 def digest_of(reached: Reached, extra: Iterable[object] = ()) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -11,15 +11,16 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError
+from numba.core.errors import NumbaError, NumbaWarning
 from numba.core.registry import cpu_target
 from numba.np.numpy_support import from_dtype
 
 from sigma_bot.kernel.cache import Entry
-from sigma_bot.kernel.cannot import CannotCompileError, Refusal
+from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.explain import explain
 from sigma_bot.kernel.reach import Reached
 from sigma_bot.kernel.source import SourceError
-from sigma_bot.kernel.subset import check, refusal_at, refusal_of
+from sigma_bot.kernel.subset import check, refusal_of
 from sigma_bot.kernel.typed import InnerLibrary
 from sigma_bot.kernel.world import World
 
@@ -64,7 +65,8 @@ def _emit(world: World, roots: Mapping[str, Root], reached: Reached, **chosen: A
     if refusals := check(reached):
         raise CannotCompileError(refusals)
     try:
-        with global_compiler_lock:
+        with global_compiler_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NumbaWarning)
             return _object_code(world, roots, chosen)
     except NumbaError as error:
         raise CannotCompileError([explain(error, reached)]) from error
@@ -125,47 +127,3 @@ def _closure(library: InnerLibrary) -> list[Any]:
             out[needed] = None
             stack += needed._linking_libraries if isinstance(needed, InnerLibrary) else []
     return list(out)
-
-
-_PLACE = re.compile(r'(?:File "|at )([^"\s]+)(?:", line | \()(\d+)')
-_KINDS = (
-    (r"Literal\[str\]\([^)]*\)|unicode_type", "text"),
-    (r"Literal\[int\]\([^)]*\)|int64", "int"),
-    (r"float64", "float"),
-    (r"\.\d+\.\d+\b", ""),  # the numbers that tell one world's types from another's
-)
-_REASONS: Iterable[tuple[str, str]] = (
-    (r"Unknown attribute '(\w+)' of type (\w+)", "{1} has no field or method {0}"),
-    (r"Cannot unify (.+?) and (.+?) for ", "a variable would hold both {0} and {1}"),
-    (r"Cannot cast (.+?) to (\w+)", "{0} cannot be used as {1}"),
-    (r"Untyped global name '(\w+)'", "{0} is not defined, or of a kind that does not compile"),
-    (r"NameError: name '(\w+)' is not defined", "{0} is not defined"),
-    (r"(a number is needed here, not \S+)", "{0}"),
-    (r"(an integer (?:to the|power).*)", "{0}"),
-    (r"(sum\(\) compiles for .*)", "{0}"),
-    (r"Function\((<[^>]+>)\) found for signature:\s*>>> (\S+)\((.*)\)", "{1} does not compile for ({2})"),
-    (r"missing a required argument: '(\w+)'", "the argument {0} is missing"),
-    (r"(too many positional arguments)", "{0}"),
-)
-
-
-def explain(error: NumbaError, reached: Reached) -> Refusal:
-    """A typing error of Numba as one line of the user's file and a short reason."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    files = {f.__code__.co_filename for f, _ in reached.functions}
-    ends = {f.rpartition("/")[2]: f for f in files}
-    places = [
-        (ends[p.rpartition("/")[2]], int(n)) for p, n in _PLACE.findall(text) if p.rpartition("/")[2] in ends
-    ]
-    for pattern, word in _KINDS:
-        text = re.sub(pattern, word, text)
-    reason = next((f.format(*m.groups()) for p, f in _REASONS if (m := re.search(p, text))), "")
-    if not reason:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        reason = next(
-            (s for s in lines if not s.startswith(("Failed in", "During", "File"))), "it does not compile"
-        )
-    if not places:
-        return refusal_of(reached.functions[0][0], reason[:160])
-    file, line = places[0]
-    return refusal_at(file, line, 1, reason[:160])

@@ -199,6 +199,9 @@ class _Lint(ast.NodeVisitor):
             self.refuse(node, f"{name} is {problem}")
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        if isinstance(node.ctx, ast.Store) and self.resolve(node.value) is not MISSING:
+            self.refuse(node, f"a method cannot set an attribute of {ast.unparse(node.value)}", "use a field")
+            return
         mine = isinstance(node.value, ast.Name) and node.value.id == self.me and self.owner is not None
         if mine and isinstance(node.ctx, ast.Store):
             self.store(node, mangled(node.attr, self.function))
@@ -245,6 +248,8 @@ class _Lint(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         target = self.resolve(node.func)
         if target is MISSING:
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "sort":
+                self.refuse(node, "list.sort differs when compiled", f"use {INSTEAD['builtins.sorted']}")
             self.visit(node.func)
         else:
             self.call(node, target)

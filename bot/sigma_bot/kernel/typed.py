@@ -168,7 +168,11 @@ class _Types:
             )
 
     def expression(self, stmt: Any, expr: Any) -> None:
-        if expr.op in ("binop", "inplace_binop"):
+        if expr.op == "phi":
+            self.merge(stmt, expr)
+        elif expr.op == "cast":
+            self.mixed(stmt, "the result", [expr.value])
+        elif expr.op in ("binop", "inplace_binop"):
             self.operator(stmt, expr)
         elif expr.op in ("getitem", "static_getitem"):
             if isinstance(self.type_of(expr.value), types.Array) and self.is_slice(expr):
@@ -185,6 +189,21 @@ class _Types:
         if expr.op == "static_getitem":
             return isinstance(expr.index, slice)
         return isinstance(self.type_of(expr.index), types.SliceType)
+
+    def merge(self, stmt: Any, expr: Any) -> None:
+        """Where branches meet: a variable of this name comes from each of them."""
+        name = stmt.target.unversioned_name
+        if ir.UNDEFINED in expr.incoming_values:
+            self.refuse(stmt, f"{name} may be used before it has a value", "give it one first")
+        else:
+            self.mixed(stmt, name if name.isidentifier() else "the value", expr.incoming_values)
+
+    def mixed(self, stmt: Any, name: str, values: list[Any]) -> None:
+        """Compiled, a variable is a float once it is a float anywhere; a written integer keeps its value."""
+        if not isinstance(self.type_of(stmt.target), types.Float):
+            return
+        if any(isinstance(self.type_of(v), types.Integer) and not self.is_literal(v) for v in values):
+            self.refuse(stmt, f"{name} holds an int here and a float elsewhere", "write float(…)")
 
     def operator(self, stmt: Any, expr: Any) -> None:
         left, right = types.unliteral(self.type_of(expr.lhs)), types.unliteral(self.type_of(expr.rhs))

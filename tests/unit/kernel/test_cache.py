@@ -16,7 +16,6 @@ from tests.unit.kernel.harness import COLUMNS, Row, loop, module_of
 from sigma_bot.kernel.cache import KEEP, Cache, Entry, default_cache
 from sigma_bot.kernel.digest import NotCacheableError, digest_of
 from sigma_bot.kernel.jit import compile_engine, compile_entry, libm_functions
-from sigma_bot.kernel.libm import INEXACT, fingerprint
 from sigma_bot.kernel.reach import reach
 from sigma_bot.kernel.struct import record
 
@@ -234,10 +233,42 @@ def test_what_depends_on_the_c_library(folder: Path) -> None:
     )
     assert libm_functions(loop, (Row, module_of(folder, text).Plan)) == ["log", "pow"]
     assert libm_functions(loop, (Row, module_of(folder, SOURCE).Plan)) == []
-    assert fingerprint([]) == ""
-    prints = {fingerprint([name]) for name in INEXACT}
-    assert len(prints) == len(INEXACT)
-    assert fingerprint(["log", "pow"]) == fingerprint(["pow", "log"])
+
+
+LIBM = """
+class Plan(Struct):
+    total: float
+    def step(self, t):
+        self.total += math.exp(t.x) + (t.x + 0.1) ** 2 + math.log1p(t.x)
+"""
+LIBM_PROGRAM = """
+import sys
+sys.path[:0] = {paths!r}
+import numpy as np
+from tests.unit.kernel.harness import Pair
+import {module} as made
+xs = np.random.default_rng(1).uniform(0.0, 3.0, 20_000)
+pair = Pair(made.Plan, __import__("pathlib").Path({folder!r}))
+pair.check(xs, xs)
+print(pair.compiled(xs, xs)[0].hex())
+"""
+
+
+def test_both_executions_follow_the_c_library(tmp_path: Path) -> None:
+    """glibc picks other code for exp, log and pow without FMA; the two executions change together."""
+    module_of(tmp_path, LIBM, "plan_of_libm")
+    root = Path(__file__).parents[3]
+    paths = [str(tmp_path), str(root), str(root / "bot")]
+    program = LIBM_PROGRAM.format(paths=paths, module="plan_of_libm", folder=str(tmp_path))
+    plain = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    without = {**plain, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-FMA4"}
+    states = []
+    for environment in (plain, without):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        states.append(done.stdout.strip())
+    assert all(states)  # each process found its two executions equal; whether they differ is the processor's
 
 
 def test_two_engines_live_side_by_side(folder: Path) -> None:

@@ -29,6 +29,7 @@ FLOAT_OPERATIONS = listed("""
     math.acosh(x); math.atanh(x); math.erf(x); math.erfc(x); math.fmod(x, y); math.fabs(x);
     math.copysign(x, y); math.degrees(x); math.radians(x); float(math.isnan(x)); min(x, y); max(x, y);
     max(0, x); min(x, 1, y); x if x > y else y; float(x <= y); float(x != y); sum([x, y, 0.1, x]);
+    min([x, 0.0, y]); max([y, 0.0, x]);
     float(0.0 <= x < y); float(x and y); x or y; float(not x); float(i + 0.5)
 """)
 INT_OPERATIONS = listed("""
@@ -36,7 +37,8 @@ INT_OPERATIONS = listed("""
     i ** 2; i ** 3; -i; abs(i); min(i, j); max(i, j); ~i; int(i < j); int(i == j); math.gcd(i, j);
     int(x); round(x); math.floor(x); math.ceil(x); math.trunc(x); int(x / y); int(x > i); int(i > x);
     int(i < x); int(x < i); int(i <= x); int(x <= i); int(i >= x); int(x >= i); int(i == x); int(x == i);
-    int(i != x); int(x != i); int(i + x > j); sum([i, j, i]); int(bool(x))
+    int(i != x); int(x != i); int(i + x > j); sum([i, j, i]); int(bool(x));
+    int((x > y) + (x < y)); int((x > y) & (x < 1.0)); int((x > y) ^ (x < 1.0)); (x > y) * i; int(-(x > y))
 """)
 MIXED_OPERATIONS = listed("i / j; i ** -2; i + x; x - i; i * x; i / x; x // i; x % i; x ** i; float(i)")
 

@@ -272,6 +272,9 @@ REFUSED = {
     "print used as a value": ("self.flag = print(t.x) is None", "print inside"),
     "a keyword-only parameter by position": ("self.x = helper(1.0, 2.0, 3.0)", "takes 2 positional"),
     "raise of an instance": ("e = ValueError('x')\nraise e", "only `raise SomeError"),
+    "sort of a list": ("q = [t.x, t.y]\nq.sort()\nself.x = q[0]", "sort differs"),
+    "an attribute of a class": ("Case.CONST = 3", "cannot set an attribute of Case"),
+    "an attribute of a module": ("math.pi += 3.0", "cannot set an attribute of math"),
     "del": ("z = t.x\ndel z", "del does not"),
     "a complex constant": ("self.x = abs(1j)", "complex values"),
 }
@@ -324,6 +327,18 @@ REFUSED_BY_TYPE = {
     "an integer to a variable power": ("self.x = t.i ** t.j", "power of an integer variable"),
     "unknown attribute": ("self.x = t.price", "Row has no field or method price"),
     "unknown name": ("self.x = undefined_thing", "undefined_thing is not defined"),
+    "a variable that may have no value": (
+        "if t.x > 0.0: z = t.x\nself.x = z",
+        "z may be used before it has a value",
+    ),
+    "a loop variable after the loop": (
+        "for k in range(t.i): pass\nself.k = k",
+        "k may be used before it has a value",
+    ),
+    "an unknown parameter": ("self.x = helper(1.0, price=2.0)", "there is no parameter price"),
+    "a missing argument": ("self.x = self.a.update()", "the argument x is missing"),
+    "an index that is a float": ("self.x = self.w[t.x]", "getitem does not compile for"),
+    "an empty list": ("q = []\nself.k = len(q)", "q is empty and of no known kind"),
     "a text and a number": ("z = 'a' if t.x > 0.0 else 1.0\nself.k = 1", "would hold both"),
     "keyword-only method parameter by position": ("self.x = self.named(0.5, 2.0)", "takes 1 positional"),
 }
