@@ -24,6 +24,9 @@ Columns = dict[str, NDArray[Any]]
 BATCH = 16_384
 CHECKPOINT = 131_072
 KEPT_REJECTIONS = 100_000
+FIRST_FRAMES, LAST_FRAMES = 2, 8
+# what a callback may throw; sys.exit() in it is an error like any other, Ctrl-C is not
+RAISES = (Exception, SystemExit)
 
 
 @dataclass
@@ -86,7 +89,7 @@ class InterpretedSession:
             while done < size:
                 try:
                     done = self.loop(self.broker, self.row, self.strategy, rows, done)
-                except Exception as error:
+                except RAISES as error:
                     raise strategy_error(error, self.broker) from error
                 self.drain()
             progress(size)
@@ -209,7 +212,7 @@ class CompiledSession:
         return strategy, broker
 
 
-def strategy_error(error: Exception, broker: Broker | None = None) -> StrategyError:
+def strategy_error(error: BaseException, broker: Broker | None = None) -> StrategyError:
     """The error of a user's callback with his file, line and the market's time; our own frames are left out.
 
     Without ``broker`` it happened in on_start, before the first row. An error that has no frame of the user's
@@ -219,7 +222,11 @@ def strategy_error(error: Exception, broker: Broker | None = None) -> StrategyEr
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     if not frames:
         raise error
-    where = "\n".join(f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}" for f in frames)
+    lines = [f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}" for f in frames]
+    if len(lines) > FIRST_FRAMES + LAST_FRAMES:
+        left_out = f"  ... {len(lines) - FIRST_FRAMES - LAST_FRAMES} more calls ..."
+        lines[FIRST_FRAMES:-LAST_FRAMES] = [left_out]
+    where = "\n".join(lines)
     when = "before the first row"
     if broker is not None:
         second = datetime.fromtimestamp(broker.ts // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -231,7 +238,7 @@ def start(strategy: Strategy) -> None:
     """Run on_start and check what it set up. Raises StrategyError with the user's line, or BadInputError."""
     try:
         strategy.on_start()
-    except Exception as error:
+    except RAISES as error:
         raise strategy_error(error) from error
     check_windows(strategy, type(strategy).__name__)
 
@@ -240,5 +247,5 @@ def stop(strategy: Strategy, broker: Broker) -> None:
     """Run on_stop."""
     try:
         strategy.on_stop(broker)
-    except Exception as error:
+    except RAISES as error:
         raise strategy_error(error, broker) from error
