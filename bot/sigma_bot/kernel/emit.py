@@ -11,7 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError, NumbaWarning
+from numba.core.errors import NumbaWarning
 from numba.core.registry import cpu_target
 from numba.np.numpy_support import from_dtype
 
@@ -68,10 +68,13 @@ def _emit(world: World, roots: Mapping[str, Root], reached: Reached, **chosen: A
         with global_compiler_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", NumbaWarning)
             return _object_code(world, roots, chosen)
-    except NumbaError as error:
-        raise CannotCompileError([explain(error, reached)]) from error
+    except CannotCompileError:
+        raise
     except SourceError as error:
         raise CannotCompileError([refusal_of(reached.functions[0][0], str(error))]) from error
+    except Exception as error:
+        # Numba also raises KeyError, AssertionError and the like; running interpreted is always left
+        raise CannotCompileError([explain(error, reached)]) from error
 
 
 def _object_code(world: World, roots: Mapping[str, Root], chosen: Mapping[str, Any]) -> Entry:

@@ -9,7 +9,7 @@ from sigma_bot.kernel.reach import Reached
 from sigma_bot.kernel.subset import refusal_at, refusal_of
 
 # the innermost error comes first, so does its place
-_PLACE = re.compile(r'File "([^"\n]+)", line (\d+)|\bat ([^\n]+?) \((\d+)\)')
+_PLACE = re.compile(r'File "([^"\n]+)", line (\d+)|\b(?:at|from) ([^\n]+?) \((\d+)\)')
 _KINDS = (
     (r"Literal\[str\]\([^)]*\)|unicode_type", "text"),
     (r"Literal\[int\]\([^)]*\)|int64", "int"),
@@ -29,6 +29,7 @@ _REASONS = (
     ),
     (r"Cannot unify (.+?) and (.+?) for ", "a variable would hold both {0} and {1}", ""),
     (r"Cannot cast (.+?) to (\w+)", "{0} cannot be used as {1}", ""),
+    (r"Untyped global name '(\w+)'", "{0} does not compile", ""),
     (r"failed to unpack (\w+)", "a {0} cannot be unpacked", ""),
     (
         r"Cannot infer the type of variable '(\w+)",
@@ -45,16 +46,8 @@ _REASONS = (
     ),
 )
 _NOISE = (
-    "Failed in",
-    "During",
-    "File",
-    "-",
-    "No implementation",
-    ">>>",
-    "There are",
-    "Overload in",
-    "With",
-    "Rej",
+    *("Failed", "During", "File", "-", "No", ">>>", "There"),
+    *("Overload", "With", "Rejected", "TypingError:", "raised"),
 )
 
 

@@ -37,22 +37,8 @@ MATH_REWRITTEN = frozenset(
     {*libm.UNARY, *libm.BINARY, "sqrt", "floor", "ceil", "trunc", "degrees", "radians"}
 )
 BUILTINS = frozenset(
-    {
-        "abs",
-        "all",
-        "any",
-        "bool",
-        "divmod",
-        "enumerate",
-        "float",
-        "int",
-        "isinstance",
-        "len",
-        "list",
-        "max",
-        "min",
-    }
-    | {"range", "reversed", "round", "sum", "tuple", "zip", "super", "print"}
+    {"abs", "bool", "divmod", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
+    | {"print", "range", "round", "sum", "super", "tuple", "zip"}
 )
 INSTEAD = {
     "math.hypot": "math.sqrt(x * x + y * y)",

@@ -182,6 +182,7 @@ class _Types:
                     "loop over a range of indices",
                 )
         elif expr.op == "call":
+            self.truth(stmt, expr)
             self.mixed_call(stmt, expr)
             self.positional(stmt, expr)
 
@@ -236,6 +237,13 @@ class _Types:
             expr.fn = function
         del self.calltypes[expr]
         self.calltypes[expr] = sig
+
+    def truth(self, stmt: Any, expr: Any) -> None:
+        if getattr(self.type_of(expr.func), "typing_key", None) is bool and len(expr.args) == 1:
+            if isinstance(self.type_of(expr.args[0]), types.Array):
+                self.refuse(
+                    stmt, "an array field is always true, and has no truth when compiled", "use len(…)"
+                )
 
     def mixed_call(self, stmt: Any, expr: Any) -> None:
         """``max`` and ``min`` turn every argument into a float when compiled; a written integer keeps its

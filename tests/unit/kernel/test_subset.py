@@ -338,6 +338,8 @@ REFUSED_BY_TYPE = {
     "an unknown parameter": ("self.x = helper(1.0, price=2.0)", "there is no parameter price"),
     "a missing argument": ("self.x = self.a.update()", "the argument x is missing"),
     "an index that is a float": ("self.x = self.w[t.x]", "getitem does not compile for"),
+    "truth of an array": ("if self.w: self.k += 1", "an array field is always true"),
+    "unpacking with a star": ("a, *r = (1.0, 2.0, 3.0)\nself.x = a + r[0]", "UNPACK_EX"),
     "an empty list": ("q = []\nself.k = len(q)", "q is empty and of no known kind"),
     "a text and a number": ("z = 'a' if t.x > 0.0 else 1.0\nself.k = 1", "would hold both"),
     "keyword-only method parameter by position": ("self.x = self.named(0.5, 2.0)", "takes 1 positional"),
