@@ -1,7 +1,7 @@
-"""hftbacktest, an engine in Rust with the strategy compiled by Numba, on the same quotes as changes of a book.
+"""hftbacktest, an engine in Rust with the strategy compiled by Numba, on the same quotes as a book's changes.
 
-Fills of resting orders depend on each engine's model of the queue, so what is compared are market orders without
-latency: the time and the price of every one.
+Fills of resting orders depend on each engine's model of the queue, so what is compared are market orders
+without latency: the time and the price of every one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ticks as level-2 events in hftbacktest: market orders by the clock, or resting orders around the price.
 
-Arguments: folder, job. A tick becomes up to four changes of the book (levels that are left, levels that are new or
-resized) and a trade where something was traded.
+Arguments: folder, job. A tick becomes up to four changes of the book (levels that are left, levels that are
+new or resized) and a trade where something was traded.
 """
 
 import json
