@@ -150,7 +150,7 @@ class CompiledSession:
         total = len(arrays[0])
         for lo in range(0, total, CHECKPOINT):
             hi = min(lo + CHECKPOINT, total)
-            before = self.broker.copy(), self.strategy.copy(), self.recorder.mark()
+            before = self.state().copy(), self.strategy.copy(), self.recorder.mark()
             done = lo
             while done < hi:
                 done = self.entry(
@@ -187,8 +187,13 @@ class CompiledSession:
             self.recorder.take(b["events"][: b["n_events"]], b["samples"][: b["n_samples"]])
             b["n_events"] = b["n_samples"] = b["seen"] = 0
 
+    def state(self) -> NDArray[np.uint8]:
+        """The broker's bytes before its queues, which stand last and are empty at a checkpoint."""
+        end: int = dtype_of(Broker).fields["samples"][1]
+        return self.broker.view(np.uint8)[:end]
+
     def replay(
-        self, broker: NDArray[np.void], strategy: NDArray[np.void], mark: tuple[int, int, int]
+        self, state: NDArray[np.uint8], strategy: NDArray[np.void], mark: tuple[int, int, int]
     ) -> InterpretedSession:
         """Go back to a checkpoint and on from there interpreted."""
         row = int(self.broker["row"][0])
@@ -196,7 +201,8 @@ class CompiledSession:
             f"from row {row} on: a value left what compiled code can hold, such as a 64-bit integer"
         )
         self.recorder.back_to(mark)
-        from_record(broker[0], self.objects[1])
+        self.state()[:] = state
+        from_record(self.broker[0], self.objects[1])
         from_record(strategy[0], self.objects[0])
         self.fallback = InterpretedSession(*self.objects, self.kind)
         self.fallback.recorder = self.recorder

@@ -105,6 +105,9 @@ class StructMeta(type):
                     value = value.default
                 defaults[field] = value
         carriers = [b for b in bases if getattr(b, "__fields__", None)]
+        if len(carriers) > 1 and not any(issubclass(a, b) for a in carriers for b in carriers if a is not b):
+            names = " and ".join(b.__name__ for b in carriers)
+            raise TypeError(f"{name}: only one base may have fields, not {names}; a mixin holds methods only")
         if len(carriers) <= 1 and "__dict__" not in dir(carriers[0] if carriers else object):
             ns["__slots__"] = tuple(n for n in own if n not in fields)
         fields.update(own)

@@ -80,3 +80,21 @@ def test_subclasses_inherit_fields_in_order():
 
     assert list(More.__fields__) == ["n", "inner", "pair", "levels", "z"]
     assert not hasattr(More(), "__dict__")
+
+
+def test_two_bases_with_fields_are_refused_in_words():
+    with pytest.raises(TypeError, match="only one base may have fields, not Outer and Inner"):
+
+        class Both(Outer, Inner):
+            pass
+
+
+def test_mixin_of_methods():
+    class Twice(Struct):
+        def twice(self):
+            return 2 * self.n
+
+    class Mixed(Outer, Twice):
+        pass
+
+    assert Mixed(n=4).twice() == 8
