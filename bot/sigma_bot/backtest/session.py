@@ -190,7 +190,8 @@ class CompiledSession:
     def state(self) -> NDArray[np.uint8]:
         """The broker's bytes before its queues, which stand last and are empty at a checkpoint."""
         end: int = dtype_of(Broker).fields["samples"][1]
-        return self.broker.view(np.uint8)[:end]
+        state: NDArray[np.uint8] = self.broker.view(np.uint8)[:end]
+        return state
 
     def replay(
         self, state: NDArray[np.uint8], strategy: NDArray[np.void], mark: tuple[int, int, int]

@@ -9,6 +9,7 @@ are optimised once, inside it.
 from __future__ import annotations
 
 import operator
+from pathlib import Path
 from typing import Any
 
 from numba import types
@@ -101,6 +102,9 @@ class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
         return [manager]
 
 
+PACKAGE = str(Path(__file__).parents[1])
+
+
 class _Types:
     """One function's typed code."""
 
@@ -138,6 +142,7 @@ class _Types:
         if isinstance(stmt, ir.SetAttr):
             target = self.type_of(stmt.target)
             if isinstance(target, types.Record) and stmt.attr in target.fields:
+                self.ownership(stmt, target)
                 self.store(stmt, stmt.attr, target.typeof(stmt.attr), stmt.value)
         elif isinstance(stmt, (ir.SetItem, ir.StaticSetItem)):
             target = self.type_of(stmt.target)
@@ -145,6 +150,15 @@ class _Types:
                 self.store(stmt, "the item", target.dtype, stmt.value)
         elif isinstance(stmt, ir.Assign) and isinstance(stmt.value, ir.Expr):
             self.expression(stmt, stmt.value)
+
+    def ownership(self, stmt: Any, target: Any) -> None:
+        """Ours are not checked for bounds, so what indexes their buffers must not be set from outside."""
+        if stmt.loc.filename.startswith(PACKAGE):
+            return
+        for cls in target.struct.__mro__:
+            if cls.__module__.startswith("sigma_bot.") and stmt.attr in getattr(cls, "__fields__", {}):
+                self.refuse(stmt, f"{stmt.attr} belongs to {cls.__name__}", "call its methods: setup(…)")
+                return
 
     def store(self, at: Any, name: str, field: Any, var: Any) -> None:
         value = types.unliteral(self.type_of(var))

@@ -30,7 +30,7 @@ from sigma_bot.kernel.subset import refusal_of
 from sigma_bot.kernel.typed import Pipeline
 
 SCALARS: dict[type, Any] = {float: types.float64, int: types.int64, bool: types.boolean}
-ENGINE = ("sigma_bot.engine.", "sigma_bot.backtest.")
+ENGINE = ("sigma_bot.engine.", "sigma_bot.backtest.", "sigma_bot.indicators.")
 
 _numbers = itertools.count()
 
@@ -62,7 +62,9 @@ class StructType(types.Record):  # type: ignore[misc, unused-ignore]
 
 
 def options(function: Callable[..., Any]) -> dict[str, Any]:
-    """How a function is compiled: indices are checked except in the engine, which keeps its own bounds."""
+    """How a function is compiled: indices are checked except in the engine and the indicators, which keep
+    their own bounds (``indicators.check_windows``) and whose fields user code cannot set (``typed.ownership``).
+    """
     safe = function.__module__.startswith(ENGINE)
     return {
         "pipeline_class": Pipeline,

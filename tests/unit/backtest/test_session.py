@@ -9,6 +9,8 @@ from tests.unit.engine.world import broker
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.errors import StrategyError
+from sigma_bot.indicators import Sma
+from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.strategy import Strategy
 
 
@@ -67,6 +69,33 @@ def test_an_error_names_the_line_and_the_time(compiled):
     assert "self.n = self.n // (self.n - 700)" in text
     assert "row 699" in text
     assert "2023-11-15T09:54:00.000000000Z" in text
+
+
+class Meddle(Strategy):
+    """Sets what indexes an unchecked buffer."""
+
+    sma: Sma
+
+    def on_bar(self, bar, broker):
+        mine = self.sma
+        mine.period = 5000
+        mine.update(bar.close)
+
+
+class MeddleBroker(Strategy):
+    n: int
+
+    def on_bar(self, bar, broker):
+        broker.n_active = 5000
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [(Meddle, "period belongs to Sma"), (MeddleBroker, "n_active belongs to Broker")],
+)
+def test_compiled_strategies_do_not_set_what_is_ours(cls, why):
+    with pytest.raises(CannotCompileError, match=why):
+        entry_for(cls, "bar")
 
 
 def test_own_bars_say_their_timeframe():
