@@ -188,14 +188,20 @@ def step_bar(b, bar, s):
 
 def watermarks(b, q, bar):
     """Best and worst marks of the open position; on margin the adverse extreme decides about liquidation."""
+    high = bar.high
+    low = bar.low
     if q.lots > 0:
-        q.best = max(q.best, bar.high)
-        q.worst = min(q.worst, bar.low)
-        extreme = bar.low
+        extreme = low
+        if high > q.best:
+            q.best = high
+        if low < q.worst:
+            q.worst = low
     else:
-        q.best = min(q.best, bar.low)
-        q.worst = max(q.worst, bar.high)
-        extreme = bar.high
+        extreme = high
+        if low < q.best:
+            q.best = low
+        if high > q.worst:
+            q.worst = high
     if b.leveraged != 0:
         q.mid = extreme
         if mark(b) < maintenance(b):

@@ -62,8 +62,10 @@ class StructType(types.Record):  # type: ignore[misc, unused-ignore]
 
 
 def options(function: Callable[..., Any]) -> dict[str, Any]:
-    """How a function is compiled: indices are checked except in the engine and the indicators, which keep
-    their own bounds (``indicators.check_windows``) and whose fields user code cannot set (``typed.ownership``).
+    """How a function is compiled: indices are checked except in the engine and the indicators.
+
+    These keep their own bounds (``indicators.check_windows``), and user code cannot set their fields
+    (``typed.ownership``).
     """
     safe = function.__module__.startswith(ENGINE)
     return {
