@@ -243,7 +243,14 @@ def test_parquet_of_the_same_rows_leaves_it(tmp_path: Path, digest: str) -> None
 
 @pytest.mark.parametrize("engine", ["compiled", "interpreted"])
 def test_the_cut_into_chunks_leaves_it(engine: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run_case(CASES["ticks"], base, engine)
+    # payments on the times of rows, of both symbols, and beyond the last row
+    times = ("00:05:00", "00:05:00.1", "00:11:07.3", "00:29:59.9", "00:30:00", "03:00:00")
+    paid = "".join(f"2024-01-01T{t}Z,{s},0.00{n + 1}\n" for n, t in enumerate(times) for s in ("AAA", "BBB"))
+    (base / "payments.csv").write_text("time,symbol,rate\n" + paid)
+    spec = CASES["ticks"] | {"data": {"source": "synthetic", "funding": "payments.csv"}}
+    whole = run_case(spec, base, engine)
+    assert whole.final["funding"] != 0
+    assert whole.digest == run_case(spec, base).digest
     rng = np.random.default_rng(4)
 
     def ragged(chunks: Any, rows: int = 0, small: int = 0) -> Any:
@@ -256,7 +263,7 @@ def test_the_cut_into_chunks_leaves_it(engine: str, base: Path, monkeypatch: pyt
     monkeypatch.setattr("sigma_bot.data.market.rechunk", ragged)
     monkeypatch.setattr(sessions, "CHECKPOINT", 1009)
     monkeypatch.setattr(sessions, "BATCH", 503)
-    assert run_case(CASES["ticks"], base, engine).digest == whole.digest
+    assert run_case(spec, base, engine).digest == whole.digest
 
 
 def test_what_the_c_library_rounds_is_named(tmp_path: Path) -> None:
