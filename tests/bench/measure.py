@@ -39,7 +39,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of the wall clock, and of this thread alone, which other processes do not lengthen."""
+    """Seconds of the wall clock, and of this thread on its processor. On an idle machine they are equal; on a
+    shared one only the second says how fast the code is."""
 
     wall: Spread
     cpu: Spread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import raw
-from tests.bench.figure import Figure, at_least, millions, own_time, share_of
+from tests.bench.figure import Figure, at_least, by_clock, millions, share_of
 from tests.bench.measure import alternate
 from tests.bench.scene import FAST, SLOW, Scene, counts, crossing, feeding
 
@@ -20,7 +20,7 @@ def measure(scene: Scene) -> list[Figure]:
         return lambda: raw.compiled_bars(columns["close"], FAST, SLOW)
 
     ours, loop = alternate([feeding(manifest, "bar", columns), hand_written], 3 * scene.rounds)
-    rate = ours.wall.rate(rows)
+    rate = ours.cpu.rate(rows)
     return [
         Figure(
             f"{rows:,} bars, SMA cross, run only",
@@ -28,6 +28,6 @@ def measure(scene: Scene) -> list[Figure]:
             millions(rate),
             at_least(rate, TARGET),
             share_of(ours, loop),
-            f"{counts(manifest, 'bar', columns)}; {own_time(ours, rows)}",
+            f"{counts(manifest, 'bar', columns)}; {by_clock(ours, rows)}",
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import raw
-from tests.bench.figure import Figure, at_least, millions, own_time, share_of
+from tests.bench.figure import Figure, at_least, by_clock, millions, share_of
 from tests.bench.measure import alternate
 from tests.bench.scene import Scene, counts, feeding, quoting
 
@@ -20,7 +20,7 @@ def measure(scene: Scene) -> list[Figure]:
         return lambda: raw.compiled_ticks(columns["bid"], columns["ask"], 60, 600, 0.001)
 
     ours, loop = alternate([feeding(manifest, "tick", columns), hand_written], scene.rounds)
-    rate = ours.wall.rate(rows)
+    rate = ours.cpu.rate(rows)
     return [
         Figure(
             f"{rows:,} ticks, run only",
@@ -28,6 +28,6 @@ def measure(scene: Scene) -> list[Figure]:
             millions(rate),
             at_least(rate, TARGET),
             share_of(ours, loop),
-            f"{counts(manifest, 'tick', columns)}; {own_time(ours, rows)}",
+            f"{counts(manifest, 'tick', columns)}; {by_clock(ours, rows)}",
         )
     ]

@@ -41,7 +41,7 @@ def beside(scene: Scene, package: str, script: str, rows: int, runs: int) -> Fig
     ours: list[float] = []
     for _ in range(3):
         theirs += peer(runs).seconds
-        ours += alternate([feeding(crossing(), "bar", columns)], 5)[0].wall.values
+        ours += alternate([feeding(crossing(), "bar", columns)], 5)[0].cpu.values
     their_rate, our_rate = Spread(tuple(theirs)).rate(rows), Spread(tuple(ours)).rate(rows)
     return Figure(
         f"{package}: SMA cross, {rows:,} bars, run only",

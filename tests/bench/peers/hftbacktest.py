@@ -37,7 +37,7 @@ def measure(scene: Scene) -> Figure:
     ours: list[float] = []
     for _ in range(3):
         theirs += peer(3).seconds
-        ours += alternate([feeding(quoting(), "tick", columns)], 5)[0].wall.values
+        ours += alternate([feeding(quoting(), "tick", columns)], 5)[0].cpu.values
     their_rate, our_rate = Spread(tuple(theirs)).rate(rows), Spread(tuple(ours)).rate(rows)
     return Figure(
         f"{PACKAGE}: two averages, volatility, resting orders, {rows:,} ticks, run only",
