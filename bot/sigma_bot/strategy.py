@@ -12,6 +12,8 @@ class Strategy(Struct):
     Python. The others are called by the engine, compiled or interpreted with equal results.
     """
 
+    unused: int  # Numba passes no argument for a struct without fields
+
     def on_start(self):
         """Set up indicators from the parameters."""
 

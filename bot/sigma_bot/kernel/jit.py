@@ -112,9 +112,9 @@ def compile_entry(
         from sigma_bot.kernel.emit import emit_entry
 
         entry = emit_entry(loop, structs, arguments, linked.functions, reached)
+        addresses = _fresh(entry, linked.addresses, reached)
         if digest:
             cache.write(digest, entry)
-        addresses = _must_load(entry, linked.addresses)
     assert entry is not None
     call = _caller(addresses[entry.exports[0]], len(structs), arguments)
     return Compiled(call, cached, time.perf_counter() - started, uncached)
@@ -143,6 +143,20 @@ def _load(entry: Entry | None, known: Mapping[str, int]) -> dict[str, int] | Non
         return None if entry is None else _must_load(entry, known)
     except LinkError:
         return None
+
+
+def _fresh(entry: Entry, known: Mapping[str, int], reached: Reached) -> dict[str, int]:
+    """Addresses of code just made. What cannot be linked counts as what cannot be compiled."""
+    from sigma_bot.kernel.link import LinkError
+    from sigma_bot.kernel.subset import refusal_of
+
+    try:
+        return _must_load(entry, known)
+    except LinkError as error:
+        functions = [f for f, _ in reached.functions]
+        users = (f for f in functions if not f.__module__.startswith("sigma_bot."))
+        text = "it compiles, but needs what this process does not have"
+        raise CannotCompileError([refusal_of(next(users, functions[0]), text)]) from error
 
 
 def _must_load(entry: Entry, known: Mapping[str, int]) -> dict[str, int]:

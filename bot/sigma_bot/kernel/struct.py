@@ -104,12 +104,10 @@ class StructMeta(type):
                     params[field] = value
                     value = value.default
                 defaults[field] = value
-        carriers = [b for b in bases if getattr(b, "__fields__", None)]
-        if len(carriers) > 1 and not any(issubclass(a, b) for a in carriers for b in carriers if a is not b):
-            names = " and ".join(b.__name__ for b in carriers)
+        if bases and not any(fields.keys() <= getattr(b, "__fields__", {}).keys() for b in bases):
+            names = " and ".join(b.__name__ for b in bases if getattr(b, "__fields__", None))
             raise TypeError(f"{name}: only one base may have fields, not {names}; a mixin holds methods only")
-        if len(carriers) <= 1 and "__dict__" not in dir(carriers[0] if carriers else object):
-            ns["__slots__"] = tuple(n for n in own if n not in fields)
+        ns["__slots__"] = tuple(n for n in own if n not in fields)
         fields.update(own)
         ns.update(__fields__=fields, __defaults__=defaults, __params__=params)
         return super().__new__(mcs, name, bases, ns)

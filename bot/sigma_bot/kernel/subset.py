@@ -226,6 +226,11 @@ class _Lint(ast.NodeVisitor):
         elif not isinstance(member, (FunctionType, property)):
             self.check_value(node, f"{self.me}.{name}", member)
 
+    def visit_Dict(self, node: ast.Dict) -> None:
+        if any(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in node.keys):
+            self.refuse(node, "a dict with text keys does not compile", "use fields, or whole numbers")
+        self.generic_visit(node)
+
     def visit_Subscript(self, node: ast.Subscript) -> None:
         if isinstance(node.slice, ast.Slice) and not isinstance(node.ctx, ast.Load):
             self.refuse(node, "assigning to a slice does not compile", "assign the items in a loop")
