@@ -84,9 +84,7 @@ def test_both_engines_give_the_same_answer_and_say_which_they_are(desk: Desk) ->
     "statement",
     [
         "text = f'{price}'",
-        pytest.param(
-            "seen = {'price': price}", marks=pytest.mark.xfail(reason="cannot be linked", strict=True)
-        ),
+        "seen = {'price': price}",
     ],
     ids=["text", "dict"],
 )
