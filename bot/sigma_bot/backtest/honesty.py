@@ -27,7 +27,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.replay import LightRecorder, Replay, open_replay
+from sigma_bot.backtest.replay import Replay, open_replay
+from sigma_bot.backtest.session import Recorder
 from sigma_bot.backtest.tester import Engine
 from sigma_bot.data.readers import is_data_file
 from sigma_bot.data.sources import catalogue_root, sample_file
@@ -98,7 +99,7 @@ class Honesty:
         return not self.findings
 
 
-class Decisions(LightRecorder):
+class Decisions(Recorder):
     """Keeps what the strategy decided from ``since`` (ns) on: orders sent, changed and cancelled, refused
     ones too."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, FILL, FILLED, OPEN, ORDER, REJECTED, equity_dtype
+from sigma_bot.backtest.rows import Rows, pick
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.types import (
     DONE,
@@ -23,14 +24,6 @@ from sigma_bot.engine.types import (
     E_REJECT,
     R_LIQUIDATION,
 )
-
-Rows = NDArray[np.void]
-
-
-def pick(rows: Rows, chosen: NDArray[np.bool_]) -> Rows:
-    """The chosen rows, copied as bytes: NumPy copies structured rows field by field."""
-    picked: Rows = rows.view(f"V{rows.dtype.itemsize}")[chosen].view(rows.dtype)
-    return picked
 
 
 def orders_of(events: Rows, broker: Broker) -> Rows:

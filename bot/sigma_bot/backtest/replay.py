@@ -36,7 +36,7 @@ from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
 from sigma_bot.engine.step import drawdown
-from sigma_bot.engine.types import DAY, E_REJECT, HOUR, MINUTE, Bar, Event, Sample, Tick
+from sigma_bot.engine.types import DAY, HOUR, MINUTE, Bar, Tick
 from sigma_bot.errors import BadInputError, StrategyError
 from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.struct import dtype_of, record
@@ -92,38 +92,6 @@ class MemoryMarket:
             if lo < hi:
                 parts.append({name: values[lo:hi] for name, values in chunk.items()})
         return MemoryMarket(self, parts)
-
-
-class LightRecorder(Recorder):
-    """Copies rows as plain bytes: NumPy copies structured rows field by field, ten times slower."""
-
-    def take(self, events: NDArray[np.void], samples: NDArray[np.void]) -> None:
-        """Copy the queues' contents."""
-        if (events["kind"] == E_REJECT).any():
-            super().take(events, samples)  # it counts them
-            return
-        if len(events):
-            self.events.append(as_bytes(events).copy().view(events.dtype))
-        if len(samples):
-            self.samples.append(as_bytes(samples).copy().view(samples.dtype))
-
-    def all_events(self) -> NDArray[np.void]:
-        """Every kept event, in order."""
-        return joined(self.events, dtype_of(Event))
-
-    def all_samples(self) -> NDArray[np.void]:
-        """Every equity sample, in order."""
-        return joined(self.samples, dtype_of(Sample))
-
-
-def as_bytes(rows: NDArray[np.void]) -> NDArray[np.void]:
-    """The same memory as rows without fields."""
-    return rows.view(f"V{rows.dtype.itemsize}")
-
-
-def joined(parts: list[NDArray[np.void]], dtype: np.dtype[np.void]) -> NDArray[np.void]:
-    """One array of many."""
-    return np.concatenate([np.zeros(0, f"V{dtype.itemsize}"), *map(as_bytes, parts)]).view(dtype)
 
 
 class LightSession(CompiledSession):
@@ -221,7 +189,7 @@ class Replay:
         strategy = self.strategy(params)
         loaded = replace(self.loaded, instance=strategy, params={**self.loaded.params, **params})
         vars(loaded)["libm"] = self.loaded.libm  # cached: it belongs to the code, not to the parameters
-        session = self.run(strategy, LightRecorder, stop=stop)
+        session = self.run(strategy, Recorder, stop=stop)
         after = ended(session)
         return result_of(self.manifest, loaded, self.market, session, after, self.reason, Clock())
 

@@ -6,12 +6,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sigma_bot.backtest.rows import copied, joined, pick
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, fund_loop, interpret_bars, interpret_ticks
 from sigma_bot.engine.types import E_REJECT, Bar, Event, Sample, Tick
@@ -45,10 +47,10 @@ class Recorder:
             before = self.rejections
             self.rejections += int(np.count_nonzero(refused))
             if self.rejections > KEPT_REJECTIONS:
-                events = events[~(refused & (before + np.cumsum(refused) > KEPT_REJECTIONS))]
-            self.events.append(events.copy())
+                events = pick(events, ~(refused & (before + np.cumsum(refused) > KEPT_REJECTIONS)))
+            self.events.append(copied(events))
         if len(samples):
-            self.samples.append(samples.copy())
+            self.samples.append(copied(samples))
 
     def mark(self) -> tuple[int, int, int]:
         """A place to return to."""
@@ -61,11 +63,11 @@ class Recorder:
 
     def all_events(self) -> NDArray[np.void]:
         """Every kept event, in order."""
-        return np.concatenate([np.zeros(0, dtype_of(Event)), *self.events])
+        return joined(self.events, dtype_of(Event))
 
     def all_samples(self) -> NDArray[np.void]:
         """Every equity sample, in order."""
-        return np.concatenate([np.zeros(0, dtype_of(Sample)), *self.samples])
+        return joined(self.samples, dtype_of(Sample))
 
 
 class InterpretedSession:
@@ -115,9 +117,8 @@ class InterpretedSession:
 
 def rows_of(cls: type, objects: list[Any]) -> NDArray[np.void]:
     """Structs as a structured array."""
-    fields = list(cls.__fields__)  # type: ignore[attr-defined]
-    values = [tuple(getattr(o, n) for n in fields) for o in objects]
-    return np.array(values, dtype_of(cls))
+    values = attrgetter(*cls.__fields__)  # type: ignore[attr-defined]
+    return np.array([values(o) for o in objects], dtype_of(cls))
 
 
 class CompiledSession:
