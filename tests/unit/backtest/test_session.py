@@ -11,7 +11,9 @@ from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.errors import StrategyError
 from sigma_bot.indicators import Sma
 from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.spec.blocks import StrategyRef
 from sigma_bot.strategy import Strategy
+from sigma_bot.strategy_file import load_strategy
 
 
 class Grow(Strategy):
@@ -109,3 +111,15 @@ def test_own_bars_say_their_timeframe():
         bar_market(20, 1), lambda _: None
     )
     assert {(60_000_000_000, 1), (300_000_000_000, 5)} <= seen
+
+
+def test_a_moved_strategy_finds_its_compiled_code(tmp_path):
+    code = "from sigma_bot import Strategy\nclass Moved(Strategy):\n    n: int\n"
+    code += "    def on_bar(self, bar, broker):\n        self.n += 4711\n"
+    cached = []
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "moved.py").write_text(code)
+        loaded = load_strategy(StrategyRef(file="moved.py"), tmp_path / folder)
+        cached.append(entry_for(loaded.cls, "bar").cached)
+    assert cached[1]
