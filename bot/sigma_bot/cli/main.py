@@ -98,11 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None, command: click.Command = sigma, name: str = "sigma") -> int:
     """The exit code of the command. Only faults of ours show a traceback (SIGMA_DEBUG=1: every error)."""
     try:
         # Outside its standalone mode click returns the code of ctx.exit() and raises the rest.
-        code = sigma.main(args=arguments, prog_name="sigma", standalone_mode=False)
+        code = command.main(args=arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except (click.ClickException, SigmaError, click.Abort, OSError) as error:
         if os.environ.get("SIGMA_DEBUG"):
