@@ -89,7 +89,7 @@ cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first
 .PHONY: lock
 lock: .venv/dev.stamp ## Pin the dependencies anew, with hashes
 	$(BIN)/python -m pip install --quiet uv
-	for set in "backtest --extra backtest --extra demo --extra build" \
+	for set in "backtest --extra backtest --extra demo --extra build" "operator --extra operator" \
 	           "dev --extra bot --extra backtest --extra operator --extra demo --extra build --extra dev"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	    pyproject.toml $${set#* } -o requirements/$${set%% *}.lock; done
