@@ -80,13 +80,14 @@ def fund_loop(b, symbol, rate, ts):
 def interpret_ticks(b, t, s, rows, first):
     """``tick_loop`` over an iterator of rows."""
     i = first
+    most = MAX_SAMPLES - 1
     for t.ts, t.symbol, t.bid, t.ask, t.bid_size, t.ask_size, t.last, t.volume, t.low, t.high in rows:
         if t.ts > b.next_sample:
             sample_before(b, t.ts)
         b.row += 1
         step_tick(b, t, s)
         i += 1
-        if b.n_events > DRAIN or b.n_samples >= MAX_SAMPLES - 1:
+        if b.n_events > DRAIN or b.n_samples >= most:
             break
     return i
 
@@ -96,12 +97,13 @@ def interpret_bars(b, t, s, rows, first):
     t.timeframe = b.data_timeframe
     t.count = 1
     i = first
+    most = MAX_SAMPLES - 1
     for t.ts, t.end, t.symbol, t.open, t.high, t.low, t.close, t.volume in rows:
         if t.end > b.next_sample:
             sample_before(b, t.end)
         b.row += 1
         step_bar(b, t, s)
         i += 1
-        if b.n_events > DRAIN or b.n_samples >= MAX_SAMPLES - 1:
+        if b.n_events > DRAIN or b.n_samples >= most:
             break
     return i

@@ -156,22 +156,26 @@ def grow(b, r, t, s, f):
 
 def step_bar(b, bar, s):
     """One bar of the data, at its close."""
+    # read once: CPython looks an attribute up each time, and compiled code would read memory again
+    end = bar.end
+    close = bar.close
+    symbol = bar.symbol
     b.busy = b.n_events + BUDGET
-    b.ts = bar.end
-    b.symbol = bar.symbol
-    q = b.markets[bar.symbol]
+    b.ts = end
+    b.symbol = symbol
+    q = b.markets[symbol]
     if q.first == 0.0:
         q.first = bar.open
-    if bar.end > b.wake or bar.low <= q.lo or bar.high >= q.hi:
+    if end > b.wake or bar.low <= q.lo or bar.high >= q.hi:
         match_bar(b, bar)
-    q.ts = bar.end
-    q.bid = bar.close
-    q.ask = bar.close
-    q.mid = bar.close
+    q.ts = end
+    q.bid = close
+    q.ask = close
+    q.mid = close
     if q.lots != 0:
         watermarks(b, q, bar)
     if b.n_markets == 1:
-        equity = b.cash + q.qty * bar.close
+        equity = b.cash + q.qty * close
     else:
         equity = mark(b)
     b.equity = equity
