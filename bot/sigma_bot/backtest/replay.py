@@ -29,9 +29,8 @@ from sigma_bot.backtest.session import (
     start,
     stop,
 )
-from sigma_bot.backtest.setup import build_broker
-from sigma_bot.backtest.tester import Clock, Engine, check_bars, check_callbacks, feed, result_of, sampling
-from sigma_bot.data.market import MarketData, open_market
+from sigma_bot.backtest.tester import Clock, Engine, broker_for, feed, prepare, result_of, sampling
+from sigma_bot.data.market import MarketData
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
@@ -42,7 +41,7 @@ from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.struct import dtype_of, record
 from sigma_bot.spec import Backtest, BacktestSpec
 from sigma_bot.strategy import Strategy
-from sigma_bot.strategy_file import LoadedStrategy, Value, check_params, load_strategy
+from sigma_bot.strategy_file import LoadedStrategy, Value, check_params
 
 BYTES_A_ROW = {"tick": 84, "bar": 60}
 FIGURES = (
@@ -150,13 +149,9 @@ class Replay:
 
     def new_broker(self, trading_from: int | None = None) -> Broker:
         """The broker before the first row."""
-        spec, market = self.manifest.spec, self.market
-        b = build_broker(spec, market.kind, market.timeframe)
-        b.sample_every = self.sample_every
-        b.risk.trading_from = market.start + spec.warmup.ns if trading_from is None else trading_from
-        b.has_volume = int(market.has_volume)
-        if not market.has_volume:
-            b.volume_limit = 0.0
+        b = broker_for(self.manifest.spec, self.market, self.sample_every)
+        if trading_from is not None:
+            b.risk.trading_from = trading_from
         return b
 
     def first_state(self) -> NDArray[np.void]:
@@ -229,14 +224,7 @@ def open_replay(manifest: Backtest, base: Path, engine: Engine = "auto") -> Repl
     """Load strategy and data, compile. Raises what ``run_backtest`` raises, and BadInputError when the data
     do not fit into memory."""
     spec = manifest.spec
-    loaded = load_strategy(spec.strategy, base)
-    source = open_market(spec, base)
-    check_callbacks(loaded, source)
-    check_bars(loaded, source, spec)
-    if source.funding is not None and spec.account.type != "margin":
-        raise BadInputError(
-            'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
-        )
+    loaded, source = prepare(spec, base)
     check_memory(source)
     market = MemoryMarket(source, list(source.chunks()))
     every = coarse_sampling(spec, market)

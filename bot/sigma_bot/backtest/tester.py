@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -66,20 +65,8 @@ def run_backtest(
     """
     clock = Clock()
     spec = manifest.spec
-    loaded = load_strategy(spec.strategy, base)
-    market = open_market(spec, base)
-    check_callbacks(loaded, market)
-    check_bars(loaded, market, spec)
-    if market.funding is not None and spec.account.type != "margin":
-        raise BadInputError(
-            'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
-        )
-    broker = build_broker(spec, market.kind, market.timeframe)
-    broker.sample_every = sampling(spec, market)
-    broker.risk.trading_from = market.start + spec.warmup.ns
-    broker.has_volume = int(market.has_volume)
-    if not market.has_volume:
-        broker.volume_limit = 0.0
+    loaded, market = prepare(spec, base)
+    broker = broker_for(spec, market, sampling(spec, market))
     clock.lap("load")
     session, reason = open_session(loaded, broker, market.kind, engine)
     clock.lap("compile")
@@ -89,6 +76,30 @@ def run_backtest(
     stop(strategy, after)
     clock.lap("run")
     return result_of(manifest, loaded, market, session, after, reason, clock)
+
+
+def prepare(spec: BacktestSpec, base: Path) -> tuple[LoadedStrategy, MarketData]:
+    """Strategy and data, opened and found to fit each other and the account. Raises BadInputError."""
+    loaded = load_strategy(spec.strategy, base)
+    market = open_market(spec, base)
+    check_callbacks(loaded, market)
+    check_bars(loaded, market, spec)
+    if market.funding is not None and spec.account.type != "margin":
+        raise BadInputError(
+            'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
+        )
+    return loaded, market
+
+
+def broker_for(spec: BacktestSpec, market: MarketData, sample_every: int) -> Broker:
+    """The broker before the first row of these data."""
+    broker = build_broker(spec, market.kind, market.timeframe)
+    broker.sample_every = sample_every
+    broker.risk.trading_from = market.start + spec.warmup.ns
+    broker.has_volume = int(market.has_volume)
+    if not market.has_volume:
+        broker.volume_limit = 0.0
+    return broker
 
 
 def check_callbacks(loaded: LoadedStrategy, market: MarketData) -> None:
@@ -287,16 +298,3 @@ def final_of(b: Broker) -> dict[str, Any]:
         "max_drawdown": b.max_drawdown,
         "peak": b.peak,
     }
-
-
-def exact_equity(result: BacktestResult) -> Decimal:
-    """Equity recomputed from the fills in exact decimals, with the last marks; the engine's must equal it."""
-    cash = Decimal(result.initial_cash) - int(result.final["funding"])
-    held = [Decimal(0)] * len(result.markets)
-    for f in result.fills:
-        cash -= int(f["side"]) * int(f["notional"]) + int(f["fee"])
-        held[f["symbol"]] += int(f["side"]) * int(f["lots"]) * result.markets[f["symbol"]].lot_size
-    marks = result.equity["marks"][-1]
-    return cash.scaleb(-result.precision) + sum(
-        h * Decimal(repr(float(m))) for h, m in zip(held, marks, strict=True)
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,16 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the strategy."
 )
-@click.option("--from", "start", metavar="DATE", help="Begin here instead of spec.period.from.")
-@click.option("--to", "end", metavar="DATE", help="End here instead of spec.period.to.")
-@click.option("--data", metavar="PATH", help="Run on this file instead of spec.data.path.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "compiled", "interpreted"]),
-    default="auto",
-    show_default=True,
-    help="auto compiles what can be compiled and interprets the rest.",
-)
+@run_options
 @click.option(
     "--output",
     type=click.Choice(["table", "json", "full"]),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sigma_bot.cli.options import run_options
+
 if TYPE_CHECKING:
     from sigma_bot.backtest.honesty import Finding, Honesty, Rows
 
@@ -22,16 +24,7 @@ WORDS = {
 @click.command(short_help="Look for lookahead and unsettled warm-up in a strategy.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
-@click.option("--from", "start", metavar="DATE", help="Begin here instead of spec.period.from.")
-@click.option("--to", "end", metavar="DATE", help="End here instead of spec.period.to.")
-@click.option("--data", metavar="PATH", help="Run on this file instead of spec.data.path.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "compiled", "interpreted"]),
-    default="auto",
-    show_default=True,
-    help="auto compiles what can be compiled and interprets the rest.",
-)
+@run_options
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
 def check(

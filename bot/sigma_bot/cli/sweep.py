@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -41,16 +42,7 @@ COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "t
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For random and tpe.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one a core]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Fix another parameter.")
-@click.option("--from", "start", metavar="DATE", help="Begin here instead of spec.period.from.")
-@click.option("--to", "end", metavar="DATE", help="End here instead of spec.period.to.")
-@click.option("--data", metavar="PATH", help="Run on this file instead of spec.data.path.")
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "compiled", "interpreted"]),
-    default="auto",
-    show_default=True,
-    help="auto compiles what can be compiled and interprets the rest.",
-)
+@run_options
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--html", metavar="FILE", help="Write a report with a heat map.")
 @click.option("--db", metavar="URL", help="Store the trials here.  [default: ~/.sigma/sigma.db]")
