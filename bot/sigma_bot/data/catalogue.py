@@ -30,7 +30,6 @@ from sigma_bot.errors import BadInputError
 ROW_GROUP = 1 << 18
 MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
 SCALES: tuple[int, ...] = tuple(10**k for k in range(11))
-DATE_LENGTHS = {"D": 10, "M": 7, "Y": 4}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from sigma_bot.kernel.source import (
 from sigma_bot.kernel.struct import StructMeta
 
 INT_MAX = 2**63 - 1
-FLOAT_EXACT = 2**53
 
 MATH_NATIVE = frozenset({"fabs", "copysign", "isnan", "isinf", "isfinite", "gcd"})
 MATH_REWRITTEN = frozenset(

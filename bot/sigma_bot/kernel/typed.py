@@ -8,7 +8,6 @@ are optimised once, inside it.
 
 from __future__ import annotations
 
-import operator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from sigma_bot.kernel.reach import callables_of, members
 from sigma_bot.kernel.subset import refusal_at
 
 INT_NAMES = (types.int64, types.intp)
-REPLACEABLE = {operator.iadd: operator.add, operator.isub: operator.sub, operator.imul: operator.mul}
 
 
 class InnerLibrary(CPUCodeLibrary):  # type: ignore[misc, unused-ignore]
