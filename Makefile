@@ -20,8 +20,8 @@ help: ## List the tasks
 	  || { $(INSTALL) python3 python3-venv ca-certificates; }
 	$(PYTHON) -m venv .venv
 
-.venv/run.stamp: requirements/backtest.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/backtest.lock
+.venv/run.stamp: requirements/run.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -87,10 +87,12 @@ cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first
 	$(PYTEST) tests/cluster -n0 -s
 
 .PHONY: lock
-lock: .venv/dev.stamp ## Pin the dependencies anew, with hashes
+lock: | .venv/bin/python ## Pin the dependencies anew, with hashes
 	$(BIN)/python -m pip install --quiet uv
-	for set in "backtest --extra backtest --extra demo --extra build" "operator --extra operator" \
-	           "dev --extra bot --extra backtest --extra operator --extra demo --extra build --extra dev"; do \
+	for set in "run --extra bot --extra venue --extra backtest --extra demo --extra build" \
+	           "backtest --extra backtest --extra demo --extra build" "operator --extra operator" \
+	           "bot --extra bot --extra build" "live --extra bot --extra venue --extra build" \
+	           "dev --extra bot --extra venue --extra backtest --extra operator --extra demo --extra build --extra dev"; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	    pyproject.toml $${set#* } -o requirements/$${set%% *}.lock; done
 

@@ -1,0 +1,1 @@
+"""Messages between processes: Redis Pub/Sub, or in-process for the embedded default."""

@@ -1,0 +1,107 @@
+"""Payloads and channels. Every payload is a msgpack array that begins with the version of its form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgpack
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TickMessage:
+    """One symbol's 100 ms snapshot. Times are ns UTC: ``exchange_ts`` the venue's of the newest event in it
+    (0 unknown), ``received_ts`` ours of the same."""
+
+    symbol: str
+    bid: float
+    ask: float
+    bid_size: float
+    ask_size: float
+    last: float
+    volume: float
+    low: float
+    high: float
+    exchange_ts: int
+    received_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class TickBatch:
+    """All ticks of one venue at one instant ``ts`` (ns UTC, the end of the interval), in the order of their
+    symbols' names.
+
+    ``seq`` rises by exactly 1, over restarts of the feed too; a batch is sent every 100 ms, an empty one too.
+    ``gaps`` names symbols whose data have a hole before this batch.
+    """
+
+    venue: str
+    seq: int
+    ts: int
+    gaps: tuple[str, ...]
+    ticks: tuple[TickMessage, ...]
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        rows = [
+            (
+                t.symbol, t.bid, t.ask, t.bid_size, t.ask_size, t.last,
+                t.volume, t.low, t.high, t.exchange_ts, t.received_ts,
+            )
+            for t in self.ticks
+        ]  # fmt: skip
+        packed: bytes = msgpack.packb((VERSION, self.venue, self.seq, self.ts, self.gaps, rows))
+        return packed
+
+
+def decode_batch(payload: bytes) -> TickBatch:
+    """The batch of ``TickBatch.encode``. Raises ValueError for another version or shape."""
+    try:
+        version, venue, seq, ts, gaps, rows = msgpack.unpackb(payload)
+        if version != VERSION:
+            raise ValueError(f"tick batch of version {version}; this one reads {VERSION}")
+        return TickBatch(venue, seq, ts, tuple(gaps), tuple(TickMessage(*row) for row in rows))
+    except (TypeError, ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"not a tick batch: {error}") from error
+
+
+def ticks_log(venue: str) -> str:
+    """The log and channel of a venue's ticks."""
+    return f"sigma.ticks.{venue}"
+
+
+def bot_channel(bot: str) -> str:
+    """What a bot tells: intents, orders, fills, rejections, state, alerts (``BotMessage``)."""
+    return f"sigma.bot.{bot}"
+
+
+CONTROL = "sigma.control"
+"""A doorbell without content that matters: a halt, resume or flatten was written to the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotMessage:
+    """A stored change. ``commit`` rises by 1 with every stored change of the bot; a gap means: read the
+    journal."""
+
+    bot: str
+    commit: int
+    kind: str  # intent, order, fill, rejection, state, alert
+    payload: dict[str, object]
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        packed: bytes = msgpack.packb((VERSION, self.bot, self.commit, self.kind, self.payload))
+        return packed
+
+
+def decode_bot_message(payload: bytes) -> BotMessage:
+    """The message of ``BotMessage.encode``. Raises ValueError for another version or shape."""
+    try:
+        version, bot, commit, kind, body = msgpack.unpackb(payload)
+    except (TypeError, ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"not a bot message: {error}") from error
+    if version != VERSION:
+        raise ValueError(f"bot message of version {version}; this one reads {VERSION}")
+    return BotMessage(bot, commit, kind, body)

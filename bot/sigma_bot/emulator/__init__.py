@@ -1,0 +1,1 @@
+"""An exchange of one's own: recorded ticks behind the venue's wire protocol, with accounts and faults."""

@@ -1,0 +1,1 @@
+"""SIM and LIVE: the TradingBot, its order path and its executors."""

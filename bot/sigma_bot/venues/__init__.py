@@ -1,0 +1,1 @@
+"""What differs from venue to venue: capabilities, rules, and the ccxt clients behind one interface."""
