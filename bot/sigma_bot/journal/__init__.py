@@ -1,1 +1,1 @@
-"""What a bot has done and means to do, in SQLite or PostgreSQL, written before anything leaves the process."""
+"""What a bot has done and means to do, stored before anything leaves the process (SQLite or PostgreSQL)."""
