@@ -26,10 +26,9 @@ from sigma_bot.backtest.session import (
     CompiledSession,
     InterpretedSession,
     Recorder,
-    start,
-    stop,
 )
 from sigma_bot.backtest.tester import Clock, Engine, broker_for, feed, prepare, result_of, sampling
+from sigma_bot.callbacks import start, stop
 from sigma_bot.data.market import MarketData
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
-from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession, start, stop
+from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
 from sigma_bot.backtest.setup import build_broker, quanta
+from sigma_bot.callbacks import start, stop
 from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker, reject_counts

@@ -50,14 +50,19 @@ def emit(b, kind, o, lots, price, reason):
 
 
 def settle(b, o, lots, price, maker, ts):
-    """Book a fill of ``lots`` at ``price``: cash, position, cost basis, realised profit, fee, event.
+    """A fill of ``lots`` at ``price``, with the value and the fee that the market's rules give."""
+    s = b.markets[o.symbol]
+    notional = notional_of(s, lots, price)
+    book(b, o, lots, price, maker, ts, notional, fee_of(s, o, lots, notional, maker))
+
+
+def book(b, o, lots, price, maker, ts, notional, fee):
+    """Book a fill: cash, position, cost basis, realised profit, fee, event.
 
     Average-cost accounting: a reduction takes its share of the cost, a full close takes all of it, so a
     closed position costs exactly zero.
     """
     s = b.markets[o.symbol]
-    notional = notional_of(s, lots, price)
-    fee = fee_of(s, o, lots, notional, maker)
     old = s.lots
     held = abs(old)
     new = old + o.side * lots

@@ -47,6 +47,7 @@ class Broker(Struct):
     n_markets: int
     n_timeframes: int
     data_timeframe: int
+    external: int
     on_bars: int
     own_bars: int
     timeframes: array(int, MAX_TIMEFRAMES)

@@ -112,6 +112,9 @@ def follow(b, o, lots):
         if q.state == DONE or q.id == o.id:
             continue
         if q.parent == o.id and o.parent == 0:
+            if q.sent != 0:
+                enlarge(b, q, lots)
+                continue
             q.left += lots
             if q.state == HELD:
                 q.state = WORKING
@@ -121,13 +124,21 @@ def follow(b, o, lots):
                     q.stop = on_grid(s, s.mid - q.trail if q.side < 0 else s.mid + q.trail)
             b.dirty = 1
         elif o.parent > 0 and q.id == o.parent:
-            finish(b, q, E_CANCEL, R_OCO)
+            drop(b, q)
         elif o.group > 0 and q.group == o.group:
-            if q.parent > 0:
+            if q.parent > 0 and q.sent == 0:
                 q.left -= lots
-            if q.parent == 0 or q.left <= 0:
-                finish(b, q, E_CANCEL, R_OCO)
+            if q.parent == 0 or q.left <= 0 or q.sent != 0:
+                drop(b, q)
                 b.dirty = 1
+
+
+def drop(b, o):
+    """End an order whose group has been decided. What a venue holds is only asked to go."""
+    if o.sent != 0:
+        o.cancel_at = b.ts
+    else:
+        finish(b, o, E_CANCEL, R_OCO)
 
 
 def trail(o, s, low, high):
@@ -293,6 +304,42 @@ def rest(b, s, o, t, through, at_touch, size):
         s.used_volume += fill(b, o, n, o.limit, 1, t.ts)
 
 
+def watch_tick(b, s, t):
+    """Where a venue fills the orders (LIVE): the tick only triggers the stops that are held here and ends
+    what has expired."""
+    new_day(b, t.ts)
+    for j in range(b.n_active):
+        o = b.orders[b.active[j]]
+        if o.symbol != t.symbol or o.state == DONE or o.state == HELD:
+            continue
+        if o.sent != 0:
+            if t.ts >= o.expire and o.cancel_at == NEVER:
+                o.cancel_at = t.ts
+            continue
+        new = arrive(b, o, t.ts)
+        if new == 0 or o.kind <= LIMIT:
+            continue
+        if o.kind == TRAIL:
+            trail(o, s, t.low, t.high)
+        hit = t.high >= o.stop if o.side > 0 else t.low <= o.stop
+        if new == 2:
+            hit = t.last >= o.stop if o.side > 0 else t.last <= o.stop
+        if hit:
+            trigger(b, o, t.ts)
+    compact(b)
+    fence(b, t.symbol)
+
+
+def enlarge(b, o, lots):
+    """The exit of a bracket that a venue holds must cover more: it is replaced."""
+    more = o.next_left if o.modify_at != NEVER else o.left
+    if o.modify_at == NEVER:
+        o.next_limit = o.limit
+        o.next_stop = o.stop
+    o.next_left = more + lots
+    o.modify_at = b.ts
+
+
 def fresh_row(b, s):
     """Displayed size and volume are shared among own orders once a row."""
     if s.used_row != b.row:
@@ -306,6 +353,9 @@ def match_tick(b, t):
     """Every open order of the tick's symbol against the tick, in order of arrival; then new fences."""
     b.dirty = 0
     s = b.markets[t.symbol]
+    if b.external != 0:
+        watch_tick(b, s, t)
+        return
     fresh_row(b, s)
     new_day(b, t.ts)
     for j in range(b.n_active):

@@ -93,6 +93,7 @@ def submit(
     o.parent = parent
     o.fresh = 0
     o.acted = -1
+    o.sent = 0
     o.queue = -1.0
     o.fee_base = 0
     o.fee_paid = 0

@@ -76,7 +76,10 @@ EVENTS = ("", "new", "reject", "fill", "cancel", "modify", "expire", "trigger", 
     R_STRATEGY,
     R_LIQUIDATION,
     R_LEDGER,
-) = range(26)
+    R_VENUE,
+    R_ABSENT,
+    R_ACCOUNT,
+) = range(29)
 REASONS = (
     "",
     "halted",
@@ -104,6 +107,9 @@ REASONS = (
     "cancelled by the strategy",
     "liquidation",
     "amount too large for the account's precision",
+    "refused by the venue",
+    "never reached the venue",
+    "limit of the account",
 )
 
 
@@ -143,7 +149,8 @@ class Bar(Struct):
 
 
 class Order(Struct):
-    """An order the venue or the simulator holds; ``left`` lots are still to fill."""
+    """An order the venue or the simulator holds; ``left`` lots are still to fill. ``sent`` is the venue's
+    part in LIVE (see ``external.py``), 0 in BACKTEST and SIM."""
 
     id: int
     state: int
@@ -171,6 +178,7 @@ class Order(Struct):
     parent: int
     fresh: int
     acted: int
+    sent: int
     queue: float
     fee_base: int
     fee_paid: int

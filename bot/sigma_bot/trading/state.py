@@ -1,0 +1,113 @@
+"""A bot's whole state as text: broker and strategy, as they stand between two rows.
+
+JSON keeps every bit: floats by their shortest exact form, integers whole. Of the broker's arrays only what is
+in use is kept, so a checkpoint of a plain strategy is a few kilobytes. The queues are empty between rows.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sigma_bot.engine.broker import Broker
+from sigma_bot.errors import SigmaError
+from sigma_bot.kernel.struct import SCALARS, ArraySpec, Struct
+from sigma_bot.strategy import Strategy
+
+FORM = 1
+_QUEUES = frozenset(("events", "samples"))
+_PARTIAL = frozenset(("orders", "markets", "active", "free"))
+
+
+class StateError(SigmaError):
+    """A checkpoint does not fit the code that should go on from it."""
+
+
+def dump(broker: Broker, strategy: Strategy) -> str:
+    """Both as text."""
+    active = broker.active[: broker.n_active]
+    whole = {n: _value(t, getattr(broker, n)) for n, t in fields(broker) if n not in _QUEUES | _PARTIAL}
+    state = {
+        "form": FORM,
+        "broker": whole,
+        "orders": {slot: _values(broker.orders[slot]) for slot in active},
+        "active": active,
+        "free": broker.free[: broker.n_free],
+        "markets": [_values(m) for m in broker.markets[: broker.n_markets]],
+        "strategy": {"fields": names(strategy), "values": _values(strategy)},
+    }
+    return json.dumps(state, separators=(",", ":"))
+
+
+def load(text: str, broker: Broker, strategy: Strategy | None) -> None:
+    """Put a checkpoint back. ``broker`` must be freshly built from the same markets; without ``strategy`` its
+    part is left out. Raises StateError when the fields differ."""
+    state = json.loads(text)
+    if state["form"] != FORM:
+        raise StateError(f"checkpoint of form {state['form']}; this version reads {FORM}")
+    if len(state["markets"]) != broker.n_markets:
+        raise StateError(
+            f"checkpoint of {len(state['markets'])} markets, the manifest has {broker.n_markets}: "
+            "flatten and reset the bot, or take the markets back"
+        )
+    for name, t in fields(broker):
+        if name not in _QUEUES | _PARTIAL:
+            setattr(broker, name, _made(t, state["broker"][name], getattr(broker, name)))
+    for slot, values in state["orders"].items():
+        _assign(broker.orders[int(slot)], values)
+    broker.active[: len(state["active"])] = state["active"]
+    broker.free[: len(state["free"])] = state["free"]
+    for market, values in zip(broker.markets, state["markets"], strict=False):
+        _assign(market, values)
+    if strategy is not None:
+        if state["strategy"]["fields"] != names(strategy):
+            raise StateError("the strategy's fields are not those of the checkpoint")
+        _assign(strategy, state["strategy"]["values"])
+
+
+def fields(struct: Struct) -> list[tuple[str, Any]]:
+    """Names and types of a struct's fields."""
+    return list(type(struct).__fields__.items())
+
+
+def names(struct: Struct) -> str:
+    """The layout of a struct as text, nested structs by their own fields."""
+    return ",".join(f"{name}:{_kind(t)}" for name, t in fields(struct))
+
+
+def _kind(t: Any) -> str:
+    if isinstance(t, ArraySpec):
+        return f"{_kind(t.item)}[{t.n}]"
+    if t in SCALARS:
+        return str(t.__name__)
+    return "{" + ",".join(f"{name}:{_kind(part)}" for name, part in t.__fields__.items()) + "}"
+
+
+def _values(struct: Struct) -> list[Any]:
+    return [_value(t, getattr(struct, name)) for name, t in fields(struct)]
+
+
+def _value(t: Any, value: Any) -> Any:
+    if isinstance(t, ArraySpec):
+        return value if t.item in SCALARS else [_values(item) for item in value]
+    return value if t in SCALARS else _values(value)
+
+
+def _assign(struct: Struct, values: list[Any]) -> None:
+    for (name, t), value in zip(fields(struct), values, strict=True):
+        setattr(struct, name, _made(t, value, getattr(struct, name)))
+
+
+def _made(t: Any, value: Any, now: Any) -> Any:
+    if isinstance(t, ArraySpec):
+        if t.item in SCALARS:
+            return list(value)
+        for item, part in zip(now, value, strict=True):
+            _assign(item, part)
+        return now
+    if t in SCALARS:
+        return value
+    _assign(now, value)
+    return now
+
+
