@@ -22,7 +22,11 @@ class Bus(Protocol):
         lost."""
 
     async def append(self, log: str, seq: int, payload: bytes) -> None:
-        """Add to a log and tell its listeners (``subscribe(log)``), in one step. ``seq`` must rise."""
+        """Add to a log and tell its listeners (``subscribe(log)``), in one step.
+
+        ``seq`` is at least 1 and rises by 1: what is there already is ignored, so an append may be repeated;
+        HoleError when entries before it are missing. An empty log takes any.
+        """
 
     async def read(self, log: str, after: int, limit: int = 1000) -> list[tuple[int, bytes]]:
         """Entries with a higher ``seq``, oldest first."""
