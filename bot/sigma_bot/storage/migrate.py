@@ -9,10 +9,9 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from sigma_bot.storage.errors import StorageError
-from sigma_bot.storage.schema import REVISION
+from sigma_bot.storage.revision import REVISION, VERSION_TABLE
 from sigma_bot.storage.urls import Place
 
-VERSION_TABLE = "sigma_version"
 _ADVISORY_KEY = 0x5349474D41  # "SIGMA"; any number that no other program on the server uses
 
 

@@ -1,95 +1,24 @@
-"""The tables, as the code of this version knows them. Migrations build them; a test holds the two together.
-
-Exactness: money, prices and quantities are NUMERIC without a scale, so the digits come back as they went in.
-SQLite has no such type: a column declared NUMERIC turns "0.1" into a binary float. There the decimal's text
-is stored, which keeps every digit; arithmetic on it in SQL needs a CAST, and sums of money belong into code
-with `Decimal`.
-
-Time: moments of a run are BIGINT nanoseconds since 1970 UTC (timestamptz ends at microseconds); what people
-filter by (created, start, end of the data) is timestamptz, on SQLite ISO 8601 text, which sorts the same.
+"""The tables of runs, as the code of this version knows them. Migrations build them; a test holds the two
+together. The journal's stand in `sigma_bot.journal.schema`, in the same MetaData.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    Dialect,
-    Double,
-    ForeignKey,
-    Integer,
-    MetaData,
-    Numeric,
-    String,
-    Table,
-    Text,
-    TypeDecorator,
-    types,
-)
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Integer, String, Table, Text
 
-REVISION = "0001"
-"""The newest migration. A database that already stands here is opened without importing Alembic."""
+from sigma_bot.journal import schema as _journal  # its tables are made by the same migrations
+from sigma_bot.storage.columns import Exact, Key, Moment, metadata
+from sigma_bot.storage.revision import REVISION
 
-
-class Exact(TypeDecorator[Decimal]):
-    """A decimal that keeps every digit: NUMERIC, and text on SQLite. Floats are refused."""
-
-    impl = Numeric
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric())
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, Decimal):
-            raise TypeError(f"a ledger column takes a Decimal, not {type(value).__name__}")
-        return format(value, "f") if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, _: Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware time in UTC: timestamptz, and ISO 8601 text of fixed width on SQLite."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> types.TypeEngine[Any]:
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise TypeError("a time without a zone cannot be stored")
-        utc = value.astimezone(UTC)
-        return utc.isoformat(timespec="microseconds") if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: Any, _: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
-
-
-metadata = MetaData()
-
-# SQLite counts rows by itself only in a column declared INTEGER.
-_Key = BigInteger().with_variant(Integer(), "sqlite")
+__all__ = ["REVISION", "Exact", "Moment", "metadata"]
+del _journal
 
 runs = Table(
     "runs",
     metadata,
-    Column("pk", _Key, primary_key=True, autoincrement=True),
+    Column("pk", Key, primary_key=True, autoincrement=True),
     Column("id", String(16), nullable=False, unique=True),
     Column("kind", String(16), nullable=False),  # backtest, sweep
     Column("status", String(16), nullable=False),  # done, interrupted
@@ -127,7 +56,7 @@ runs = Table(
 
 def _of_run(name: str, *columns: Column[Any], by: str = "seq") -> Table:
     """A table of rows of one run, clustered by run: SQLite would else keep the rows apart from their key."""
-    run = Column("run", _Key, ForeignKey("runs.pk", ondelete="CASCADE"), primary_key=True)
+    run = Column("run", Key, ForeignKey("runs.pk", ondelete="CASCADE"), primary_key=True)
     order = Column(by, Integer, primary_key=True, autoincrement=False)
     return Table(name, metadata, run, order, *columns, sqlite_with_rowid=False)
 

@@ -1,65 +1,38 @@
-"""The store: save a run whole or not at all, list, find and read back.
-
-Database work is written as plain functions of a connection; `Store` runs each in one transaction on the event
-loop. SQLAlchemy's public async engine does the same thing through the same function (`greenlet_spawn`), but
-importing it pulls in the ORM, a third more to load for every command that stores, and nothing here uses it.
-"""
+"""The store: save a run whole or not at all, list, find and read back."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.util import greenlet_spawn
 
 from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.errors import BadInputError, nearest
-from sigma_bot.storage import bulk, codec, migrate, records, schema, series
-from sigma_bot.storage.errors import StorageError, explained
+from sigma_bot.storage import bulk, codec, records, schema, series
+from sigma_bot.storage.database import READ, WRITE, Database
 from sigma_bot.storage.records import Run, StoredResult, Sweep, Trial
-from sigma_bot.storage.urls import Place, place
 
 T = TypeVar("T")
-_CONNECT_TIMEOUT = 10.0
-# How a transaction begins on SQLite. A writer takes the lock at once, so it waits for another process there
-# and is never refused half-way through; setting the journal mode is not allowed inside one.
-_READ, _WRITE, _BARE = "BEGIN", "BEGIN IMMEDIATE", ""
 
 
 class Store:
     """An open database. Use as ``async with await open_store(url) as store``."""
 
-    def __init__(self, engine: sa.Engine, where: Place) -> None:
-        self._engine = engine
-        self.where = where
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.where = database.where
 
     @classmethod
     async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
         """See `sigma_bot.storage.open_store`."""
-        where = place(url)
-        if where.path is not None:
-            _prepare_file(where.path, where, create)
-        with explained(where, opening=True):
-            store = cls(_engine(where, lock_timeout), where)
-        try:
-            if not await store._run(migrate.is_current, opening=True):
-                if where.path is not None:
-                    await store._run(_use_wal, _BARE)
-                await store._run(lambda connection: migrate.upgrade(connection, where, lock_timeout), _WRITE)
-        except BaseException:
-            await store.close()
-            raise
-        return store
+        return cls(await Database.open(url, create=create, lock_timeout=lock_timeout))
 
     async def close(self) -> None:
         """Give back every connection."""
-        await greenlet_spawn(self._engine.dispose)
+        await self._database.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,11 +48,11 @@ class Store:
         """Store a backtest in one transaction and return the new run's id. Saved twice, it is two runs, one
         digest.
         """
-        return await self._run(lambda connection: _save_result(connection, result, trades, metrics), _WRITE)
+        return await self._run(lambda connection: _save_result(connection, result, trades, metrics), WRITE)
 
     async def save_trials(self, sweep: Sweep, trials: Sequence[Trial]) -> str:
         """Store a sweep and all its trials in one transaction and return the new run's id."""
-        return await self._run(lambda connection: _save_trials(connection, sweep, trials), _WRITE)
+        return await self._run(lambda connection: _save_trials(connection, sweep, trials), WRITE)
 
     async def list_runs(self, limit: int = 20, name: str | None = None) -> list[Run]:
         """The newest runs first, of one name when given."""
@@ -101,79 +74,8 @@ class Store:
         """The trials of a sweep by number; none for a backtest."""
         return await self._run(lambda connection: _trials(connection, _find(connection, reference)))
 
-    async def _run(
-        self, work: Callable[[sa.Connection], T], begin: str = _READ, *, opening: bool = False
-    ) -> T:
-        def call() -> T:
-            with self._engine.connect() as free:
-                connection = free.execution_options(sigma_begin=begin)
-                with connection.begin():
-                    return work(connection)
-
-        with explained(self.where, opening):
-            result: T = await greenlet_spawn(call)
-        return result
-
-
-def _prepare_file(path: Path, where: Place, create: bool) -> None:
-    if not create and not path.exists():
-        raise StorageError(f"database {where.shown}: the file does not exist; `sigma backtest` makes it")
-    if path.is_dir():
-        raise StorageError(
-            f"database {where.shown}: is a folder; name a file, for example {path / 'sigma.db'}"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"database {where.shown}: folder {path.parent} cannot be made ({error.strerror}); "
-            "name another with --db"
-        ) from None
-    # The driver's thread outlives an opening that fails and then complains on the terminal: find out before.
-    with explained(where), closing(sqlite3.connect(path)):
-        pass
-
-
-def _engine(where: Place, lock_timeout: float) -> sa.Engine:
-    options: dict[str, Any] = {
-        "json_serializer": codec.dump,
-        "json_deserializer": codec.load,
-        "hide_parameters": True,
-    }
-    if where.path is None:
-        # The first query after a server's restart would fail on a dead connection without the ping.
-        return sa.create_engine(
-            where.url, pool_pre_ping=True, connect_args={"timeout": _CONNECT_TIMEOUT}, pool_size=4, **options
-        )
-    engine = sa.create_engine(
-        where.url, connect_args={"timeout": lock_timeout, "isolation_level": None}, pool_size=4, **options
-    )
-    sa.event.listen(engine, "connect", _set_up_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Per connection. In WAL mode NORMAL syncs at checkpoints only: a process killed at any instant loses
-    nothing; a power cut may lose the last runs, which can be run again, but never damages the file. FULL
-    costs an fsync a run.
-    """
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    """The driver itself begins nothing (isolation_level None): it would do so only at the first INSERT."""
-    statement = connection.get_execution_options()["sigma_begin"]
-    if statement:
-        connection.exec_driver_sql(statement)
-
-
-def _use_wal(connection: sa.Connection) -> None:
-    """Readers and one writer at once; the setting stays in the file."""
-    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    async def _run(self, work: Callable[[sa.Connection], T], begin: str = READ) -> T:
+        return await self._database.run(work, begin)
 
 
 def _save_result(
