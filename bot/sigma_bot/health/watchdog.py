@@ -1,0 +1,86 @@
+"""A thread that notices a decision loop that stands still, and ends a callback that never returns.
+
+A strategy in an endless loop holds the thread that decides, journals and sends. So while it loops nothing can
+be sent; what is left to do is to say so, and to end the callback, so that the bot can store why it halts.
+A signal does that: it interrupts Python code between two instructions, and sleeping and waiting calls too.
+It can't interrupt compiled code that never returns to the interpreter: such a process is ended by its
+liveness probe.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+
+from sigma_bot.health.pulse import Pulse, Stuck
+
+log = logging.getLogger(__name__)
+
+SIGNAL = signal.SIGUSR1
+POLL_S = 0.25
+END_AFTER_S = 30.0
+
+
+class Watchdog:
+    """Watches ``pulse``. Made, started and closed by the main thread, which must be the one that decides:
+    Python runs signal handlers there.
+
+    Past the pulse's limit the stack is logged, once. A callback that runs for ``end_after_s`` is ended.
+    """
+
+    def __init__(self, pulse: Pulse, end_after_s: float = END_AFTER_S, poll_s: float = POLL_S) -> None:
+        if pulse.thread != threading.main_thread().ident:
+            raise ValueError("a watchdog needs a decision loop in the main thread")
+        self.pulse = pulse
+        self.end_after_s = end_after_s
+        self.poll_s = poll_s
+        self.stack = ""
+        """Where the loop stood when it was last found stuck."""
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._before = signal.signal(SIGNAL, self.pulse.interrupt)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        self._thread.join()
+        signal.signal(SIGNAL, self._before)
+
+    def stop_callback(self, reason: str) -> bool:
+        """End the callback that runs now, if one runs; it then raises StrategyError with its line.
+
+        May be called from any thread. A callback that catches everything (a bare ``except``) goes on: call
+        again.
+        """
+        if not self.pulse.doing:
+            return False
+        self.pulse.stop_reason = reason
+        signal.pthread_kill(self.pulse.thread, SIGNAL)
+        return True
+
+    def _watch(self) -> None:
+        told: Stuck | None = None
+        while not self._closed.wait(self.poll_s):
+            stuck = self.pulse.stuck()
+            if stuck is None:
+                if told is not None:
+                    log.warning("the decision loop advances again; it stood in %r", told.doing)
+                told = None
+                continue
+            if told is None:
+                told = stuck
+                self.stack = self._stack()
+                log.error("%s\n%s", stuck, self.stack)
+            if stuck.doing and stuck.seconds > self.end_after_s:
+                self.stop_callback(f"it had not returned for {self.end_after_s:g} s")
+
+    def _stack(self) -> str:
+        frame = sys._current_frames().get(self.pulse.thread)
+        return "".join(traceback.format_stack(frame)) if frame is not None else ""
