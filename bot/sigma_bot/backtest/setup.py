@@ -8,13 +8,13 @@ from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.types import FAR, MAX_ORDERS, NEVER
 from sigma_bot.engine.types import Market as EngineMarket
 from sigma_bot.errors import BadInputError
-from sigma_bot.spec.manifest import BacktestSpec
+from sigma_bot.spec.manifest import BacktestSpec, StrategySpec
 from sigma_bot.spec.rules import MarketRules, market_rules
 
 LARGEST = 4 * 10**18
 
 
-def build_broker(spec: BacktestSpec, kind: str, timeframe: int) -> Broker:
+def build_broker(spec: BacktestSpec | StrategySpec, kind: str, timeframe: int) -> Broker:
     """The broker as it stands before the first row of data of ``kind`` ("tick" or "bar" of ``timeframe``
     ns)."""
     b = Broker()
@@ -54,7 +54,7 @@ def quanta(amount: Decimal, precision: int) -> int:
     return int(amount.scaleb(precision).to_integral_value())
 
 
-def set_timeframes(b: Broker, spec: BacktestSpec, kind: str, timeframe: int) -> None:
+def set_timeframes(b: Broker, spec: BacktestSpec | StrategySpec, kind: str, timeframe: int) -> None:
     """Which bars the strategy gets: those of the data, and longer ones built from rows."""
     wanted = sorted(t.ns for t in spec.timeframes)
     b.own_bars = int(kind == "bar" and (not wanted or timeframe in wanted))
@@ -69,7 +69,7 @@ def set_timeframes(b: Broker, spec: BacktestSpec, kind: str, timeframe: int) -> 
     b.timeframes = (built + [0] * len(b.timeframes))[: len(b.timeframes)]
 
 
-def set_risk(b: Broker, spec: BacktestSpec) -> None:
+def set_risk(b: Broker, spec: BacktestSpec | StrategySpec) -> None:
     """Limits of the manifest; what is left out is 0, which is off."""
     risk, precision = spec.risk, spec.account.precision
     r = b.risk
@@ -84,7 +84,7 @@ def set_risk(b: Broker, spec: BacktestSpec) -> None:
     r.next_day = -NEVER
 
 
-def set_market(s: EngineMarket, rules: MarketRules, spec: BacktestSpec) -> None:
+def set_market(s: EngineMarket, rules: MarketRules, spec: BacktestSpec | StrategySpec) -> None:
     """One market's rules as integer fractions."""
     precision = spec.account.precision
     s.lo, s.hi = -FAR, FAR

@@ -43,6 +43,7 @@ def due(b):
         elif o.sent == HELD_HERE and o.kind <= LIMIT and o.left > 0 and alone(b, o):
             o.state = WORKING
             o.sent = SENT
+            o.leg += 1
             out.append((SEND, o))
     return out
 

@@ -94,6 +94,7 @@ def submit(
     o.fresh = 0
     o.acted = -1
     o.sent = 0
+    o.leg = 0
     o.queue = -1.0
     o.fee_base = 0
     o.fee_paid = 0

@@ -149,8 +149,8 @@ class Bar(Struct):
 
 
 class Order(Struct):
-    """An order the venue or the simulator holds; ``left`` lots are still to fill. ``sent`` is the venue's
-    part in LIVE (see ``external.py``), 0 in BACKTEST and SIM."""
+    """An order the venue or the simulator holds; ``left`` lots are still to fill. ``sent`` and
+    ``leg`` are for LIVE (see ``external.py``): where it stands with the venue, and how often it went out."""
 
     id: int
     state: int
@@ -179,6 +179,7 @@ class Order(Struct):
     fresh: int
     acted: int
     sent: int
+    leg: int
     queue: float
     fee_base: int
     fee_paid: int

@@ -138,3 +138,15 @@ class Change:
 
     def __bool__(self) -> bool:
         return bool(self.state or self.orders or self.fills or self.inputs or self.notices)
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Numbers a run's inputs; ``count`` are stored or about to be."""
+
+    count: int
+
+    def add(self, change: Change, kind: str, payload: dict[str, object]) -> None:
+        """Record what reached the decisions besides ticks."""
+        self.count += 1
+        change.inputs.append(InputRow(self.count, change.tick, kind, payload))

@@ -7,14 +7,47 @@ in use is kept, so a checkpoint of a plain strategy is a few kilobytes. The queu
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from sigma_bot.engine.broker import Broker
+from sigma_bot.engine.risk import RiskManager
+from sigma_bot.engine.types import Market
 from sigma_bot.errors import SigmaError
 from sigma_bot.kernel.struct import SCALARS, ArraySpec, Struct
 from sigma_bot.strategy import Strategy
 
 FORM = 1
+Skipped = Mapping[type, frozenset[str]]
+_COUNTERS = frozenset(("halted", "minute", "count", "next_day", "day_equity", "trading_from"))
+_HELD = frozenset(
+    (
+        "ts",
+        "bid",
+        "ask",
+        "mid",
+        "last",
+        "first",
+        "lo",
+        "hi",
+        "lots",
+        "qty",
+        "cost",
+        "realized",
+        "best",
+        "worst",
+    )
+) | {"used_row", "used_bid", "used_ask", "used_volume"}
+_SETTINGS = frozenset(
+    ("n_timeframes", "timeframes", "latency", "leveraged", "queue", "half_spread", "slippage")
+) | {"slippage_ticks", "volume_limit", "liquidation_fee"}
+# What a manifest says, as against what has happened: left as it is when a new strategy takes over.
+RULES: Skipped = {
+    Broker: _SETTINGS,
+    RiskManager: frozenset(RiskManager.__fields__) - _COUNTERS,
+    Market: frozenset(Market.__fields__) - _HELD,
+}
 _QUEUES = frozenset(("events", "samples"))
 _PARTIAL = frozenset(("orders", "markets", "active", "free"))
 
@@ -23,8 +56,8 @@ class StateError(SigmaError):
     """A checkpoint does not fit the code that should go on from it."""
 
 
-def dump(broker: Broker, strategy: Strategy) -> str:
-    """Both as text."""
+def dump(broker: Broker, strategy: Strategy, desk: Mapping[str, Any]) -> str:
+    """Both as text; ``desk`` holds what else the bot must know again, as plain JSON values."""
     active = broker.active[: broker.n_active]
     whole = {n: _value(t, getattr(broker, n)) for n, t in fields(broker) if n not in _QUEUES | _PARTIAL}
     state = {
@@ -35,14 +68,19 @@ def dump(broker: Broker, strategy: Strategy) -> str:
         "free": broker.free[: broker.n_free],
         "markets": [_values(m) for m in broker.markets[: broker.n_markets]],
         "strategy": {"fields": names(strategy), "values": _values(strategy)},
+        "desk": desk,
     }
     return json.dumps(state, separators=(",", ":"))
 
 
-def load(text: str, broker: Broker, strategy: Strategy | None) -> None:
-    """Put a checkpoint back. ``broker`` must be freshly built from the same markets; without ``strategy`` its
-    part is left out. Raises StateError when the fields differ."""
+def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]:
+    """Put a checkpoint back and return its ``desk``. ``broker`` must be freshly built from the same markets.
+
+    Without ``strategy`` a new one takes over: account and orders are put back, rules, limits and bars are
+    those of ``broker``. Raises StateError when the fields differ.
+    """
     state = json.loads(text)
+    skipped = RULES if strategy is None else {}
     if state["form"] != FORM:
         raise StateError(f"checkpoint of form {state['form']}; this version reads {FORM}")
     if len(state["markets"]) != broker.n_markets:
@@ -51,18 +89,20 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> None:
             "flatten and reset the bot, or take the markets back"
         )
     for name, t in fields(broker):
-        if name not in _QUEUES | _PARTIAL:
-            setattr(broker, name, _made(t, state["broker"][name], getattr(broker, name)))
+        if name not in _QUEUES | _PARTIAL and name not in skipped.get(Broker, ()):
+            setattr(broker, name, _made(t, state["broker"][name], getattr(broker, name), skipped))
     for slot, values in state["orders"].items():
         _assign(broker.orders[int(slot)], values)
     broker.active[: len(state["active"])] = state["active"]
     broker.free[: len(state["free"])] = state["free"]
     for market, values in zip(broker.markets, state["markets"], strict=False):
-        _assign(market, values)
+        _assign(market, values, skipped)
     if strategy is not None:
         if state["strategy"]["fields"] != names(strategy):
             raise StateError("the strategy's fields are not those of the checkpoint")
         _assign(strategy, state["strategy"]["values"])
+    desk: dict[str, Any] = state["desk"]
+    return desk
 
 
 def fields(struct: Struct) -> list[tuple[str, Any]]:
@@ -93,21 +133,20 @@ def _value(t: Any, value: Any) -> Any:
     return value if t in SCALARS else _values(value)
 
 
-def _assign(struct: Struct, values: list[Any]) -> None:
+def _assign(struct: Struct, values: list[Any], skipped: Skipped = MappingProxyType({})) -> None:
     for (name, t), value in zip(fields(struct), values, strict=True):
-        setattr(struct, name, _made(t, value, getattr(struct, name)))
+        if name not in skipped.get(type(struct), ()):
+            setattr(struct, name, _made(t, value, getattr(struct, name), skipped))
 
 
-def _made(t: Any, value: Any, now: Any) -> Any:
+def _made(t: Any, value: Any, now: Any, skipped: Skipped) -> Any:
     if isinstance(t, ArraySpec):
         if t.item in SCALARS:
             return list(value)
         for item, part in zip(now, value, strict=True):
-            _assign(item, part)
+            _assign(item, part, skipped)
         return now
     if t in SCALARS:
         return value
-    _assign(now, value)
+    _assign(now, value, skipped)
     return now
-
-

@@ -1,0 +1,75 @@
+"""RiskGate: the last checks before an order leaves, and the only maker of ``Approved``.
+
+The strategy's own limits were checked by the RiskManager when it sent the order. What remains is what the
+engine cannot know: the clock on the wall, the lease, a halt, and the account's limits over all its bots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sigma_bot.engine.types import OK, R_HALTED, R_STALE, Order
+from sigma_bot.trading.records import OrderRow, State
+from sigma_bot.venues.types import NewOrder
+
+_KEY = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """An order that may be sent: risk passed it, the journal holds it. Made by ``RiskGate.approve`` alone."""
+
+    row: OrderRow
+    order: NewOrder
+    key: object
+
+    def __post_init__(self) -> None:
+        if self.key is not _KEY:
+            raise TypeError("only RiskGate.approve makes an Approved")
+
+
+class RiskGate:
+    """Decides whether an order may go now."""
+
+    def __init__(self, stale_after: int, max_drift: int, now: Callable[[], int]) -> None:
+        self.stale_after, self.max_drift, self.now = stale_after, max_drift, now
+        self.halted = False
+        self.closed = ""  # why nothing may go: not reconciled, venue clock unknown ...
+        self.drift = 0  # the venue's clock less ours, ns
+        self.tick_ts = 0  # time of the newest tick
+
+    def check(self, reduces: bool) -> int:
+        """0, or the reason why an order may not go now."""
+        if self.closed or (self.halted and not reduces):
+            return R_HALTED
+        late = self.now() - self.tick_ts > self.stale_after > 0
+        if late or abs(self.drift) > self.max_drift:
+            return R_STALE
+        return OK
+
+    def allowed(self, reduces: Callable[[Order], bool]) -> Callable[[Order], int]:
+        """``check`` for an order of the engine."""
+        return lambda o: self.check(reduces(o))
+
+    def approve(self, row: OrderRow, reference: Decimal, lease_alive: bool) -> Approved | str:
+        """The order as it is sent, or why it must not be: checked once more after it was stored."""
+        if row.state is not State.INTENT:
+            return f"the order is {row.state}"
+        if not lease_alive:
+            return "the lease ran out before it was sent"
+        if self.halted and not row.reduce_only:
+            return "halted before it was sent"
+        order = NewOrder(
+            client_id=row.client_id,
+            symbol=row.symbol,
+            side="buy" if row.side == "buy" else "sell",
+            kind="market" if row.kind == "market" else "limit",
+            quantity=row.quantity,
+            limit=row.limit_price,
+            tif="ioc" if row.tif == "ioc" else "fok" if row.tif == "fok" else "gtc",
+            post_only=row.post_only,
+            reference=reference,
+        )
+        return Approved(row, order, _KEY)

@@ -1,0 +1,178 @@
+"""TradingBot: one strategy, one account, one mailbox.
+
+Ticks, the venue's answers, controls and timers are handled one by one. What a step changes is stored in one
+transaction together with the state it leaves, and only then sent and told. So a bot that is killed at any
+instant goes on from its last stored step, and everything that it ever sent is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sigma_bot.bus.messages import TickBatch
+from sigma_bot.errors import SigmaError, StrategyError
+from sigma_bot.journal.journal import Journal
+from sigma_bot.journal.lease import Lease
+from sigma_bot.journal.types import Controls
+from sigma_bot.trading import state
+from sigma_bot.trading.core import Core
+from sigma_bot.trading.crash import point
+from sigma_bot.trading.desk import Desk
+from sigma_bot.trading.names import Run
+from sigma_bot.trading.records import Change, Inputs, NoticeRow
+
+log = logging.getLogger(__name__)
+CHECKPOINT_S = 5.0
+
+
+class StrategyStoppedError(SigmaError):
+    """The strategy raised. It is stored why; the bot starts again without calling it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tock:
+    """A second has passed; ``controls`` as they stand now."""
+
+    controls: Controls
+
+
+@dataclass(slots=True)
+class Told:
+    """What the outside wants to know of a bot, kept up to date by its steps."""
+
+    batches: int = 0
+    tick: int = 0
+    tick_ts: int = 0
+    commits: int = 0
+    lag_ns: int = 0
+    halted: str = ""
+    last_reasons: list[str] = field(default_factory=list)
+
+
+Watcher = Callable[["TradingBot", Change, int], None]
+"""Called after every stored change with the number of its commit: broadcast, metrics, logs."""
+
+
+class TradingBot:
+    """The actor. ``desk`` is the mode's part."""
+
+    def __init__(
+        self,
+        core: Core,
+        run: Run,
+        desk: Desk,
+        journal: Journal,
+        lease: Lease,
+        inputs: Inputs,
+        last: int,
+        code_digest: str,
+        watch: Watcher,
+    ) -> None:
+        self.core, self.run, self.desk = core, run, desk
+        self.journal, self.lease, self.inputs = journal, lease, inputs
+        self.last, self.code_digest, self.watch = last, code_digest, watch
+        self.mailbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.told = Told(tick=last)
+        self.stored_at = time.monotonic()
+        self.unstored = False
+        self.flattening = False
+        self.flat: asyncio.Event = asyncio.Event()
+
+    def post(self, item: Any) -> None:
+        """Put something into the mailbox."""
+        self.mailbox.put_nowait(item)
+
+    async def loop(self) -> None:
+        """Handle what comes, for ever. Raises what the journal, the lease or a fault of ours raises."""
+        while True:
+            await self.handle(await self.mailbox.get())
+
+    async def drain(self) -> None:
+        """Handle what is waiting now."""
+        while not self.mailbox.empty():
+            await self.handle(self.mailbox.get_nowait())
+
+    async def handle(self, item: Any) -> None:
+        """One step."""
+        change = Change(tick=self.last, ts=self.core.broker.ts)
+        try:
+            if isinstance(item, TickBatch):
+                change.tick, change.ts = self.last, _ = item.seq, item.ts
+                self.desk.tick(item)
+                self.core.run(item)
+                self.told.batches += 1
+                self.unstored = True
+            elif isinstance(item, Tock):
+                self._control(item.controls, change)
+            else:
+                self.desk.fact(item, change)
+                self.core.tell()
+        except StrategyError as error:
+            await self._stop(error)
+        if self.flattening:
+            self._flatten()
+        self.desk.collect(change)
+        await self._store(change)
+
+    def _control(self, controls: Controls, change: Change) -> None:
+        """Take over halts, resumes and flattens."""
+        reason = controls.halts[0].reason if controls.halts else ""
+        halted = int(controls.halted)
+        risk = self.core.broker.risk
+        if halted != risk.halted:
+            risk.halted = halted
+            self.inputs.add(change, "halt" if halted else "resume", {"reason": reason})
+            what = "halted" if halted else "resumed"
+            change.notices.append(NoticeRow("state", what, reason or what, change.ts))
+            if not halted:
+                self.core.silent_from = None
+        self.desk.halt(bool(halted))
+        self.told.halted = reason or ("halted" if halted else "")
+        if controls.flattens and not self.flattening:
+            self.inputs.add(change, "flatten", {"reason": controls.flattens[0].reason})
+        self.flattening = bool(controls.flattens)
+        if not self.flattening:
+            self.flat.clear()
+
+    def _flatten(self) -> None:
+        """One step towards nothing held: orders go first, then what they may have left."""
+        flat = self.core.flatten()
+        if flat:
+            self.flat.set()
+
+    async def _store(self, change: Change) -> None:
+        due = self.unstored and time.monotonic() - self.stored_at > CHECKPOINT_S
+        if change or due:
+            change.state = state.dump(self.core.broker, self.core.strategy, self.desk.memory())
+            change.code_digest = self.code_digest
+            point("commit.before")
+            number = await self.journal.commit(
+                self.lease, change, lambda others: self.desk.admit(others, change)
+            )
+            point("commit.after")
+            self.stored_at, self.unstored = time.monotonic(), False
+            self.told.commits = number
+            self.desk.stored()
+            self.watch(self, change, number)
+        self.told.tick, self.told.tick_ts = self.last, self.core.broker.ts
+
+    async def _stop(self, error: StrategyError) -> None:
+        """Store why the strategy stopped, and nothing of what its last call did."""
+        change = Change(tick=self.last, ts=self.core.broker.ts)
+        self.inputs.add(change, "raised", {"error": str(error)})
+        change.notices.append(NoticeRow("alert", "strategy-raised", str(error), change.ts))
+        await self.journal.commit(self.lease, change)
+        reason = str(error).splitlines()[0]
+        await self.journal.control("strategy", self.run.bot, "halt", reason, by="bot", now=time.time_ns())
+        raise StrategyStoppedError(str(error)) from error
+
+    async def checkpoint(self) -> None:
+        """Store the state as it stands."""
+        if self.unstored:
+            self.stored_at = -CHECKPOINT_S
+            await self._store(Change(tick=self.last, ts=self.core.broker.ts))

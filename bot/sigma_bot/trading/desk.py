@@ -1,0 +1,216 @@
+"""What SIM and LIVE do differently with a step of the bot."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Protocol
+
+from sigma_bot.bus.messages import TickBatch
+from sigma_bot.engine import external
+from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, Order
+from sigma_bot.journal.lease import Lease
+from sigma_bot.trading.approval import RiskGate
+from sigma_bot.trading.core import Core
+from sigma_bot.trading.exact import price_of
+from sigma_bot.trading.executor import (
+    Adopt,
+    Bug,
+    CancelFailed,
+    Fact,
+    OrderExecutor,
+    Outcome,
+    Reconciled,
+    Told,
+)
+from sigma_bot.trading.limits import AccountLimits
+from sigma_bot.trading.live import LiveBook, Missing
+from sigma_bot.trading.records import Change, OrderRow, State, Usage
+from sigma_bot.trading.simulator import SimulatorExecutor
+
+log = logging.getLogger(__name__)
+
+
+class Desk(Protocol):
+    """The mode's part of a bot. Nothing here waits: what takes time is posted to the mailbox."""
+
+    def tick(self, batch: TickBatch) -> None:
+        """A batch is about to be handled."""
+
+    def fact(self, fact: Fact, change: Change) -> None:
+        """Something other than a tick or a control came."""
+
+    def halt(self, halted: bool) -> None:
+        """Trading is halted or goes on."""
+
+    def collect(self, change: Change) -> None:
+        """Put what the engine did into ``change``."""
+
+    def admit(self, others: list[Usage], change: Change) -> None:
+        """Inside the transaction: take out of ``change`` what the account's limits refuse."""
+
+    def stored(self) -> None:
+        """The step is stored: send."""
+
+    def memory(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides engine and strategy."""
+
+
+class SimDesk:
+    """A virtual account."""
+
+    def __init__(self, simulator: SimulatorExecutor) -> None:
+        self.simulator = simulator
+
+    def tick(self, batch: TickBatch) -> None:
+        """The wall clock counts for nothing here: a late tick is handled as a backtest would."""
+
+    def fact(self, fact: Fact, change: Change) -> None:
+        """A simulator has nobody to hear from."""
+        raise TypeError(f"a simulated account was told {fact} in {change}")
+
+    def halt(self, halted: bool) -> None:
+        """The engine's own check is enough."""
+
+    def collect(self, change: Change) -> None:
+        """Orders and fills of the step."""
+        self.simulator.collect(change)
+
+    def admit(self, others: list[Usage], change: Change) -> None:
+        """A virtual account is nobody else's."""
+
+    def stored(self) -> None:
+        """Everything has happened already."""
+
+    def memory(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+class LiveDesk:
+    """A real account."""
+
+    def __init__(
+        self,
+        core: Core,
+        book: LiveBook,
+        executor: OrderExecutor,
+        gate: RiskGate,
+        lease: Lease,
+        limits: AccountLimits,
+        adopt: Callable[[Adopt], None],
+    ) -> None:
+        self.core, self.book, self.executor, self.gate = core, book, executor, gate
+        self.lease, self.limits, self.adopt = lease, limits, adopt
+        self.sends: list[OrderRow] = []
+        self.cancels: list[OrderRow] = []
+        self.foreign = 0
+        self.reconcile_seconds = 0.0
+        self.opened: dict[int, int] = {}
+
+    def tick(self, batch: TickBatch) -> None:
+        """Orders are judged by how old this batch is."""
+        self.gate.tick_ts = batch.ts
+
+    def fact(self, fact: Fact, change: Change) -> None:
+        """Book what the venue said."""
+        now = self.gate.now()
+        if isinstance(fact, Bug):
+            raise fact.error
+        if isinstance(fact, Reconciled):
+            self.foreign, self.reconcile_seconds = fact.foreign, fact.seconds
+            return
+        if isinstance(fact, Adopt):
+            self.adopt(fact)
+            return
+        row = self.book.rows.get(fact.client_id)
+        if row is None:
+            if isinstance(fact, Told) and fact.order is not None:
+                self.adopt(Adopt(fact.order))
+            return
+        if isinstance(fact, Told):
+            missing = self.book.settle(change, row, fact.order, fact.fills, now)
+            if isinstance(missing, Missing):
+                self.executor.ask_fills(missing.order, row.client_id)
+        elif isinstance(fact, Outcome):
+            self.book.refused(change, row, fact.state, fact.reason, now)
+        elif isinstance(fact, CancelFailed):
+            log.warning("cancel of %s: %s", row.client_id, fact.reason)
+            self.book.kept(row)
+
+    def halt(self, halted: bool) -> None:
+        """Takes effect at once, also for what is stored and not yet sent."""
+        self.gate.halted = halted
+
+    def collect(self, change: Change) -> None:
+        """What must go to the venue."""
+        sends, cancels = self.book.collect(change, self.gate.now(), self._allowed)
+        self.sends += sends
+        self.cancels += cancels
+        if change.orders:
+            change.usage = self.usage()
+
+    def _allowed(self, o: Order) -> int:
+        return self.gate.check(self._reduces(o))
+
+    def _reduces(self, o: Order) -> bool:
+        held: int = self.core.broker.markets[o.symbol].lots
+        return held * o.side < 0 and o.left <= abs(held)
+
+    def usage(self) -> Usage:
+        """What this bot uses of the account's limits now."""
+        b = self.core.broker
+        now = self.gate.now()
+        exposure = sum((abs(m.qty) * m.mid for m in b.markets[: b.n_markets]), 0.0)
+        minute = now // MINUTE
+        self.opened = {minute: self.opened.get(minute, 0) + len(self.sends)}
+        loss = max(b.risk.day_equity - b.equity, 0.0)
+        return Usage(
+            exposure=Decimal(repr(exposure)) + sum((self._worth(row) for row in self.sends), Decimal(0)),
+            open_orders=len(self.book.living()),
+            day=(now + b.risk.day_offset) // DAY,
+            day_loss=Decimal(repr(loss)),
+            minute=minute,
+            minute_orders=self.opened[minute],
+        )
+
+    def _worth(self, row: OrderRow) -> Decimal:
+        """What an order may add to the exposure."""
+        if row.reduce_only:
+            return Decimal(0)
+        return row.quantity * (row.limit_price or self.reference(row))
+
+    def reference(self, row: OrderRow) -> Decimal:
+        """The quote that an order meets."""
+        market = self.core.broker.markets[self.core.symbols[row.symbol]]
+        return price_of(market, market.ask if row.side == "buy" else market.bid)
+
+    def admit(self, others: list[Usage], change: Change) -> None:
+        """Refuse the new orders of this step that the account's other bots leave no room for."""
+        if change.usage is None or not self.sends:
+            return
+        why = self.limits.refuse(change.usage, others)
+        if why:
+            for row in [row for row in self.sends if not row.reduce_only]:
+                row.state, row.reason = State.REFUSED, why
+
+    def stored(self) -> None:
+        """Send what was stored, each checked once more."""
+        sends, cancels = self.sends, self.cancels
+        self.sends, self.cancels = [], []
+        for row in sends:
+            if row.state is State.REFUSED:
+                external.ended(self.core.broker, row.order_id, E_CANCEL, R_ACCOUNT)
+                continue
+            approved = self.gate.approve(row, self.reference(row), self.lease.alive())
+            if isinstance(approved, str):
+                self.executor.post(Outcome(row.client_id, State.REFUSED, f"not sent: {approved}"))
+            else:
+                self.executor.send(approved)
+        for row in cancels:
+            self.executor.cancel(row)
+
+    def memory(self) -> dict[str, Any]:
+        """Dust."""
+        return self.book.desk()

@@ -1,0 +1,48 @@
+"""Between the engine's numbers and the journal's Decimals, without a rounding on the way."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from sigma_bot.engine.types import Market
+
+
+def price_of(market: Market, price: float) -> Decimal:
+    """The decimal that a price of the engine stands for; off the grid, its shortest exact form."""
+    j = 0
+    for k in range(1, market.n_bands):
+        if price >= market.bands[k].start:
+            j = k
+    band = market.bands[j]
+    if band.num == 0:
+        return Decimal(repr(price))
+    steps: int = round(price * band.den / band.num)
+    if steps * band.num / band.den != price:  # a price that the market made, not an order: bars, averages
+        return Decimal(repr(price))
+    return Decimal(steps * int(band.num)) / int(band.den)
+
+
+def quantity_of(market: Market, lots: int) -> Decimal:
+    """Lots as a quantity."""
+    return plain(Decimal(lots * market.lot_num) / market.lot_den)
+
+
+def lots_in(market: Market, quantity: Decimal) -> int:
+    """A quantity as whole lots. Raises ValueError when it is not a whole number of them."""
+    lots = Fraction(quantity) * market.lot_den / market.lot_num
+    if lots.denominator != 1:
+        raise ValueError(
+            f"{quantity} is not a multiple of the lot size {plain(Decimal(market.lot_num) / market.lot_den)}"
+        )
+    return lots.numerator
+
+
+def money_of(quanta: int, precision: int) -> Decimal:
+    """Quanta as money."""
+    return plain(Decimal(quanta).scaleb(-precision))
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same number without trailing zeros or an exponent."""
+    return Decimal(format(value.normalize(), "f"))

@@ -1,0 +1,284 @@
+"""OrderExecutor: sends what was approved, and finds out what became of it.
+
+It decides nothing: every answer of the venue, and every silence, is posted to the bot, which books it. An
+answer that was lost makes an order unknown; it is looked up by its client id until the venue tells, and never
+sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from sigma_bot.trading import ids
+from sigma_bot.trading.approval import Approved
+from sigma_bot.trading.crash import point
+from sigma_bot.trading.live import LiveBook
+from sigma_bot.trading.records import LIVING, OrderRow, State
+from sigma_bot.venues.types import (
+    RefusedError,
+    StreamBreak,
+    TransientError,
+    UnknownError,
+    VenueClient,
+    VenueError,
+    VenueFill,
+    VenueOrder,
+)
+
+log = logging.getLogger(__name__)
+PARK_AFTER_S = 60.0
+FRESH_S = 2.0
+"""An order that could not be sent for so long is given up: its price is another by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The venue said this of an order."""
+
+    client_id: str
+    order: VenueOrder | None
+    fills: tuple[VenueFill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an order without a word of the venue about it, or with its no."""
+
+    client_id: str
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelFailed:
+    """The order is still there."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The venue holds an order with one of our ids that is not in memory."""
+
+    order: VenueOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Everything living was asked for; ``foreign`` open orders are not ours."""
+
+    foreign: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A fault of ours: the bot stops."""
+
+    error: BaseException
+
+
+Fact = Told | Outcome | CancelFailed | Adopt | Reconciled | Bug
+
+
+class OrderExecutor:
+    """One account at one venue."""
+
+    def __init__(
+        self, venue: VenueClient, book: LiveBook, deadline: Callable[[], int], post: Callable[[Fact], None]
+    ) -> None:
+        self.venue, self.book, self.deadline, self.post = venue, book, deadline, post
+        self.started = time.monotonic()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.reconciling = asyncio.Lock()
+
+    def send(self, approved: Approved) -> None:
+        """Send one order; the answer is posted."""
+        self._spawn(self._send(approved))
+
+    def cancel(self, row: OrderRow) -> None:
+        """Ask the venue to cancel; the answer is posted."""
+        self._spawn(self._cancel(row))
+
+    def look_up(self, row: OrderRow) -> None:
+        """Ask what became of an order."""
+        self._spawn(self._settle(row))
+
+    def follow(self) -> None:
+        """Listen to the private stream from now on."""
+        self._spawn(self._follow())
+
+    async def close(self) -> None:
+        """Stop everything that is under way. What was sent stays sent: the next start finds out."""
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(work))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, the bot is told and stops
+            self.post(Bug(error))
+
+    async def _send(self, approved: Approved) -> None:
+        row, tries = approved.row, 0
+        began = time.monotonic()
+        while True:
+            try:
+                point("send.before")
+                order, fills = await self.venue.create(approved.order, self.deadline())
+                point("send.answered")
+                self.post(Told(row.client_id, order, tuple(fills)))
+                return
+            except RefusedError as error:
+                self.post(Outcome(row.client_id, State.REFUSED, str(error)))
+                return
+            except TransientError as error:
+                wait = max(error.after, 0.05 * 2**tries)
+                if error.code == "late" or time.monotonic() - began + wait > FRESH_S:
+                    self.post(Outcome(row.client_id, State.REFUSED, f"not sent: {error}"))
+                    return
+                tries += 1
+                await asyncio.sleep(wait)
+            except UnknownError as error:
+                point("send.unknown")
+                log.warning("order %s: no answer (%s); looking it up", row.client_id, error)
+                self.post(Outcome(row.client_id, State.UNKNOWN, str(error)))
+                await self._settle(row)
+                return
+
+    async def _cancel(self, row: OrderRow) -> None:
+        for attempt in range(4):
+            try:
+                await self.venue.cancel(row.symbol, row.client_id, row.venue_id)
+                break
+            except RefusedError as error:
+                if error.code != "gone":
+                    self.post(CancelFailed(row.client_id, str(error)))
+                    return
+                break
+            except TransientError as error:
+                await asyncio.sleep(max(error.after, 0.1 * 2**attempt))
+            except UnknownError:
+                break
+        else:
+            self.post(CancelFailed(row.client_id, "the venue takes no cancel now"))
+            return
+        await self._settle(row)
+
+    async def _settle(self, row: OrderRow) -> None:
+        """Look one order up until the venue says what became of it; a resting order is an answer too."""
+        began, wait = time.monotonic(), 0.1
+        reason = "the venue does not know it yet"
+        while row.state in LIVING:
+            try:
+                if await self._look(row):
+                    return
+            except VenueError as error:
+                reason = str(error)
+            if row.state in (State.INTENT, State.UNKNOWN) and time.monotonic() - began > PARK_AFTER_S:
+                self.post(Outcome(row.client_id, State.PARKED, f"not settled after 60 s: {reason}"))
+                return
+            if time.monotonic() - began > PARK_AFTER_S:
+                return  # the next reconciliation asks again
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))
+            wait = min(wait * 1.6, 5.0)
+
+    async def _look(self, row: OrderRow) -> bool:
+        """One question; whether it is answered."""
+        order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
+        if order is not None:
+            fills = await self.venue.fills(row.symbol, order) if order.filled > row.filled else []
+            self.post(Told(row.client_id, order, tuple(fills)))
+            return True
+        if row.state in (State.OPEN, State.PARTIAL):
+            raise UnknownError("the venue no longer knows an order that it had accepted")
+        # whoever could have sent it lost the lease before we began: from then on it can only arrive late
+        waited = min(time.monotonic() - self.started, (time.time_ns() - row.created) / 1e9)
+        if waited > self.venue.capabilities.late_arrival_s:
+            self.post(Outcome(row.client_id, State.ABSENT, "the venue does not know it"))
+            return True
+        return False
+
+    async def fetch_fills(self, order: VenueOrder, client_id: str) -> None:
+        """Ask for the fills that a report left out."""
+        fills = await self.venue.fills(order.symbol, order)
+        self.post(Told(client_id, order, tuple(fills)))
+
+    def ask_fills(self, order: VenueOrder, client_id: str) -> None:
+        """``fetch_fills`` beside everything else, repeated until the venue answers."""
+
+        async def ask() -> None:
+            while True:
+                try:
+                    await self.fetch_fills(order, client_id)
+                    return
+                except VenueError as error:
+                    log.warning("fills of %s: %s", client_id, error)
+                    await asyncio.sleep(random.uniform(0.5, 1.5))
+
+        self._spawn(ask())
+
+    async def reconcile(self, symbols: list[str]) -> None:
+        """Ask for every living order and for what else is open. Raises VenueError when the venue can't be
+        asked."""
+        async with self.reconciling:
+            began = time.monotonic()
+            for row in self.book.living():
+                if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
+                    await self._settle(row)
+                else:
+                    await self._look(row)
+            foreign = 0
+            for symbol in symbols:
+                for order in await self.venue.open_orders(symbol):
+                    known = ids.parse(order.client_id)
+                    if known is None or known.bot != self.book.run.tag:
+                        foreign += 1
+                    elif order.client_id not in self.book.rows:
+                        self.post(Adopt(order))
+                    elif self.book.rows[order.client_id].state not in LIVING:
+                        self.post(Told(order.client_id, order, ()))
+            self.post(Reconciled(foreign, time.monotonic() - began))
+
+    def reconcile_soon(self, symbols: list[str]) -> None:
+        """``reconcile`` beside everything else; a venue that can't be asked is asked again next time."""
+
+        async def ask() -> None:
+            try:
+                await self.reconcile(symbols)
+            except VenueError as error:
+                log.warning("reconciliation: %s", error)
+
+        self._spawn(ask())
+
+    async def _follow(self) -> None:
+        async for item in self.venue.stream():
+            point("event.before")
+            if isinstance(item, StreamBreak):
+                log.warning("private stream: %s", item.reason)
+                self.reconcile_soon(list(self.book.core.symbols))
+                continue
+            client_id = item.client_id or self._by_venue_id(item.venue_id)
+            known = ids.parse(client_id)
+            if known is None or known.bot != self.book.run.tag:
+                continue
+            if isinstance(item, VenueOrder):
+                self.post(Told(client_id, item, ()))
+            else:
+                self.post(Told(client_id, None, (item,)))
+
+    def _by_venue_id(self, venue_id: str) -> str:
+        return next((row.client_id for row in self.book.rows.values() if row.venue_id == venue_id), "")

@@ -1,0 +1,239 @@
+"""LIVE without I/O: between the engine's orders, the journal's rows and the venue's reports.
+
+Every fact of the venue passes ``settle`` or ``refused``. Both may be told the same thing twice, late or out
+of order, and nothing is booked twice: fills count by the venue's trade id, totals are only compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+from sigma_bot.engine import external
+from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_ABSENT, R_STRATEGY, R_VENUE, Order
+from sigma_bot.engine.venue import notional_of
+from sigma_bot.trading.core import Core
+from sigma_bot.trading.exact import lots_in
+from sigma_bot.trading.names import Run, rejection_of, row_of_order
+from sigma_bot.trading.records import (
+    LIVING,
+    TRANSITIONS,
+    Change,
+    FillRow,
+    Inputs,
+    NoticeRow,
+    OrderRow,
+    State,
+)
+from sigma_bot.venues.types import VenueFill, VenueOrder
+
+STATES = {
+    "open": State.OPEN,
+    "filled": State.FILLED,
+    "cancelled": State.CANCELLED,
+    "expired": State.EXPIRED,
+    "refused": State.REFUSED,
+}
+ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REFUSED))
+ENDED_KEPT = 2000
+"""Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The venue has filled more than was told: its fills must be asked for first."""
+
+    order: VenueOrder
+
+
+class LiveBook:
+    """The bot's orders at the venue. ``bases`` names the currency that a symbol's units are; ``dust`` is what
+    fees took of it beyond whole lots (negative: a bit more is held than the engine counts)."""
+
+    def __init__(
+        self,
+        core: Core,
+        run: Run,
+        inputs: Inputs,
+        desk: Mapping[str, Any],
+        token: int,
+        bases: Mapping[str, str],
+    ) -> None:
+        self.core, self.run, self.inputs, self.token, self.bases = core, run, inputs, token, bases
+        self.rows: dict[str, OrderRow] = {}
+        self.trades: dict[str, set[str]] = {}
+        self.ended: list[str] = []
+        self.dust = {symbol: Decimal(text) for symbol, text in desk.get("dust", {}).items()}
+        self.ignored = 0  # reports that were stale or told nothing new
+
+    def desk(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides the engine."""
+        return {"dust": {symbol: str(value) for symbol, value in self.dust.items()}}
+
+    def remember(self, row: OrderRow, trades: Iterable[str]) -> None:
+        """Take a stored order into memory."""
+        self.rows[row.client_id] = row
+        self.trades[row.client_id] = set(trades)
+        if row.state not in LIVING:
+            self._forget_old(row.client_id)
+
+    def living(self) -> list[OrderRow]:
+        """Orders that may still fill, oldest first."""
+        return [row for row in self.rows.values() if row.state in LIVING]
+
+    # --- from the engine to the venue
+
+    def collect(
+        self, change: Change, now: int, allowed: Callable[[Order], int]
+    ) -> tuple[list[OrderRow], list[OrderRow]]:
+        """What the engine wants from the venue: rows to send, and rows to cancel. ``allowed`` says 0, or the
+        reason why an order may not go."""
+        sends, cancels = [], []
+        for what, o in external.due(self.core.broker):
+            if what == external.CANCEL:
+                cancels.append(self.rows[self.run.client_id(o.id, o.leg)])
+                continue
+            reason = allowed(o)
+            if reason:
+                external.ended(self.core.broker, o.id, E_CANCEL, reason)
+                continue
+            row = row_of_order(self.run, self.core.broker, o, change.tick, now, self.token)
+            self.remember(row, ())
+            change.orders.append(row)
+            sends.append(row)
+        self.note(change)
+        return sends, cancels
+
+    def note(self, change: Change) -> None:
+        """Put the engine's rejections into ``change``; its other events are in the rows already."""
+        for e in self.core.drain():
+            if e.kind == E_REJECT or (e.kind == E_CANCEL and e.reason not in (0, R_STRATEGY)):
+                change.notices.append(rejection_of(self.run, e))
+
+    # --- from the venue to the engine
+
+    def settle(
+        self, change: Change, row: OrderRow, order: VenueOrder | None, fills: Iterable[VenueFill], now: int
+    ) -> Missing | None:
+        """Book what the venue says of an order of ours. Returns Missing when its fills must be asked for."""
+        seen = self.trades[row.client_id]
+        told = [f for f in fills if f.trade_id not in seen]
+        for fill in told:
+            self._fill(change, row, fill)
+        if told and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
+            self._enter(change, row, State.PARTIAL, now)
+        if order is not None:
+            if row.venue_id is None and order.venue_id:
+                row.venue_id = order.venue_id
+                self._keep(change, row)
+            if order.filled > row.filled:
+                return Missing(order)
+            self._status(change, row, order, now)
+        elif row.filled >= row.quantity:
+            self._enter(change, row, State.FILLED, now)
+        if not told and row not in change.orders:
+            self.ignored += 1
+        return None
+
+    def _status(self, change: Change, row: OrderRow, order: VenueOrder, now: int) -> None:
+        state = STATES[order.status]
+        if order.filled < row.filled:
+            return  # an older report: the fills it lacks are booked
+        if state is State.OPEN and row.filled > 0:
+            state = State.PARTIAL
+        if state in (State.OPEN, State.PARTIAL) and row.state in (*ENDED, State.PARTIAL):
+            return  # older too: it ended since
+        self._enter(change, row, state, now, order.reason)
+
+    def refused(self, change: Change, row: OrderRow, state: State, reason: str, now: int) -> None:
+        """The order ended without the venue: it said no, or it never arrived."""
+        self._enter(change, row, state, now, reason)
+
+    def kept(self, row: OrderRow) -> None:
+        """A cancel failed; the order may be asked again."""
+        external.kept(self.core.broker, row.order_id)
+
+    def _enter(self, change: Change, row: OrderRow, state: State, now: int, reason: str = "") -> None:
+        if state is row.state:
+            return
+        if state not in TRANSITIONS[row.state]:
+            text = f"{row.client_id}: the venue reports {state}, which cannot follow on {row.state}"
+            self._alert(change, row, "illegal-transition", text, now)
+            return
+        row.state, row.updated, row.reason = state, now, reason or row.reason
+        self._keep(change, row)
+        if state is State.PARKED:
+            text = f"{row.client_id}: {reason}; settle it by hand, see `sigma orders`"
+            self._alert(change, row, "parked", text, now)
+        if state in LIVING:
+            return
+        self.inputs.add(change, "end", {"order": row.order_id, "leg": row.leg, "state": str(state)})
+        kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
+        code = {State.REFUSED: R_VENUE, State.ABSENT: R_ABSENT}.get(state, R_STRATEGY)
+        o = external.order_of(self.core.broker, row.order_id)
+        if o is not None and o.leg == row.leg and state is not State.FILLED:
+            external.ended(self.core.broker, row.order_id, kind, code)
+        self._forget_old(row.client_id)
+
+    def _fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
+        core, symbol = self.core, self.core.symbols[row.symbol]
+        b, market = core.broker, core.broker.markets[symbol]
+        lots = lots_in(market, fill.quantity)
+        price = float(fill.price)
+        quote = fill.fee_currency == self.run.currency
+        fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
+        before = market.realized
+        side = 1 if row.side == "buy" else -1
+        external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
+        if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
+            self._take_fee(symbol, row.symbol, fill.fee)
+        self.trades[row.client_id].add(fill.trade_id)
+        row.filled += fill.quantity
+        self._keep(change, row)
+        scale = Decimal(10) ** -self.run.precision
+        stored = FillRow(
+            trade_id=fill.trade_id,
+            client_id=row.client_id,
+            order_id=row.order_id,
+            symbol=row.symbol,
+            side=row.side,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            fee_currency=fill.fee_currency,
+            maker=fill.maker,
+            ts=fill.ts,
+            notional=notional_of(market, lots, price) * scale,
+            realized=(market.realized - before) * scale,
+        )
+        change.fills.append(stored)
+        self.inputs.add(
+            change,
+            "fill",
+            {"order": row.order_id, "symbol": symbol, "side": side, "lots": lots, "price": price, "fee": fee},
+        )
+
+    def _take_fee(self, symbol: int, name: str, fee: Decimal) -> None:
+        """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
+        market = self.core.broker.markets[symbol]
+        lot = Decimal(market.lot_num) / market.lot_den
+        owed = self.dust.get(name, Decimal(0)) + fee
+        lots = int((owed / lot).to_integral_value(ROUND_CEILING))
+        external.received_fee(self.core.broker, symbol, lots)
+        self.dust[name] = owed - lots * lot
+
+    def _alert(self, change: Change, row: OrderRow, code: str, text: str, now: int) -> None:
+        change.notices.append(NoticeRow("alert", code, text, now, row.order_id, row.symbol))
+
+    def _keep(self, change: Change, row: OrderRow) -> None:
+        if all(row is not kept for kept in change.orders):
+            change.orders.append(row)
+
+    def _forget_old(self, client_id: str) -> None:
+        self.ended.append(client_id)
+        while len(self.ended) > ENDED_KEPT:
+            oldest = self.ended.pop(0)
+            if oldest in self.rows and self.rows[oldest].state not in LIVING:
+                del self.rows[oldest], self.trades[oldest]

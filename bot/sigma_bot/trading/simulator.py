@@ -1,0 +1,90 @@
+"""SimulatorExecutor: a virtual account. The engine's own matching fills the orders, tick by tick, exactly as
+in a backtest; this only writes down what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sigma_bot.engine.types import (
+    E_CANCEL,
+    E_EXPIRE,
+    E_FILL,
+    E_LIQUIDATE,
+    E_MODIFY,
+    E_NEW,
+    E_REJECT,
+    E_TRIGGER,
+    REASONS,
+    Event,
+)
+from sigma_bot.trading.core import Core
+from sigma_bot.trading.exact import money_of, price_of, quantity_of
+from sigma_bot.trading.names import Run, optional_price, rejection_of, row_of_event, side_of
+from sigma_bot.trading.records import LIVING, Change, FillRow, OrderRow, State
+
+
+class SimulatorExecutor:
+    """The venue of SIM."""
+
+    def __init__(self, core: Core, run: Run, living: Iterable[OrderRow]) -> None:
+        self.core, self.run = core, run
+        self.rows = {row.order_id: row for row in living}
+
+    def collect(self, change: Change) -> None:
+        """Put what the engine did since the last call into ``change``."""
+        changed: dict[str, OrderRow] = {}
+        for e in self.core.drain():
+            if e.kind == E_REJECT:
+                change.notices.append(rejection_of(self.run, e))
+                continue
+            row = self._row(e, change.tick)
+            if row is None:
+                continue
+            self._apply(e, row, change)
+            row.updated = e.ts
+            changed[row.client_id] = row
+            if row.state not in LIVING:
+                del self.rows[row.order_id]
+        change.orders.extend(changed.values())
+
+    def _row(self, e: Event, tick: int) -> OrderRow | None:
+        if e.kind in (E_NEW, E_LIQUIDATE):
+            self.rows[e.id] = row_of_event(self.run, self.core.broker, e, tick)
+        return self.rows.get(e.id)
+
+    def _apply(self, e: Event, row: OrderRow, change: Change) -> None:
+        market = self.core.broker.markets[e.symbol]
+        if e.kind == E_FILL:
+            change.fills.append(self._fill(e, row))
+            row.state = State.FILLED if row.filled >= row.quantity else State.PARTIAL
+        elif e.kind == E_MODIFY:
+            row.limit_price = optional_price(self.core.broker, e.symbol, e.price)
+            row.stop_price = optional_price(self.core.broker, e.symbol, e.stop)
+            row.quantity = quantity_of(market, e.lots)
+        elif e.kind == E_TRIGGER:
+            row.reason = "triggered"
+        elif e.kind in (E_CANCEL, E_EXPIRE):
+            row.state = State.CANCELLED if e.kind == E_CANCEL else State.EXPIRED
+            row.reason = REASONS[e.reason]
+
+    def _fill(self, e: Event, row: OrderRow) -> FillRow:
+        market, precision = self.core.broker.markets[e.symbol], self.run.precision
+        row.filled += quantity_of(market, e.lots)
+        # the exit of a bracket grows with its entry
+        row.quantity = max(row.quantity, row.filled)
+        return FillRow(
+            # what was filled so far tells the fills of an order apart, also when they are told again
+            trade_id=f"{e.id}:{row.filled.normalize():f}",
+            client_id=row.client_id,
+            order_id=e.id,
+            symbol=row.symbol,
+            side=side_of(e.side),
+            price=price_of(market, e.price),
+            quantity=quantity_of(market, e.lots),
+            fee=money_of(e.fee, precision),
+            fee_currency=self.run.currency,
+            maker=e.maker != 0,
+            ts=e.ts,
+            notional=money_of(e.notional, precision),
+            realized=money_of(e.realized, precision),
+        )
