@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,10 @@ from sigma_bot.storage.urls import Place
 
 class StorageError(BadInputError):
     """The database cannot be used. The message names it (password hidden), says why and what would help."""
+
+
+class CommitUnknownError(StorageError):
+    """The connection was lost on the commit itself: all of it is stored, or nothing."""
 
 
 # SQLSTATE, or its class of two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -65,12 +70,9 @@ def explained(where: Place, opening: bool = False) -> Iterator[None]:
 
 def _reason(error: Exception) -> str | None:
     """The user's words for ``error``, or None when it is not the database's doing."""
-    from sqlalchemy.exc import ArgumentError, DBAPIError
-    from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-    origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    origin = _origin(error)
     state = getattr(origin, "sqlstate", None)
-    if isinstance(error, ArgumentError):
+    if _is(error, "ArgumentError"):
         reason = _ADDRESS
     elif isinstance(state, str):
         reason = _by_state(state, origin)
@@ -79,11 +81,31 @@ def _reason(error: Exception) -> str | None:
     elif isinstance(origin, OSError):
         why = origin.strerror or "no answer in time"
         reason = f"cannot be reached ({why}); check that the server runs and that host and port are right"
-    elif isinstance(error, (DBAPIError, PoolTimeout)):
+    elif _is(error, "DBAPIError", "TimeoutError") or _of_driver(origin):
         reason = f"{type(origin).__name__}: {_first_line(origin)}"
     else:
         return None
     return reason
+
+
+def _is(error: BaseException, *names: str) -> bool:
+    """Whether it is one of SQLAlchemy's own; without importing it: a bot has no other use for it."""
+    library = sys.modules.get("sqlalchemy.exc")
+    return library is not None and isinstance(error, tuple(getattr(library, name) for name in names))
+
+
+def _origin(error: Exception) -> BaseException:
+    """The driver's own error."""
+    if _is(error, "DBAPIError"):
+        origin: BaseException | None = getattr(error, "orig", None)
+        return error if origin is None else origin
+    return error
+
+
+def _of_driver(error: BaseException) -> bool:
+    """Whether asyncpg raised it, in use of a connection that is gone."""
+    library = sys.modules.get("asyncpg")
+    return library is not None and isinstance(error, library.InterfaceError)
 
 
 def _by_state(state: str, origin: BaseException) -> str:

@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Integer, String, Table, Text
 
-from sigma_bot.journal import schema as _journal  # its tables are made by the same migrations
+import sigma_bot.journal.schema  # noqa: F401 - its tables are made by the same migrations
 from sigma_bot.storage.columns import Exact, Key, Moment, metadata
 from sigma_bot.storage.revision import REVISION
 
 __all__ = ["REVISION", "Exact", "Moment", "metadata"]
-del _journal
 
 runs = Table(
     "runs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from sigma_bot.storage.migrate import VERSION_TABLE
+from sigma_bot.storage.revision import VERSION_TABLE
 from sigma_bot.storage.schema import metadata
 
 context.configure(

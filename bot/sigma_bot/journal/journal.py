@@ -1,0 +1,313 @@
+"""The journal: the one truth about a bot's orders, in SQLite or PostgreSQL.
+
+Whatever a step of a bot changes is one `Change` and one transaction, which checks first that the bot's lease
+still stands. What is stored here has happened; everything else (messages, memory) can be lost.
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from sigma_bot.errors import BadInputError
+from sigma_bot.journal import controls, reading
+from sigma_bot.journal.errors import LeaseHeldError
+from sigma_bot.journal.lease import Lease, deadline
+from sigma_bot.journal.statements import marked, texts
+from sigma_bot.journal.types import (
+    Action,
+    BotIdentity,
+    BotRun,
+    BotStatus,
+    Changes,
+    Control,
+    Controls,
+    Entry,
+    Loaded,
+    Registration,
+    Scope,
+)
+from sigma_bot.journal.writing import Admit, lost, settle, write
+from sigma_bot.storage import codec
+from sigma_bot.storage.direct import Direct, Session
+from sigma_bot.storage.errors import CommitUnknownError, StorageError
+from sigma_bot.trading.records import Change, FillRow, InputRow, NoticeRow, OrderRow
+
+
+class Journal:
+    """An open journal. Use as ``async with await open_journal(url) as journal``.
+
+    Every method is one transaction and may raise StorageError when the database cannot be used.
+    """
+
+    def __init__(self, database: Direct) -> None:
+        self._database = database
+        self.where = database.where
+
+    @classmethod
+    async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
+        """See `sigma_bot.journal.open_journal`."""
+        return cls(await Direct.open(url, create=create, lock_timeout=lock_timeout))
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def register(self, identity: BotIdentity, now: int) -> Registration:
+        """Make the bot and its first run known, or find them as they are.
+
+        The digests returned are those stored: comparing them with one's own, and what to do about it (refuse,
+        `adopt`, `new_run`), is the caller's. Raises BadInputError when the name belongs to another bot.
+        """
+        return await self._database.run(lambda session: _register(session, identity, now))
+
+    async def adopt(self, lease: Lease, identity: BotIdentity) -> Registration:
+        """Go on with the current run under another manifest or other code."""
+
+        async def work(session: Session) -> Registration:
+            await _hold(session, lease)
+            query = (
+                "UPDATE bot_runs SET code_digest = ?, manifest_digest = ?, manifest = ?"
+                " WHERE bot = ? AND number = (SELECT run FROM bots WHERE id = ?)"
+            )
+            digests = (identity.code_digest, identity.manifest_digest, codec.dump(identity.manifest))
+            await session.rows(marked(query, session.lite), *digests, lease.bot_id, lease.bot_id)
+            return await _registration(session, identity, fresh=False)
+
+        return await self._database.run(work)
+
+    async def new_run(self, lease: Lease, identity: BotIdentity, now: int, reason: str) -> Registration:
+        """End the current run for ``reason`` and begin the next, without a checkpoint."""
+
+        async def work(session: Session) -> Registration:
+            lite = session.lite
+            await _hold(session, lease)
+            await _end_run(session, lease, now, reason)
+            raised = "UPDATE bots SET run = run + 1 WHERE id = ? RETURNING run"
+            [(run,)] = await session.rows(marked(raised, lite), lease.bot_id)
+            await _add_run(session, lease.bot_id, run, identity, now)
+            return await _registration(session, identity, fresh=True)
+
+        return await self._database.run(work)
+
+    async def begin_ticks(self, lease: Lease, tick: int, ts: int) -> None:
+        """Note the first tick of the run; what is noted already stays."""
+
+        async def work(session: Session) -> None:
+            await _hold(session, lease)
+            query = (
+                "UPDATE bot_runs SET first_tick = ?, first_ts = ? WHERE bot = ? AND first_tick IS NULL"
+                " AND number = (SELECT run FROM bots WHERE id = ?)"
+            )
+            await session.rows(marked(query, session.lite), tick, ts, lease.bot_id, lease.bot_id)
+
+        await self._database.run(work)
+
+    async def end_run(self, lease: Lease, now: int, reason: str) -> None:
+        """Note when and why the current run ended; going on with it is still possible."""
+
+        async def work(session: Session) -> None:
+            await _hold(session, lease)
+            await _end_run(session, lease, now, reason)
+
+        await self._database.run(work)
+
+    async def acquire(self, bot: str, holder: str, ttl_s: float) -> Lease:
+        """The lease of a registered bot for ``ttl_s`` seconds.
+
+        ``holder`` names the place that this process alone can have: a StatefulSet's pod, or a process of a
+        host. The same holder takes over at once, with a higher token: what held it before is dead, and what
+        it may still try is refused.
+
+        Raises LeaseHeldError, naming who holds it and until when.
+        """
+        asked = time.monotonic_ns()
+
+        async def work(session: Session) -> Lease:
+            lite = session.lite
+            bot_id = await controls.bot_id(session, bot)
+            got = await session.rows(texts(lite).acquire, holder, int(ttl_s * 1e9), bot_id, holder)
+            if not got:
+                query = marked("SELECT holder, expires FROM leases WHERE bot = ?", lite)
+                raise LeaseHeldError(bot, *(await session.rows(query, bot_id))[0])
+            return Lease(bot, bot_id, holder, got[0][0], ttl_s, deadline(asked, ttl_s))
+
+        return await self._database.run(work)
+
+    async def renew(self, lease: Lease) -> None:
+        """Hold on for another ``ttl_s`` seconds from now. A lease that ran out but that nobody else took is
+        still ours. Raises LeaseLostError.
+        """
+        asked = time.monotonic_ns()
+
+        async def work(session: Session) -> None:
+            values = (int(lease.ttl_s * 1e9), lease.bot_id, lease.token, lease.holder)
+            if not await session.rows(texts(session.lite).renew, *values):
+                raise await lost(session, lease)
+
+        await self._database.run(work)
+        lease.deadline_ns = deadline(asked, lease.ttl_s)
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back. Without effect when it is another's by now."""
+        lease.deadline_ns = 0
+
+        async def work(session: Session) -> None:
+            query = "UPDATE leases SET holder = '', expires = 0 WHERE bot = ? AND token = ? AND holder = ?"
+            await session.rows(marked(query, session.lite), lease.bot_id, lease.token, lease.holder)
+
+        await self._database.run(work)
+
+    async def commit(self, lease: Lease, change: Change, admit: Admit | None = None) -> int:
+        """Store ``change`` in one transaction; the number of the commit, one more than the last.
+
+        ``admit(others)`` is called with what the account's other bots use, none of which can store a change
+        with a use of the account before this one is stored; it may change ``change`` in place or raise.
+
+        Raises, with nothing stored: LeaseLostError, IllegalTransitionError, FillConflictError, StorageError.
+        CommitUnknownError: the answer was lost, and the database cannot be asked.
+        """
+        number = 0
+
+        async def work(session: Session) -> int:
+            nonlocal number
+            number = await write(session, lease, change, admit)
+            return number
+
+        try:
+            return await self._database.run(work)
+        except CommitUnknownError as unknown:
+            try:
+                stored = await self._database.run(lambda session: settle(session, lease, number))
+            except StorageError:
+                raise unknown from None
+            if stored:
+                return number
+            raise StorageError(
+                f"database {self.where.shown}: the connection was lost; nothing was stored"
+            ) from None
+
+    async def load(self, bot: str) -> Loaded | None:
+        """What the bot goes on from; None when it has never been registered."""
+        return await self._database.run(lambda session: reading.load(session, bot), write=False)
+
+    async def control(
+        self, scope: Scope, name: str, action: Action, reason: str, by: str, now: int
+    ) -> Control:
+        """Halt, resume or flatten a strategy, an account or everything (``name`` empty).
+
+        Raises BadInputError, with the nearest name, when no bot is meant by it.
+        """
+        return await self._database.run(
+            lambda session: controls.give(session, scope, name, action, reason, by, now)
+        )
+
+    async def controls_for(self, bot: str) -> Controls:
+        """What holds for the bot now: its own controls, its account's, and those for all."""
+        return await self._database.run(lambda session: controls.standing(session, bot), write=False)
+
+    async def done(self, bot: str, control: int, now: int) -> None:
+        """Note that the bot has carried out a flatten. Again is without effect."""
+        await self._database.run(lambda session: controls.done(session, bot, control, now))
+
+    async def control_history(self, limit: int = 100) -> list[Control]:
+        """Every control that was given, the newest first."""
+        return await self._database.run(lambda session: controls.history(session, limit), write=False)
+
+    async def bots(self) -> list[BotStatus]:
+        """Every bot by name, with who runs it and what halts it."""
+        return await self._database.run(reading.bots, write=False)
+
+    async def orders(
+        self, bot: str | None = None, *, living: bool = False, limit: int = 100
+    ) -> list[Entry[OrderRow]]:
+        """Orders, the newest first: of one bot, and only those that may still fill, when asked."""
+        return await self._database.run(
+            lambda session: reading.orders(session, bot, living, limit), write=False
+        )
+
+    async def fills(
+        self, bot: str | None = None, *, run: int | None = None, limit: int | None = 100
+    ) -> list[Entry[FillRow]]:
+        """Fills, the newest first; ``limit=None`` gives all."""
+        return await self._database.run(lambda session: reading.fills(session, bot, run, limit), write=False)
+
+    async def inputs(self, bot: str, run: int | None = None) -> list[Entry[InputRow]]:
+        """All inputs of a run (the current one), by number."""
+        return await self._database.run(lambda session: reading.inputs(session, bot, run), write=False)
+
+    async def notices(self, bot: str | None = None, *, limit: int = 100) -> list[Entry[NoticeRow]]:
+        """Rejections, alerts and changes of state, the newest first."""
+        return await self._database.run(lambda session: reading.notices(session, bot, limit), write=False)
+
+    async def changes_since(self, bot: str, commit: int) -> Changes:
+        """What was stored after a commit: for a reader who missed messages."""
+        return await self._database.run(
+            lambda session: reading.changes_since(session, bot, commit), write=False
+        )
+
+    async def run_of(self, bot: str, run: int | None = None) -> BotRun:
+        """A run (the current one) with its manifest."""
+        return await self._database.run(lambda session: reading.run_of(session, bot, run), write=False)
+
+
+async def _register(session: Session, identity: BotIdentity, now: int) -> Registration:
+    lite = session.lite
+    who = (identity.name, identity.mode, identity.venue, identity.account, identity.currency)
+    added = await session.rows(texts(lite).add_bot, *who, now)
+    if not added:
+        return await _registration(session, identity, fresh=False)
+    bot_id = added[0][0]
+    await session.rows(
+        marked("INSERT INTO leases (bot, holder, token, expires) VALUES (?, '', 0, 0)", lite), bot_id
+    )
+    await _add_run(session, bot_id, 1, identity, now)
+    return await _registration(session, identity, fresh=True)
+
+
+async def _add_run(session: Session, bot_id: int, run: int, identity: BotIdentity, now: int) -> None:
+    digests = (identity.code_digest, identity.manifest_digest, codec.dump(identity.manifest))
+    await session.rows(texts(session.lite).add_run, bot_id, run, now, *digests)
+
+
+async def _registration(session: Session, identity: BotIdentity, fresh: bool) -> Registration:
+    query = (
+        "SELECT id, mode, venue, account, currency, run, commits, code_digest, manifest_digest"
+        " FROM bots JOIN bot_runs ON bot = id AND number = run WHERE name = ?"
+    )
+    [row] = await session.rows(marked(query, session.lite), identity.name)
+    bot_id, *who, run, commits, code, manifest = row
+    named = ("mode", "venue", "account", "currency")
+    for what, stored in zip(named, who, strict=True):
+        given = getattr(identity, what)
+        if stored != given:
+            raise BadInputError(
+                f"bot {identity.name!r}: {what} {given!r} does not fit: the journal knows a bot of this name "
+                f"with {what} {stored!r}; give this one another name"
+            )
+    return Registration(bot_id, identity.name, run, fresh, code, manifest, commits)
+
+
+async def _end_run(session: Session, lease: Lease, now: int, reason: str) -> None:
+    query = (
+        "UPDATE bot_runs SET ended = ?, reason = ?"
+        " WHERE bot = ? AND number = (SELECT run FROM bots WHERE id = ?)"
+    )
+    await session.rows(marked(query, session.lite), now, reason, lease.bot_id, lease.bot_id)
+
+
+async def _hold(session: Session, lease: Lease) -> None:
+    """Refuse to go on without the lease, and keep it to the end of the transaction."""
+    lock = "" if session.lite else " FOR UPDATE"
+    query = f"SELECT token FROM leases WHERE bot = ? AND token = ? AND holder = ?{lock}"
+    if not await session.rows(marked(query, session.lite), lease.bot_id, lease.token, lease.holder):
+        raise await lost(session, lease)

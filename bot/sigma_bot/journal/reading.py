@@ -1,0 +1,189 @@
+"""What is read back from the journal, each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sigma_bot.errors import BadInputError
+from sigma_bot.journal import controls, rows
+from sigma_bot.journal.controls import bot_id
+from sigma_bot.journal.statements import LIVING_STATES, marked
+from sigma_bot.journal.types import BotRun, BotStatus, Changes, Entry, Loaded
+from sigma_bot.storage import codec
+from sigma_bot.storage.direct import Row, Session
+from sigma_bot.trading.records import FillRow, InputRow, NoticeRow, OrderRow
+
+R = TypeVar("R")
+
+RECENT_FILLS = 1000
+"""Fills that a bot gets back at its start, besides those of orders that may still fill."""
+
+
+async def load(session: Session, name: str) -> Loaded | None:
+    """See `Journal.load`."""
+    found = await _ask(session, "SELECT id, mode, run, commits FROM bots WHERE name = ?", name)
+    if not found:
+        return None
+    bot, mode, run, commits = found[0]
+    kept = await _ask(
+        session,
+        "SELECT state, code_digest, tick, ts FROM checkpoints WHERE bot = ? AND run = ?"
+        " ORDER BY commit_no DESC LIMIT 1",
+        bot,
+        run,
+    )
+    state, code, tick, ts = kept[0] if kept else (None, "", 0, 0)
+    [(inputs,)] = await _ask(
+        session, "SELECT COALESCE(MAX(number), 0) FROM inputs WHERE bot = ? AND run = ?", bot, run
+    )
+    [(last_order,)] = await _ask(
+        session, "SELECT COALESCE(MAX(order_id), 0) FROM orders WHERE bot = ? AND run = ?", bot, run
+    )
+    # A virtual account's orders end with its run; a venue's do not.
+    mine = f"bot = ? AND state IN ({LIVING_STATES}) AND (run = ? OR ? = 'live')"
+    orders = await _ask(
+        session,
+        f"SELECT {_names(rows.ORDERS)} FROM orders WHERE {mine} ORDER BY order_id, leg, client_id",
+        bot,
+        run,
+        mode,
+    )
+    used = await _ask(session, f"SELECT {_names(rows.USAGE)} FROM account_usage WHERE bot = ?", bot)
+    return Loaded(
+        run=run,
+        commit=commits,
+        state=state,
+        code_digest=code,
+        tick=tick,
+        ts=ts,
+        inputs=inputs,
+        last_order=last_order,
+        orders=rows.ORDERS.records(orders),
+        fills=rows.FILLS.records(await _recent(session, bot, run, mode, mine)),
+        usage=next(iter(rows.USAGE.records(used)), None),
+    )
+
+
+async def _recent(session: Session, bot: int, run: int, mode: str, living: str) -> Sequence[Row]:
+    return await _ask(
+        session,
+        f"SELECT {_names(rows.FILLS)} FROM fills WHERE id IN"
+        " (SELECT id FROM (SELECT id FROM fills WHERE bot = ? AND (run = ? OR ? = 'live')"
+        f" ORDER BY id DESC LIMIT {RECENT_FILLS}) AS recent)"
+        f" OR (bot = ? AND client_id IN (SELECT client_id FROM orders WHERE {living})) ORDER BY id",
+        bot,
+        run,
+        mode,
+        bot,
+        bot,
+        run,
+        mode,
+    )
+
+
+async def orders(session: Session, bot: str | None, living: bool, limit: int | None) -> list[Entry[OrderRow]]:
+    """See `Journal.orders`."""
+    only = f"t.state IN ({LIVING_STATES})" if living else "1 = 1"
+    newest = "t.created DESC, t.order_id DESC, t.leg DESC, t.client_id"
+    return await _entries(session, rows.ORDERS, bot, only, (), newest, limit)
+
+
+async def fills(
+    session: Session, bot: str | None, run: int | None, limit: int | None
+) -> list[Entry[FillRow]]:
+    """See `Journal.fills`."""
+    only, values = ("1 = 1", ()) if run is None else ("t.run = ?", (run,))
+    return await _entries(session, rows.FILLS, bot, only, values, "t.id DESC", limit)
+
+
+async def inputs(session: Session, bot: str, run: int | None) -> list[Entry[InputRow]]:
+    """See `Journal.inputs`."""
+    only, values = ("t.run = bots.run", ()) if run is None else ("t.run = ?", (run,))
+    return await _entries(session, rows.INPUTS, bot, only, values, "t.number", None)
+
+
+async def notices(session: Session, bot: str | None, limit: int | None) -> list[Entry[NoticeRow]]:
+    """See `Journal.notices`."""
+    newest = "t.ts DESC, t.bot, t.commit_no DESC, t.place DESC"
+    return await _entries(session, rows.NOTICES, bot, "1 = 1", (), newest, limit)
+
+
+async def changes_since(session: Session, bot: str, commit: int) -> Changes:
+    """See `Journal.changes_since`."""
+    # Read first: what is committed meanwhile is then told twice rather than never.
+    [(last,)] = await _ask(session, "SELECT commits FROM bots WHERE id = ?", await bot_id(session, bot))
+
+    async def since(form: rows.Form[R], order: str) -> list[Entry[R]]:
+        return await _entries(session, form, bot, "t.commit_no > ?", (commit,), order, None)
+
+    return Changes(
+        commit=last,
+        orders=await since(rows.ORDERS, "t.commit_no, t.order_id, t.leg"),
+        fills=await since(rows.FILLS, "t.id"),
+        inputs=await since(rows.INPUTS, "t.run, t.number"),
+        notices=await since(rows.NOTICES, "t.commit_no, t.place"),
+    )
+
+
+async def run_of(session: Session, bot: str, run: int | None) -> BotRun:
+    """See `Journal.run_of`."""
+    key = await bot_id(session, bot)
+    which = "run" if run is None else "?"
+    query = (
+        "SELECT name, number, started, code_digest, manifest_digest, manifest, first_tick, first_ts, ended,"
+        f" reason FROM bot_runs JOIN bots ON bot = id WHERE id = ? AND number = {which}"
+    )
+    found = await _ask(session, query, key, *(() if run is None else (run,)))
+    if not found:
+        raise BadInputError(f"bot {bot!r} has no run {run}")
+    row: list[Any] = list(found[0])
+    row[5] = codec.load(row[5])
+    return BotRun(*row)
+
+
+async def bots(session: Session) -> list[BotStatus]:
+    """See `Journal.bots`."""
+    open_orders = f"(SELECT COUNT(*) FROM orders WHERE bot = bots.id AND state IN ({LIVING_STATES}))"
+    query = (
+        "SELECT bots.id, name, mode, venue, account, currency, run, started, commits, tick, ts, holder,"
+        f" expires, {open_orders} FROM bots JOIN leases ON leases.bot = bots.id"
+        " JOIN bot_runs ON bot_runs.bot = bots.id AND number = run ORDER BY name"
+    )
+    told = []
+    for bot, *rest in await _ask(session, query):
+        standing: list[Any] = [*rest, (await controls.standing_of(session, bot)).halts]
+        told.append(BotStatus(*standing))
+    return told
+
+
+async def _entries(
+    session: Session,
+    form: rows.Form[R],
+    bot: str | None,
+    only: str,
+    values: Sequence[Any],
+    order: str,
+    limit: int | None,
+) -> list[Entry[R]]:
+    """Records of one bot, or of all, with whose they are."""
+    if bot is not None:
+        only, values = f"bots.id = ? AND {only}", (await bot_id(session, bot), *values)
+    names = ", ".join(f"t.{name}" for name in form.names)
+    most = "" if limit is None else f" LIMIT {int(limit)}"
+    query = (
+        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {form.table} AS t JOIN bots ON t.bot = bots.id"
+        f" WHERE {only} ORDER BY {order}{most}"
+    )
+    found = await _ask(session, query, *values)
+    records = form.records(found)
+    whose: list[tuple[str, int, int]] = [tuple(row)[-3:] for row in found]
+    return [Entry(*who, record) for who, record in zip(whose, records, strict=True)]
+
+
+def _names(form: rows.Form[Any]) -> str:
+    return ", ".join(form.names)
+
+
+async def _ask(session: Session, query: str, *values: Any) -> Sequence[Row]:
+    return await session.rows(marked(query, session.lite), *values)

@@ -1,0 +1,141 @@
+"""The journal's statements as text, for each database. Built once per process; nothing else knows SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sigma_bot.journal.rows import FILLS, INPUTS, NOTICES, ORDERS, SQL_TYPES, USAGE, Form
+from sigma_bot.trading.records import LIVING, TRANSITIONS
+
+# Nanoseconds since 1970 by the database's clock.
+_NOW = {
+    True: "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000000",
+    False: "CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS bigint)",
+}
+LIVING_STATES = ", ".join(f"'{state}'" for state in sorted(LIVING))
+_LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRANSITIONS[old]))
+BOT_COLUMNS = "id, name, mode, venue, account, currency, run, commits, tick, ts, controls_from"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The statements of one database, parameters by position."""
+
+    add_bot: str
+    add_run: str
+    acquire: str
+    renew: str
+    fence: str
+    orders: str
+    fills: str
+    inputs: str
+    notices: str
+    checkpoint: str
+    usage: str
+
+
+@cache
+def texts(lite: bool) -> Texts:
+    """The statements for SQLite (``lite``) or PostgreSQL."""
+    now = _NOW[lite]
+    return Texts(
+        add_bot=marked(
+            "INSERT INTO bots (name, mode, venue, account, currency, created, run, commits, checkpoints,"
+            " tick, ts, controls_from) VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0,"
+            " (SELECT COALESCE(MAX(id), 0) FROM controls)) ON CONFLICT (name) DO NOTHING RETURNING id",
+            lite,
+        ),
+        add_run=marked(
+            "INSERT INTO bot_runs (bot, number, started, code_digest, manifest_digest, manifest, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, '')",
+            lite,
+        ),
+        acquire=marked(
+            f"UPDATE leases SET holder = ?, token = token + 1, expires = {now} + ?"
+            f" WHERE bot = ? AND (expires <= {now} OR holder = ?) RETURNING token",
+            lite,
+        ),
+        renew=marked(
+            f"UPDATE leases SET expires = {now} + ? WHERE bot = ? AND token = ? AND holder = ?"
+            " RETURNING token",
+            lite,
+        ),
+        fence=_fence(now, lite),
+        orders=_orders(lite),
+        fills=_insert(FILLS, ("scope",), lite) + " ON CONFLICT DO NOTHING RETURNING trade_id",
+        inputs=_insert(INPUTS, (), lite),
+        notices=_insert(NOTICES, ("place",), lite),
+        checkpoint=_upsert(
+            "checkpoints",
+            ("bot", "slot", "run", "commit_no", "tick", "ts", "code_digest", "state"),
+            2,
+            lite,
+        ),
+        usage=_upsert("account_usage", ("bot", "commit_no", *USAGE.names), 1, lite),
+    )
+
+
+def marked(statement: str, lite: bool) -> str:
+    """``?`` as the database numbers its parameters: ``$1``, ``$2`` ... on PostgreSQL."""
+    if lite:
+        return statement
+    head, *rest = statement.split("?")
+    return head + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
+
+
+def _fence(now: str, lite: bool) -> str:
+    """Raise the commit number if the lease (bot, token, holder) still stands; no row if it does not.
+
+    On PostgreSQL the lease's row is locked to the end, so nobody acquires between this and the commit; on
+    SQLite the transaction has the whole file.
+    """
+    held = f"SELECT bot FROM leases WHERE bot = ? AND token = ? AND holder = ? AND expires > {now}"
+    lock = "" if lite else " FOR UPDATE"
+    return marked(
+        f"WITH held AS ({held}{lock}) UPDATE bots SET commits = commits + 1, checkpoints = checkpoints + ?,"
+        " tick = ?, ts = ? WHERE id IN (SELECT bot FROM held)"
+        " RETURNING commits, run, checkpoints, mode, venue, account",
+        lite,
+    )
+
+
+def _orders(lite: bool) -> str:
+    """Whole rows, new or changed. A row whose state cannot follow on the stored one is not returned."""
+    changed = ", ".join(f"{name} = excluded.{name}" for name in ORDERS.names if name != "client_id")
+    return (
+        _insert(ORDERS, (), lite)
+        + f" ON CONFLICT (bot, client_id) DO UPDATE SET commit_no = excluded.commit_no, {changed}"
+        + " WHERE orders.state = excluded.state"
+        + f" OR orders.state || '>' || excluded.state IN ({_LEGAL}) RETURNING client_id"
+    )
+
+
+def _insert(form: Form[Any], own: tuple[str, ...], lite: bool) -> str:
+    """Insert rows of a record. SQLite takes one row at a time; PostgreSQL takes bot, run and commit number,
+    then an array for each further column.
+    """
+    listed = ", ".join(("bot", "run", "commit_no", *own, *form.names))
+    if lite:
+        marks = ", ".join("?" * (3 + len(own) + len(form.names)))
+        return f"INSERT INTO {form.table} ({listed}) VALUES ({marks})"
+    kinds = [_OWN[name] for name in own] + [SQL_TYPES[annotation] for annotation in form.annotations]
+    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 4))
+    names = ", ".join((*own, *form.names))
+    return (
+        f"INSERT INTO {form.table} ({listed}) SELECT $1::bigint, $2::bigint, $3::bigint, {names}"
+        f" FROM unnest({arrays}) AS given ({names})"
+    )
+
+
+_OWN = {"scope": "text", "place": "bigint"}
+
+
+def _upsert(table: str, names: tuple[str, ...], keys: int, lite: bool) -> str:
+    listed, marks = ", ".join(names), ", ".join("?" * len(names))
+    changed = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
+    key = ", ".join(names[:keys])
+    return marked(
+        f"INSERT INTO {table} ({listed}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changed}", lite
+    )
