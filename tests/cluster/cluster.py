@@ -21,7 +21,7 @@ import sys
 from onenode.box import running
 from onenode.client import Client, existing
 from onenode.cluster import Cluster
-from onenode.images import BACKTEST, OPERATOR, build_image
+from onenode.images import EVERY, build_image
 from onenode.tools import SetupError, prepare
 
 
@@ -53,7 +53,7 @@ def act(command: str, arguments: list[str], cluster: Client) -> int:
         case "env":
             print(f'export KUBECONFIG={cluster.kubeconfig} PATH="{cluster.kubectl_program.parent}:$PATH"')
         case "images":
-            for image in (OPERATOR, BACKTEST):
+            for image in EVERY:
                 cluster.import_image(build_image(image))
         case _:
             return pass_on(cluster, command, arguments)

@@ -48,10 +48,10 @@ def cluster() -> Iterator[object]:
 def installed(cluster: object) -> object:
     """The cluster with the images on its node and the chart installed and Ready."""
     from onenode.client import Client
-    from onenode.images import BACKTEST, OPERATOR, build_image
+    from onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
 
     assert isinstance(cluster, Client)
-    for image in (OPERATOR, BACKTEST):
+    for image in (SIGMA, BACKTEST, REDIS, POSTGRES):
         cluster.import_image(build_image(image))
     cluster.kubectl("create", "namespace", "sigma")
     cluster.kubectl("label", "namespace", "sigma", "pod-security.kubernetes.io/enforce=restricted")

@@ -1,6 +1,7 @@
 {{- define "sigma.labels" -}}
 app.kubernetes.io/name: sigma-x
 app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: sigma-x
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
@@ -15,16 +16,59 @@ app.kubernetes.io/component: operator
 {{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
+{{- /* The `restricted` standard, for a pod and for a container. */}}
+{{- define "sigma.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "sigma.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "sigma.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end }}
+
+{{- /* The namespaces with strategies, as JSON. */}}
+{{- define "sigma.desks" -}}
+{{ append .Values.desks .Release.Namespace | uniq | toJson }}
+{{- end }}
+
+{{- /* Addresses by who uses them, as JSON; an empty one is not to be had. */}}
+{{- define "sigma.addresses" -}}
+{{- $redis := .Values.externalRedis -}}
+{{- if .Values.redis.enabled -}}
+{{- $passwords := include "redis.passwords" (dict "Values" .Values.redis "Release" .Release) | fromJson -}}
+{{- $host := printf "%s-redis.%s.svc:6379/0" .Release.Name .Release.Namespace -}}
+{{- $redis = dict "bot" (printf "redis://bot:%s@%s" $passwords.bot $host) "feed" (printf "redis://feed:%s@%s" $passwords.feed $host) -}}
+{{- end -}}
+{{- $postgres := .Values.externalPostgres -}}
+{{- if .Values.postgres.enabled -}}
+{{- $passwords := include "postgres.passwords" (dict "Values" .Values.postgres "Release" .Release) | fromJson -}}
+{{- $postgres = dict -}}
+{{- range $role := list "owner" "bot" "backtest" -}}
+{{- $_ := set $postgres $role (printf "postgresql://sigma_%s:%s@%s-postgres.%s.svc:5432/sigma" $role (get $passwords $role) $.Release.Name $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{ dict "redis" $redis "postgres" $postgres | toJson }}
+{{- end }}
+
 {{- /* What the operator needs to know of backtests: the fields of BacktestSettings. */}}
 {{- define "sigma.backtest.settings" -}}
 {{- $b := .Values.backtest -}}
-{{- $secrets := list -}}
-{{- range .Values.imagePullSecrets }}{{ $secrets = append $secrets .name }}{{ end -}}
 {{- dict
   "image" (include "sigma.image" (dict "image" $b.image "root" .))
   "pull_policy" $b.image.pullPolicy
-  "pull_secrets" $secrets
-  "priority_class" .Values.priorityClass.name
+  "pull_secrets" (include "sigma.pullSecretNames" . | fromJsonArray)
+  "priority_class" .Values.priorityClasses.backtest.name
   "resources" $b.resources
   "scratch" $b.scratch
   "deadline" (int $b.deadline)
@@ -34,28 +78,99 @@ app.kubernetes.io/component: operator
   | toJson -}}
 {{- end }}
 
+{{- /* What the operator needs to know of bots: the fields of BotSettings. */}}
+{{- define "sigma.bot.settings" -}}
+{{- $b := .Values.bot -}}
+{{- dict
+  "image" (include "sigma.image" (dict "image" .Values.image "root" .))
+  "live_image" (include "sigma.image" (dict "image" .Values.liveImage "root" .))
+  "pull_policy" .Values.image.pullPolicy
+  "pull_secrets" (include "sigma.pullSecretNames" . | fromJsonArray)
+  "priority_class" .Values.priorityClasses.sim.name
+  "live_priority_class" .Values.priorityClasses.live.name
+  "resources" $b.resources
+  "live_resources" $b.liveResources
+  "connections" (printf "%s-connections" .Release.Name)
+  "venue_url" $b.venueUrl
+  "grace" (int $b.grace)
+  "progress_deadline" (int $b.progressDeadline)
+  "close_deadline" (int $b.closeDeadline)
+  "network_policy" .Values.networkPolicy.enabled
+  "egress" (concat (include "sigma.egress.redis" . | fromYamlArray) (include "sigma.egress.postgres" . | fromYamlArray) .Values.networkPolicy.extraEgress)
+  | toJson -}}
+{{- end }}
+
+{{- define "sigma.pullSecretNames" -}}
+{{- $names := list -}}
+{{- range .Values.imagePullSecrets }}{{ $names = append $names .name }}{{ end -}}
+{{ $names | toJson }}
+{{- end }}
+
+{{- /* Egress rules. */}}
+{{- define "sigma.egress.dns" -}}
+- to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]
+  ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
+{{- end }}
+
+{{- define "sigma.egress.redis" -}}
+{{- if .Values.redis.enabled -}}
+- to: [{{ include "sigma.store" (dict "name" "redis" "root" .) }}]
+  ports: [{protocol: TCP, port: 6379}]
+{{- else -}}
+- ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+(/|$)" .Values.externalRedis.bot | trimAll ":/" | default "6379" }}}]
+{{- end }}
+{{- end }}
+
+{{- define "sigma.egress.postgres" -}}
+{{- if .Values.postgres.enabled -}}
+- to: [{{ include "sigma.store" (dict "name" "postgres" "root" .) }}]
+  ports: [{protocol: TCP, port: 5432}]
+{{- else -}}
+- ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+(/|$)" .Values.externalPostgres.bot | trimAll ":/" | default "5432" }}}]
+{{- end }}
+{{- end }}
+
+{{- define "sigma.egress.venues" -}}
+- to: {{ .Values.networkPolicy.venues | toJson }}
+  ports: [{protocol: TCP, port: 443}]
+{{- end }}
+
+{{- define "sigma.store" -}}
+{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ .root.Release.Namespace }}}}, podSelector: {matchLabels: {app.kubernetes.io/instance: {{ .root.Release.Name }}, app.kubernetes.io/component: {{ .name }}}}}
+{{- end }}
+
 {{- /* Rights on what lives in a namespace, for a Role or a ClusterRole. */}}
 {{- define "sigma.rules" -}}
 - apiGroups: [sigma-x.io]
   resources: [backtests]
   verbs: [get, list, watch]
+# Finalizers of a Strategy are set and taken away by a patch.
 - apiGroups: [sigma-x.io]
-  resources: [backtests/status]
+  resources: [strategies]
+  verbs: [get, list, watch, patch]
+- apiGroups: [sigma-x.io]
+  resources: [backtests/status, strategies/status]
   verbs: [patch]
 # Owner references that block deletion need the right to set the owner's finalizers on some clusters.
 - apiGroups: [sigma-x.io]
-  resources: [backtests/finalizers]
+  resources: [backtests/finalizers, strategies/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [create, patch]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, delete]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 {{- end }}

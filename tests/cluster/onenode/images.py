@@ -27,18 +27,27 @@ KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
 
 @dataclass(frozen=True)
 class Image:
-    """One image of the project: `images/<name>/Dockerfile` and the paths, from the top, that go into it."""
+    """One image of the project: its name, the paths, from the top, that go into it beside `images/<folder>`, and
+    the stage of the Dockerfile there, where it is not the last."""
 
     name: str
     inputs: tuple[str, ...]
+    folder: str = ""
+    stage: str = ""
 
     @property
     def reference(self) -> str:
         return f"docker.io/sigma-x/{self.name}:0.1.0"
 
 
-OPERATOR = Image("operator", ("requirements/operator.lock", "bot/sigma_bot", "operator/sigma_operator"))
-BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot", "examples"))
+CODE = ("bot/sigma_bot", "operator/sigma_operator")
+SBOM = "images/sbom.sh"
+SIGMA = Image("sigma", ("requirements/bot.lock", "requirements/operator.lock", SBOM, *CODE))
+LIVE = Image("sigma-live", ("requirements/live.lock", SBOM, *CODE), folder="sigma", stage="live")
+BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot", "examples", SBOM))
+REDIS = Image("redis", (SBOM,))
+POSTGRES = Image("postgres", (SBOM,))
+EVERY = (SIGMA, LIVE, BACKTEST, REDIS, POSTGRES)
 
 
 def write_archive(target: Path, reference: str, layer: Path, config: dict[str, object]) -> None:
@@ -135,7 +144,7 @@ def base_present() -> bool:
 def build_image(image: Image) -> Path:
     """Build the image from its Dockerfile, the one that ships; the archive is cached by the content of its
     inputs."""
-    folder = ROOT / "images" / image.name
+    folder = ROOT / "images" / (image.folder or image.name)
     base = base_archive()
     inputs = content_key(folder, *(ROOT / path for path in image.inputs), base.name)
 
@@ -158,10 +167,12 @@ def build_image(image: Image) -> Path:
             "--tag",
             image.reference,
         ]
+        if image.stage:
+            options += ["--target", image.stage]
         buildah("bud", *options, ROOT)
         say(f"built image {image.name} in {time.monotonic() - began:.0f} s")
         buildah("push", image.reference, f"docker-archive:{fresh}:{image.reference}")
-        for stale in ARCHIVES.glob(f"{image.name}-*.tar"):
+        for stale in ARCHIVES.glob(f"{image.name}-{'[0-9a-f]' * 16}.tar"):
             stale.unlink()  # only the newest is ever used again, and each is large
 
     return cached(ARCHIVES / f"{image.name}-{inputs}.tar", build)

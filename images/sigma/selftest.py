@@ -1,0 +1,56 @@
+"""What `helm test` asks: can a bot, with what it is given, use Redis and PostgreSQL, and nothing more?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+
+
+async def redis() -> None:
+    client = Redis.from_url(os.environ["SIGMA_REDIS_URL"])
+    try:
+        await client.set("sigma.bot.selftest", "1", ex=60)
+        assert await client.get("sigma.bot.selftest") == b"1"
+        for forbidden in (
+            client.set("foreign", "1"),
+            client.config_get("dir"),
+            client.delete("sigma.ticks.x"),
+        ):
+            try:
+                await forbidden
+            except NoPermissionError:
+                continue
+            raise SystemExit("a bot may do in Redis what it must not")
+    finally:
+        await client.aclose()
+    print("redis: a bot reads and writes what is its own")
+
+
+async def postgres() -> None:
+    connection = await asyncpg.connect(os.environ["SIGMA_DATABASE_URL"])
+    try:
+        tables = await connection.fetchval(TABLES)
+        assert tables, "no tables: see the log of the migration"
+        try:
+            await connection.execute("CREATE TABLE selftest (x int)")
+        except asyncpg.InsufficientPrivilegeError:
+            print(f"postgres: a bot sees {tables} tables and makes none")
+            return
+        raise SystemExit("a bot may make tables in PostgreSQL")
+    finally:
+        await connection.close()
+
+
+async def main() -> None:
+    await redis()
+    await postgres()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

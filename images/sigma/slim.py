@@ -1,0 +1,22 @@
+"""Takes out of the installed Kubernetes client what the operator cannot reach: it sends and reads plain JSON, and
+the models and call groups of every API version are most of the client's size. What importing the client loads
+stays.
+"""
+
+import sys
+from pathlib import Path
+
+import kubernetes
+import kubernetes.aio.client
+import kubernetes.aio.config  # noqa: F401
+
+root = Path(kubernetes.__file__).parent
+loaded = {Path(module.__file__) for module in sys.modules.values() if getattr(module, "__file__", None)}
+for part in ("client", "aio/client"):
+    for folder in ("models", "api"):
+        for source in (root / part / folder).glob("*.py"):
+            if source in loaded or source.name == "__init__.py":
+                continue
+            source.unlink()
+            for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+                compiled.unlink()
