@@ -1,0 +1,26 @@
+"""Each journal test runs on both databases, on an empty one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sigma_bot.journal import Journal, open_journal
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'folder' / 'journal.db'}"
+    url: str = request.getfixturevalue("postgres_database")
+    return url
+
+
+@pytest.fixture
+async def journal(database: str) -> AsyncIterator[Journal]:
+    """An open journal."""
+    async with await open_journal(database) as opened:
+        yield opened
