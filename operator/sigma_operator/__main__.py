@@ -10,88 +10,93 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import kopf
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
-from sigma_operator.handlers import registry, settings
-from sigma_operator.kube import Api, connect
+from sigma_operator.bots import BotWatch
+from sigma_operator.handlers import CHILDREN, OWN, SELECTOR, registry, settings
+from sigma_operator.health import DEPTH, DURATION, RECONCILES, Health
+from sigma_operator.kube import Api, ApiError, connect
 from sigma_operator.reconcile import BacktestReconciler
 from sigma_operator.settings import MANAGER, Settings
+from sigma_operator.strategies import StrategyReconciler
+from sigma_operator.watchdog import Watchdog
 from sigma_operator.work import Key, WorkQueue, work
 
-WORKERS = 4
-HEALTH_PORT = 8080
-
-RECONCILES = Counter("sigmax_reconcile_total", "Steps by their result", ["kind", "result"])
-DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])
-DEPTH = Gauge("sigmax_queue_depth", "Resources waiting or worked on")
+WORKERS = 8
+CHECK = 60.0  # seconds between two lists that the watches are held against
 
 log = logging.getLogger("sigma_operator")
 
 
-def measured(reconcile: BacktestReconciler) -> Callable[[Key], Awaitable[float | None]]:
-    """The reconciler with its steps timed and counted."""
+def step_of(*reconcilers: tuple[str, Callable[[str, str], Awaitable[float | None]]]) -> Any:
+    """One step by the kind of its key, timed and counted."""
+    by_kind = dict(reconcilers)
 
     async def step(key: Key) -> float | None:
+        kind, namespace, name = key
         result = "error"
         try:
-            with DURATION.labels("Backtest").time():
-                after = await reconcile(key)
+            with DURATION.labels(kind).time():
+                after = await by_kind[kind](namespace, name)
             result = "success"
             return after
         finally:
-            RECONCILES.labels("Backtest", result).inc()
+            RECONCILES.labels(kind, result).inc()
 
     return step
 
 
 def report(key: Key, error: Exception, delay: float) -> None:
-    log.warning("%s/%s: %s: %s; again in %.1f s", *key, type(error).__name__, error, delay)
+    """A step that failed is told in the log."""
+    log.warning("%s %s/%s: %s: %s; again in %.1f s", *key, type(error).__name__, error, delay)
 
 
-async def announce(api: Api, watching: asyncio.Event, ready: asyncio.Event) -> None:
+async def announce(api: Api, watching: asyncio.Event, health: Health) -> None:
     """Ready: kopf runs and the API server answers. kopf's own flag says no more than that its tasks were
     started."""
     await watching.wait()
     while not await api.served():
         await asyncio.sleep(1)
-    ready.set()
+    health.ready = True
     await asyncio.Future()  # the process ends when any of its tasks does
 
 
-async def serve_health(ready: asyncio.Event) -> web.AppRunner:
-    """`/healthz` while the loop turns, `/readyz` once everything is watched, `/metrics`."""
-
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok")
-
-    async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if ready.is_set() else web.Response(status=503, text="starting")
-
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", HEALTH_PORT).start()
-    return runner
+async def guard(api: Api, watchdog: Watchdog, namespaces: tuple[str, ...], queue: WorkQueue) -> None:
+    """Hold the watches against lists. What a watch has lost is looked at; a dead watch fails the probe."""
+    while True:
+        await asyncio.sleep(CHECK)
+        for kind in (*OWN, *CHILDREN):
+            listed: dict[tuple[str, str], str] = {}
+            try:
+                for namespace in namespaces or ("",):
+                    listed |= await api.versions(kind, namespace, SELECTOR if kind in CHILDREN else "")
+            except (ApiError, OSError, TimeoutError) as error:
+                log.warning("can't list %s: %s", kind, error)  # nothing to judge a watch by
+                continue
+            for lost in watchdog.check(kind, listed):
+                log.error("the watch of %s has not shown %s/%s", kind, *lost)
+                if kind in OWN:
+                    queue.add((kind, *lost))
 
 
 async def run() -> int:
     """Run until told to stop, or until watching or working ends by itself, which is a failure."""
     configuration = Settings.from_environment()
-    queue, watching, ready, stop = WorkQueue(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    queue, watchdog = WorkQueue(), Watchdog()
+    watching, stop = asyncio.Event(), asyncio.Event()
+    health = Health(watchdog)
     DEPTH.set_function(lambda: len(queue))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = await serve_health(ready)
-    async with connect() as api:
-        reconcile = measured(BacktestReconciler(api, configuration))
+    runner = await health.serve()
+    bots = BotWatch(lambda namespace, name: queue.add(("Strategy", namespace, name)))
+    async with connect() as api, bots:
+        step = step_of(
+            ("Backtest", BacktestReconciler(api, configuration)),
+            ("Strategy", StrategyReconciler(api, configuration, bots)),
+        )
         watch = kopf.operator(
-            registry=registry(queue),
+            registry=registry(queue.add, watchdog),
             settings=settings(),
             identity=cast(Any, MANAGER),  # kopf would ask for a user name, and the pod's user has none
             standalone=True,
@@ -101,8 +106,11 @@ async def run() -> int:
             stop_flag=stop,
         )
         tasks = [asyncio.create_task(watch, name="watching")]
-        tasks += [asyncio.create_task(work(queue, reconcile, report), name="working") for _ in range(WORKERS)]
-        tasks.append(asyncio.create_task(announce(api, watching, ready), name="announcing"))
+        tasks += [asyncio.create_task(work(queue, step, report), name="working") for _ in range(WORKERS)]
+        tasks.append(asyncio.create_task(announce(api, watching, health), name="announcing"))
+        tasks.append(asyncio.create_task(bots.run(), name="asking bots"))
+        guarding = guard(api, watchdog, configuration.namespaces, queue)
+        tasks.append(asyncio.create_task(guarding, name="guarding"))
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
@@ -116,6 +124,7 @@ async def run() -> int:
 
 
 def main() -> None:
+    """Run and exit."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )

@@ -20,9 +20,9 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sigma_bot.spec import blocks, manifest
+from sigma_bot.spec import blocks, manifest, pods
 from sigma_bot.spec.units import UNITS, Between, DecimalText, parse_duration
-from sigma_operator.status import BacktestStatus
+from sigma_operator.status import BacktestStatus, StrategyStatus
 
 Schema = dict[str, Any]
 
@@ -65,7 +65,21 @@ def _live(rule: str) -> str:
     return f"self.mode != 'live' || {rule}"
 
 
-_NO_SOURCE = "strategy needs its source: give it in 'code' (or an absolute path in the image in 'file')"
+def _fixed(model: type[BaseModel], *free: str) -> Iterator[Rule]:
+    """Every field but these stays as it was, whether it was given or not."""
+    for name, field in model.model_fields.items():
+        if name in free:
+            continue
+        part = field.alias or name
+        same = f"(!has(self.{part}) || self.{part} == oldSelf.{part})"
+        said = f"spec can't be changed ({part}): a result belongs to it; delete the Backtest or make another"
+        yield Rule(f"has(self.{part}) == has(oldSelf.{part}) && {same}", said, f".{part}")
+
+
+_NO_SOURCE = (
+    "strategy needs its source: 'sigma inline FILE | kubectl apply -f -' puts it into 'code'"
+    " (or give an absolute path in the image in 'file')"
+)
 RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     blocks.StrategyRef: (
         Rule("has(self.file) || has(self.code)", _NO_SOURCE, ".code"),
@@ -77,7 +91,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
         Rule(
             "!has(self.file) || self.file.startsWith('/')",
             "file must be an absolute path in the image, for the cluster does not see your folders;"
-            " or give the source in 'code'",
+            " 'sigma inline FILE | kubectl apply -f -' puts the source into 'code'",
             ".file",
         ),
     ),
@@ -110,11 +124,15 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             ".maintenanceMargin",
         ),
     ),
-    manifest.BacktestSpec: (
+    pods.JobOptions: (
         Rule(
-            "self == oldSelf",
-            "spec can't be changed: a result belongs to it; delete the Backtest or create another",
+            "!has(self.dataClaim) || !has(self.dataConfigMap)",
+            "leave 'dataConfigMap' out or leave 'dataClaim' out: one of them lies at /data",
+            ".dataConfigMap",
         ),
+    ),
+    manifest.BacktestSpec: (
+        *_fixed(manifest.BacktestSpec, "suspend"),
         Rule(
             "self.data.source != 'file' || has(self.data.path) || self.markets.all(m, has(m.data))",
             "data.path is missing: name a CSV or Parquet file, like /data/bars.parquet",
@@ -164,6 +182,7 @@ LIST_KEYS: dict[tuple[type[BaseModel], str], Schema] = {
     (manifest.BacktestSpec, "timeframes"): {"x-kubernetes-list-type": "set"},
     (manifest.StrategySpec, "timeframes"): {"x-kubernetes-list-type": "set"},
     (BacktestStatus, "conditions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    (StrategyStatus, "conditions"): {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
 }
 
 
@@ -349,8 +368,11 @@ STRATEGY_COLUMNS = [
     column("Mode", ".spec.mode"),
     column("Phase", ".status.phase"),
     column("Ready", condition("Ready")),
-    column("Account", ".spec.account.name"),
+    column("Revision", ".status.revision", text="Content that runs: manifest and code"),
+    column("Account", ".spec.account.name", priority=1),
     column("Reason", condition("Ready", "reason"), priority=1),
+    column("Image", ".status.image", priority=1),
+    column("Since", ".status.since", "date", priority=1, text="When the phase was entered"),
     AGE,
 ]
 
@@ -412,7 +434,7 @@ def definitions() -> dict[str, Schema]:
         "strat",
         "Run a strategy on real-time prices.",
         Narrower(manifest.StrategySpec).schema(),
-        {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        Narrower(StrategyStatus).schema(),
         STRATEGY_COLUMNS,
     )
     return {f"{document['metadata']['name']}.yaml": document for document in (backtest, strategy)}

@@ -1,38 +1,68 @@
-"""What kopf does for us: it watches. Every event only says which Backtest to look at; nothing is read from
+"""What kopf does for us: it watches. Every event only says which resource to look at; nothing is read from
 it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
 
-from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, VERSION
-from sigma_operator.work import WorkQueue
+from sigma_operator.health import Lag
+from sigma_operator.objects import MANAGED_BY
+from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, STRATEGY_LABEL, VERSION
+from sigma_operator.watchdog import Watchdog
+from sigma_operator.work import Key
 
-JOBS = ("batch", "v1", "jobs")
-PODS = ("", "v1", "pods")
+OWN = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
+CHILDREN = {
+    "Job": ("batch", "v1", "jobs"),
+    "Pod": ("", "v1", "pods"),
+    "StatefulSet": ("apps", "v1", "statefulsets"),
+    "NetworkPolicy": ("networking.k8s.io", "v1", "networkpolicies"),
+}
+SELECTOR = f"{MANAGED_BY}={MANAGER}"
 BACKOFFS = (1, 1, 2, 3, 5, 8, 13, 21, *[30] * 18)  # seconds; ten minutes in all, then the pod restarts
 
 
-def registry(queue: WorkQueue) -> kopf.OperatorRegistry:
-    """The handlers: a Backtest wakes itself, its Job and its pods wake it by their label."""
-    handlers = kopf.OperatorRegistry()
+def key_of(namespace: str, labels: Mapping[str, str]) -> Key | None:
+    """The resource that a child belongs to, by its labels."""
+    for kind, label in (("Strategy", STRATEGY_LABEL), ("Backtest", BACKTEST_LABEL)):
+        if label in labels:
+            return kind, namespace, labels[label]
+    return None
 
-    async def backtest_event(*, namespace: str | None, name: str, **_: Any) -> None:
-        queue.add((str(namespace), name))
 
-    async def child_event(*, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        queue.add((str(namespace), labels[BACKTEST_LABEL]))
+def registry(wake: Callable[[Key], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
+    """The handlers: a resource wakes itself, its children wake it by their label."""
+    handlers, lag = kopf.OperatorRegistry(), Lag()
 
     def login(**known: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
 
+    def own_event(kind: str) -> Callable[..., Any]:
+        async def seen(*, namespace: str | None, name: str, body: Mapping[str, Any], **more: Any) -> None:
+            meta, shown = body["metadata"], body.get("status", {}).get("observedGeneration", 0)
+            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
+            gone = more["event"]["type"] == "DELETED"
+            lag.note(kind, str(namespace), name, not gone and shown < meta["generation"])
+            wake((kind, str(namespace), name))
+
+        return seen
+
+    def child_event(kind: str) -> Callable[..., Any]:
+        async def seen(*, namespace: str | None, name: str, meta: Mapping[str, Any], **_: Any) -> None:
+            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
+            if (key := key_of(str(namespace), meta.get("labels", {}))) is not None:
+                wake(key)
+
+        return seen
+
     kopf.on.login(registry=handlers)(login)
-    kopf.on.event(GROUP, VERSION, "backtests", registry=handlers)(backtest_event)
-    for resource in (JOBS, PODS):
-        kopf.on.event(*resource, labels={BACKTEST_LABEL: kopf.PRESENT}, registry=handlers)(child_event)
+    for kind, resource in OWN.items():
+        kopf.on.event(*resource, registry=handlers, id=kind)(own_event(kind))
+    for kind, resource in CHILDREN.items():
+        kopf.on.event(*resource, labels={MANAGED_BY: MANAGER}, registry=handlers, id=kind)(child_event(kind))
     return handlers
 
 
@@ -42,8 +72,8 @@ def settings() -> kopf.OperatorSettings:
     out.watching.server_timeout = 300
     out.watching.client_timeout = 330
     out.watching.connect_timeout = 10
-    for resource in (JOBS, PODS):
-        out.watching.label_selectors[resource] = BACKTEST_LABEL
+    for resource in CHILDREN.values():
+        out.watching.label_selectors[resource] = SELECTOR
     out.networking.request_timeout = 30
     out.networking.connect_timeout = 5
     out.networking.error_backoffs = BACKOFFS

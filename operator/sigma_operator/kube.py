@@ -7,20 +7,21 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import ClientTimeout
 from kubernetes.aio import client, config
 from prometheus_client import Counter
 
+from sigma_operator.objects import Object
 from sigma_operator.settings import GROUP, MANAGER, VERSION
-
-Object = dict[str, Any]
 
 # kind: group and version as a path, and plural
 PATHS = {
     "Backtest": (f"apis/{GROUP}/{VERSION}", "backtests"),
+    "Strategy": (f"apis/{GROUP}/{VERSION}", "strategies"),
+    "StatefulSet": ("apis/apps/v1", "statefulsets"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
     "Job": ("apis/batch/v1", "jobs"),
     "Pod": ("api/v1", "pods"),
     "ConfigMap": ("api/v1", "configmaps"),
@@ -39,9 +40,14 @@ class ApiError(Exception):
         self.reason = reason
 
 
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
 def path(kind: str, namespace: str, name: str = "", part: str = "", **query: str) -> str:
+    """The path of an object, or of the collection; without a namespace, in all of them."""
     base, plural = PATHS[kind]
-    pieces = [base, "namespaces", namespace, plural, name, part]
+    place = ["namespaces", namespace] if namespace else []
+    pieces = [base, *place, plural, name, part]
     return "/" + "/".join(filter(None, pieces)) + (f"?{urlencode(query)}" if query else "")
 
 
@@ -52,9 +58,15 @@ class Api:
         self._connection = connection
 
     async def _call(
-        self, method: str, kind: str, url: str, body: Object | None = None, content: str = ""
+        self,
+        method: str,
+        kind: str,
+        url: str,
+        body: Object | None = None,
+        content: str = "",
+        accept: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = content or "application/json"
         request = await self._connection.param_serialize(
@@ -85,22 +97,52 @@ class Api:
                 return None
             raise
 
-    async def list(self, kind: str, namespace: str, selector: str) -> list[Object]:
+    async def select(self, kind: str, namespace: str, selector: str) -> list[Object]:
         """The objects with these labels."""
         answer = await self._call("GET", kind, path(kind, namespace, labelSelector=selector))
         items: list[Object] = answer["items"]
         return items
 
-    async def apply(self, document: Object, part: str = "") -> Object:
-        """Server-side apply as our one field manager; `part` is a sub-resource such as status."""
+    async def versions(self, kind: str, namespace: str, selector: str) -> dict[tuple[str, str], str]:
+        """Resource version by namespace and name of every object with these labels."""
+        query = {"labelSelector": selector} if selector else {}
+        answer = await self._call("GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY)
+        metas = [item["metadata"] for item in answer["items"]]
+        return {(meta["namespace"], meta["name"]): meta["resourceVersion"] for meta in metas}
+
+    async def events(self, namespace: str, name: str) -> list[Object]:
+        """What was told about the object of this name, the oldest first."""
+        url = path("Event", namespace, fieldSelector=f"involvedObject.name={name}", limit="50")
+        items: list[Object] = (await self._call("GET", "Event", url))["items"]
+        return sorted(items, key=lambda e: str(e.get("lastTimestamp") or e["metadata"]["creationTimestamp"]))
+
+    async def apply(self, document: Object, part: str = "", manager: str = MANAGER) -> Object:
+        """Server-side apply as our field manager; `part` is a sub-resource such as status."""
         own = document["metadata"]
-        url = path(document["kind"], own["namespace"], own["name"], part, fieldManager=MANAGER, force="true")
+        url = path(document["kind"], own["namespace"], own["name"], part, fieldManager=manager, force="true")
         return await self._call("PATCH", document["kind"], url, document, "application/apply-patch+yaml")
+
+    async def scale(self, namespace: str, name: str, replicas: int) -> None:
+        """Set the replicas of a StatefulSet and nothing else of it."""
+        document = {"spec": {"replicas": replicas}}
+        url = path("StatefulSet", namespace, name, fieldManager=MANAGER)
+        await self._call("PATCH", "StatefulSet", url, document, "application/merge-patch+json")
 
     async def create(self, document: Object) -> Object:
         """Make a new object, named by the server from its `generateName`."""
         kind = document["kind"]
         return await self._call("POST", kind, path(kind, document["metadata"]["namespace"]), document)
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
+        """Delete the object, with `uid` only if it still is that one; what is gone already is fine."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._call("DELETE", kind, path(kind, namespace, name), options)
+        except ApiError as error:
+            if error.code not in (404, 409):  # 409: another object has taken the name
+                raise
 
 
 @asynccontextmanager

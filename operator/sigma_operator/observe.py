@@ -40,7 +40,7 @@ LONGEST, SHORT = 4096, 300  # characters of a message, and of its repetition in 
 class Finding:
     """Where a Backtest stands, and why."""
 
-    phase: Literal["Pending", "Running", "Complete", "Failed"]
+    phase: Literal["Pending", "Running", "Suspended", "Complete", "Failed"]
     reason: str
     message: str
     result: BacktestResult | None = None
@@ -161,6 +161,8 @@ def find(job: Object | None, pods: Iterable[Object]) -> Finding:
     if "Failed" in states:
         return _failed_job(states["Failed"], pods)
     if "Complete" not in states:
+        if job.get("spec", {}).get("suspend"):
+            return Finding("Suspended", "Suspended", "suspended: it runs when spec.suspend is taken back")
         return _unfinished(pods)
     for pod in reversed(by_age(pods)):
         ended = _terminated(pod)

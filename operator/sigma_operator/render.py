@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, VERSION, BacktestSettings
-
-Object = dict[str, Any]
+from sigma_bot.spec.pods import JobOptions
+from sigma_bot.spec.units import SECOND, Duration
+from sigma_operator.objects import (
+    Object,
+    container_security,
+    content_hash,
+    labels,
+    metadata,
+    pod_security,
+    resources,
+)
+from sigma_operator.settings import BACKTEST_LABEL, GROUP, VERSION, BacktestSettings
 
 CONTAINER = "backtest"
 MANIFEST = "backtest.yaml"
-USER = 65532  # "nonroot" in the image
 BAD_INPUT, RAISED, INTERRUPTED = 2, 3, 130  # exit codes of `sigma backtest`
 
 
-def content_hash(document: object) -> str:
-    """Ten characters that name a content."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+def marks(name: str) -> dict[str, str]:
+    """Labels of a Backtest's children."""
+    return labels(name, "backtest", BACKTEST_LABEL)
 
 
-def labels(name: str, component: str) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": "sigma-x",
-        "app.kubernetes.io/component": component,
-        "app.kubernetes.io/instance": name,
-        "app.kubernetes.io/managed-by": MANAGER,
-        BACKTEST_LABEL: name,
-    }
-
-
-def owner(resource: Mapping[str, Any]) -> Object:
-    """The reference by which the garbage collector takes the children with the resource."""
-    return {
-        "apiVersion": resource["apiVersion"],
-        "kind": resource["kind"],
-        "name": resource["metadata"]["name"],
-        "uid": resource["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def _metadata(resource: Mapping[str, Any], name: str) -> Object:
-    own = resource["metadata"]
-    return {
-        "name": name,
-        "namespace": own["namespace"],
-        "labels": labels(own["name"], "backtest"),
-        "ownerReferences": [owner(resource)],
-    }
+def suspended(resource: Mapping[str, Any]) -> bool:
+    """Whether the run is to wait."""
+    return bool(resource["spec"].get("suspend"))
 
 
 def manifest(resource: Mapping[str, Any]) -> Object:
@@ -60,6 +39,8 @@ def manifest(resource: Mapping[str, Any]) -> Object:
     folder that an HTML report could stay in, so it is not asked to write one."""
     spec = {**resource["spec"], "report": {**resource["spec"].get("report", {})}}
     spec["report"].pop("html", None)
+    for name in ("job", "suspend"):
+        spec.pop(name, None)
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": resource["kind"],
@@ -71,63 +52,64 @@ def manifest(resource: Mapping[str, Any]) -> Object:
 def config_map(resource: Mapping[str, Any]) -> Object:
     """Manifest and code, named by their content and unchangeable: what a pod reads is what its name says."""
     data = {MANIFEST: json.dumps(manifest(resource), indent=1)}
+    name = resource["metadata"]["name"]
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(resource, f"{resource['metadata']['name']}-{content_hash(data)}"),
+        "metadata": metadata(resource, f"{name}-{content_hash(data)}", marks(name)),
         "immutable": True,
         "data": data,
     }
 
 
-def _container(settings: BacktestSettings) -> Object:
+def _data_volume(options: JobOptions, settings: BacktestSettings) -> Object | None:
+    """What lies at /data: what the Backtest names, else the installation's claim."""
+    if options.data_config_map is not None:
+        return {"name": "data", "configMap": {"name": options.data_config_map}}
+    claim = options.data_claim or settings.data_claim
+    if not claim:
+        return None
+    return {"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+
+
+def _container(options: JobOptions, settings: BacktestSettings, data: bool) -> Object:
     mounts: list[Object] = [
         {"name": "config", "mountPath": "/etc/sigma", "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},
     ]
-    if settings.data_claim:
+    if data:
         mounts.append({"name": "data", "mountPath": "/data", "readOnly": True})
     return {
         "name": CONTAINER,
-        "image": settings.image,
+        "image": options.image or settings.image,
         "imagePullPolicy": settings.pull_policy,
         "args": [f"/etc/sigma/{MANIFEST}"],
         "workingDir": "/tmp",
         "env": [{"name": "HOME", "value": "/tmp"}],
-        "resources": dict(settings.resources),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "resources": resources(settings.resources, options.cpu, options.memory),
+        "securityContext": container_security(),
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
 
 
-def pod(settings: BacktestSettings, config: str) -> Object:
+def pod(options: JobOptions, settings: BacktestSettings, config: str) -> Object:
     """The pod's spec: the `restricted` standard, no token, nothing writable but a scratch folder."""
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": config}},
         {"name": "scratch", "emptyDir": {"sizeLimit": settings.scratch}},
     ]
-    if settings.data_claim:
-        claim = {"claimName": settings.data_claim, "readOnly": True}
-        volumes.append({"name": "data", "persistentVolumeClaim": claim})
+    data = _data_volume(options, settings)
+    if data is not None:
+        volumes.append(data)
     out: Object = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(settings)],
+        "securityContext": pod_security(),
+        "containers": [_container(options, settings, data is not None)],
         "volumes": volumes,
     }
     if settings.priority_class:
@@ -137,19 +119,24 @@ def pod(settings: BacktestSettings, config: str) -> Object:
     return out
 
 
+def _seconds(given: Duration | None, default: int) -> int:
+    return default if given is None else -(-given.ns // SECOND)
+
+
 def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) -> Object:
     """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is
     final."""
     name = resource["metadata"]["name"]
+    options = JobOptions.model_validate(resource["spec"].get("job", {}))
     final = {"operator": "In", "containerName": CONTAINER, "values": [1, BAD_INPUT, RAISED, INTERRUPTED, 137]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(resource, job_name(resource)),
+        "metadata": metadata(resource, job_name(resource), marks(name)),
         "spec": {
-            "backoffLimit": settings.retries,
-            "activeDeadlineSeconds": settings.deadline,
-            "ttlSecondsAfterFinished": settings.keep,
+            "backoffLimit": settings.retries if options.retries is None else options.retries,
+            "activeDeadlineSeconds": _seconds(options.deadline, settings.deadline),
+            "ttlSecondsAfterFinished": _seconds(options.ttl, settings.keep),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
@@ -157,8 +144,20 @@ def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) ->
                     {"action": "FailJob", "onExitCodes": final},
                 ]
             },
-            "template": {"metadata": {"labels": labels(name, "backtest")}, "spec": pod(settings, config)},
-        },
+            "template": {"metadata": {"labels": marks(name)}, "spec": pod(options, settings, config)},
+        }
+        | ({"suspend": True} if suspended(resource) else {}),
+    }
+
+
+def suspension(resource: Mapping[str, Any]) -> Object:
+    """The one field of the Job that changes: the rest of it can't."""
+    own = resource["metadata"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": job_name(resource), "namespace": own["namespace"]},
+        "spec": {"suspend": suspended(resource)},
     }
 
 

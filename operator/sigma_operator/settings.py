@@ -11,6 +11,8 @@ from typing import Any
 GROUP, VERSION = "sigma-x.io", "v1alpha1"
 MANAGER = "sigma-x-operator"  # field manager of everything we write
 BACKTEST_LABEL = f"{GROUP}/backtest"
+STRATEGY_LABEL = f"{GROUP}/strategy"
+REVISION_LABEL = f"{GROUP}/revision"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,49 @@ class BacktestSettings:
     """PersistentVolumeClaim with market data, mounted read-only at /data in the Backtest's namespace."""
 
 
+def _rules_to_stores() -> tuple[Mapping[str, Any], ...]:
+    anywhere: dict[str, Any] = {"namespaceSelector": {}}
+    ports = [{"protocol": "TCP", "port": port} for port in (6379, 5432)]
+    return ({"to": [anywhere], "ports": ports},)
+
+
+@dataclass(frozen=True)
+class BotSettings:
+    """How the pods of strategies are run."""
+
+    image: str = "docker.io/sigma-x/bot:0.1.0"
+    live_image: str = ""
+    """Image in LIVE, where the exchange's client is needed; empty: the same."""
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    priority_class: str = ""
+    live_priority_class: str = ""
+    """LIVE goes before SIM where memory or room is short."""
+    resources: Mapping[str, Any] = field(
+        default_factory=lambda: {"requests": {"cpu": "20m", "memory": "80Mi"}, "limits": {"memory": "128Mi"}}
+    )
+    live_resources: Mapping[str, Any] = field(
+        default_factory=lambda: {
+            "requests": {"cpu": "100m", "memory": "192Mi"},
+            "limits": {"memory": "192Mi"},
+        }
+    )
+    connections: str = "sigma-x-connections"
+    """Secret in the Strategy's namespace with the entries redis-url and database-url."""
+    venue_url: str = ""
+    """Address of an emulator in place of the venue; empty: the venue itself."""
+    grace: int = 30
+    """Seconds a bot has to end by itself."""
+    progress_deadline: int = 120
+    """Seconds in which a new revision must become ready, else the one before it runs again."""
+    close_deadline: int = 120
+    """Seconds that closing orders and positions may take when a Strategy is deleted."""
+    network_policy: bool = True
+    """Let bots reach Redis, Postgres, the DNS and the venue, and nothing else."""
+    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_rules_to_stores)
+    """NetworkPolicy egress rules that lead to Redis and Postgres."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The whole configuration."""
@@ -43,12 +88,20 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; none means all."""
     backtest: BacktestSettings = BacktestSettings()
+    bot: BotSettings = BotSettings()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """SIGMA_NAMESPACES, comma-separated, and SIGMA_BACKTEST, a JSON object with the fields above."""
+        """SIGMA_NAMESPACES, comma-separated; SIGMA_BACKTEST and SIGMA_BOT, JSON objects with the fields
+        above."""
         namespaces = tuple(filter(None, environment.get("SIGMA_NAMESPACES", "").split(",")))
-        given: dict[str, Any] = json.loads(environment.get("SIGMA_BACKTEST", "{}"))
-        if "pull_secrets" in given:
-            given["pull_secrets"] = tuple(given["pull_secrets"])
-        return cls(namespaces, BacktestSettings(**given))
+        return cls(
+            namespaces,
+            BacktestSettings(**_given(environment, "SIGMA_BACKTEST")),
+            BotSettings(**_given(environment, "SIGMA_BOT")),
+        )
+
+
+def _given(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(environment.get(variable, "{}"))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

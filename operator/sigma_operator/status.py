@@ -59,7 +59,7 @@ class BacktestStatus(Block):
 
     observed_generation: int
     """Generation of the resource that this status describes."""
-    phase: Literal["Pending", "Running", "Complete", "Failed"]
+    phase: Literal["Pending", "Running", "Suspended", "Complete", "Failed"]
     """Where it stands, in one word."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=8)]
     """Complete, Failed and Ready (as Complete, for helm and kubectl)."""
@@ -71,3 +71,56 @@ class BacktestStatus(Block):
     """When it ended, well or not."""
     result: BacktestResult | None = None
     """What it found."""
+
+
+class Revision(Block):
+    """One content the Strategy had: manifest and code."""
+
+    revision: Annotated[str, Field(max_length=16)]
+    """Name of the content; the ConfigMap NAME-REVISION holds it."""
+    time: Annotated[str, Field(max_length=32)]
+    """When it was taken up, ISO 8601 UTC."""
+    outcome: Literal["Starting", "Ready", "Failed", "RolledBack"]
+    """Starting: not ready yet. Ready: it ran. Failed: it never became ready. RolledBack: so did this one, and
+    the revision before it runs again."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """Why it failed."""
+
+
+class Halt(Block):
+    """A stop of all new orders."""
+
+    reason: Annotated[str, Field(max_length=64)]
+    """Why, in one word for programs."""
+    message: Annotated[str, Field(max_length=1024)]
+    """Why, in a sentence for people."""
+    time: Annotated[str, Field(max_length=32)]
+    """When it began, ISO 8601 UTC."""
+
+
+StrategyPhase = Literal["Pending", "Starting", "Running", "Halted", "Suspended", "Failed", "Deleting"]
+
+
+class StrategyStatus(Block):
+    """Where a Strategy stands."""
+
+    observed_generation: int
+    """Generation of the resource that this status describes."""
+    phase: StrategyPhase
+    """Where it stands, in one word."""
+    mode: Literal["live", "sim"] | None = None
+    """What its bot trades: real money or a virtual account."""
+    since: Annotated[str, Field(max_length=32)]
+    """When the phase was entered, ISO 8601 UTC."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)]
+    """Ready (the bot trades), Progressing (a new revision is on its way), Halted."""
+    revision: Annotated[str, Field(max_length=16)] | None = None
+    """The content that runs."""
+    code_digest: Annotated[str, Field(max_length=64)] | None = None
+    """sha256 of the source of the strategy that runs."""
+    image: Annotated[str, Field(max_length=512)] | None = None
+    """Image the bot runs."""
+    last_halt: Halt | None = None
+    """The last time it was halted."""
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=10)] = ()
+    """The last ten contents, the newest last."""

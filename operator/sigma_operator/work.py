@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-Key = tuple[str, str]  # namespace and name
+Key = tuple[str, str, str]  # kind, namespace and name
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds
 

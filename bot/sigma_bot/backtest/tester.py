@@ -199,14 +199,15 @@ def between_funding(
 
 
 def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
-    """sha256 of what the manifest decides. Where code and data lie and what the report is called decide
-    nothing."""
+    """sha256 of what the manifest decides. Where code and data lie, what the report is called and where it
+    runs decide nothing."""
     spec = dump_manifest(manifest)["spec"]
     for block, names in (("strategy", ("file", "code")), ("report", ("html",))):
         for name in names:
             spec[block].pop(name, None)
     spec["strategy"] |= {"class": loaded.cls.__name__, "params": loaded.params}
-    del spec["data"]
+    for name in ("data", "job", "suspend"):
+        del spec[name]
     for i, market in enumerate(manifest.spec.markets):
         spec["markets"][i] = market_rules(market).describe()
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()

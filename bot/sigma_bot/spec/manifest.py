@@ -22,6 +22,7 @@ from sigma_bot.spec.blocks import (
     Risk,
     StrategyRef,
 )
+from sigma_bot.spec.pods import JobOptions, PodOptions
 from sigma_bot.spec.units import Between, Duration, PositiveAmount, Timeframe, plain
 
 API_VERSION = "sigma-x.io/v1alpha1"
@@ -98,6 +99,10 @@ class BacktestSpec(CommonSpec):
     """The simulated account."""
     report: Report = Report()
     """What the report shows."""
+    job: JobOptions = JobOptions()
+    """The Job it runs in, on a cluster."""
+    suspend: StrictBool = False
+    """On a cluster: do not run yet, or stop; the run begins anew when this is taken back."""
 
     def problems(self) -> Iterator[Problem]:
         """Every market has data."""
@@ -125,13 +130,28 @@ class Confirm(Block):
     """risk.maxDailyLoss, once more: the money this strategy may lose in a day."""
 
 
+class AccountLimits(Block):
+    """Limits on the account over all its strategies together. A limit left out is off."""
+
+    max_exposure: PositiveAmount | None = None
+    """Largest value of all positions and of the orders that would add to them."""
+    max_open_orders: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    """Most orders open at one time."""
+    max_orders_per_minute: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
+    """Most orders sent within one minute."""
+    max_daily_loss: PositiveAmount | None = None
+    """Loss of all strategies since the start of the day after which no new exposure is taken."""
+
+
 class VenueAccount(Account):
     """The account at a venue. In SIM the balance is the simulated one given here."""
 
     venue: Literal["upbit", "bithumb", "binance"]
     """Exchange that gives the prices and, in LIVE, takes the orders."""
     name: ObjectName
-    """Your name for the account. One strategy trades it at a time."""
+    """Your name for the account. Strategies of one account share its limits, never its orders."""
+    limits: AccountLimits = AccountLimits()
+    """Limits that all strategies of the account share."""
     secret_ref: SecretRef | None = None
     """The venue's API keys; needed in LIVE."""
     confirm: Confirm | None = None
@@ -152,6 +172,8 @@ class StrategySpec(CommonSpec):
     code, or close it at once."""
     suspend: StrictBool = False
     """Stop the bot and keep everything else: no decision is taken, its orders are cancelled."""
+    bot: PodOptions = PodOptions()
+    """The pod it runs in, on a cluster."""
 
     def problems(self) -> Iterator[Problem]:
         """Real money needs keys, limits and a confirmation."""

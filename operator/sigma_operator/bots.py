@@ -1,0 +1,81 @@
+"""What bots say of themselves, asked by the address of their pod. A new answer wakes the Strategy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+
+import aiohttp
+
+from sigma_operator.bot import PORT
+from sigma_operator.objects import Object
+from sigma_operator.observe_bot import Answer, container_status, read_answer
+
+EVERY = 15.0  # seconds between two rounds
+AT_ONCE = 20
+TIMEOUT = aiohttp.ClientTimeout(total=2)
+MOST = 65_536  # bytes read of an answer
+
+log = logging.getLogger("sigma_operator")
+
+
+class BotWatch:
+    """Asks every bot that runs, round after round."""
+
+    def __init__(self, wake: Callable[[str, str], None], port: int = PORT) -> None:
+        self._wake = wake
+        self._port = port
+        self._session: aiohttp.ClientSession | None = None
+        self._running: dict[tuple[str, str], tuple[str, Answer | None]] = {}
+
+    async def __aenter__(self) -> BotWatch:
+        self._session = aiohttp.ClientSession(timeout=TIMEOUT)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def ask(self, namespace: str, name: str, pod: Object | None) -> Answer | None:
+        """The answer of the bot in this pod, which from now on is asked in every round; without a pod that
+        runs, no more."""
+        address = pod.get("status", {}).get("podIP") if pod is not None else None
+        if pod is None or not address or "running" not in container_status(pod).get("state", {}):
+            self._running.pop((namespace, name), None)
+            return None
+        answer = await self._get(address)
+        self._running[namespace, name] = (address, answer)
+        return answer
+
+    async def _get(self, address: str) -> Answer | None:
+        assert self._session is not None
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with self._session.get(f"http://{host}:{self._port}/readyz") as response:
+                body = await response.content.read(MOST)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None  # the kubelet's probes say what is to be said of a bot that does not answer
+        return read_answer(body.decode(errors="replace"))
+
+    async def round(self) -> None:
+        """Ask every bot once; wake the Strategies whose bot says something else than before."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(key: tuple[str, str], address: str, before: Answer | None) -> None:
+            async with limit:
+                answer = await self._get(address)
+            if answer != before and self._running.get(key) == (address, before):
+                self._running[key] = (address, answer)
+                self._wake(*key)
+
+        await asyncio.gather(*(one(key, *known) for key, known in list(self._running.items())))
+
+    async def run(self) -> None:
+        """Rounds for ever."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await self.round()

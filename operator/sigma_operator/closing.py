@@ -1,0 +1,105 @@
+"""The end of a Strategy: its bot is stopped, then its orders and positions are dealt with as its deletion
+policy says, within a deadline. It is never stuck: whatever fails is told, and the Strategy goes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from sigma_bot.errors import BadInputError
+from sigma_operator import bot
+from sigma_operator.kube import Api, ApiError
+from sigma_operator.objects import COMPONENT, Object, owned_by
+from sigma_operator.revisions import History
+from sigma_operator.settings import GROUP, STRATEGY_LABEL, BotSettings
+from sigma_operator.writing import Writer
+
+FINALIZER = f"{GROUP}/close"
+SKIP = f"{GROUP}/skip-close"  # annotation: let go at once
+AGAIN = 2.0  # seconds between two looks
+
+log = logging.getLogger("sigma_operator")
+
+
+class Closer:
+    """Ends Strategies that are being deleted."""
+
+    def __init__(self, api: Api, settings: BotSettings, writer: Writer) -> None:
+        self.api = api
+        self.settings = settings
+        self.writer = writer
+
+    async def close(self, resource: Object) -> float | None:
+        """One step; seconds until the next one, None once the Strategy is let go."""
+        own = resource["metadata"]
+        if FINALIZER not in own.get("finalizers", []):
+            return None
+        policy = str(resource["spec"].get("deletionPolicy", "cancel"))
+        if own.get("annotations", {}).get(SKIP):
+            await self._let_go(resource, "CloseSkipped", f"let go without '{policy}', as {SKIP} asks", True)
+            return None
+        if self._left(resource) <= 0:
+            text = f"'{policy}' was not done within its deadline: look at the account yourself"
+            await self._let_go(resource, "CloseDeadline", text, True)
+            return None
+        if not await self._stopped(resource):
+            return AGAIN
+        if policy == "leave" or not History.of(resource).entries:
+            await self._let_go(resource, "Closed", "its orders and positions are left as they are", False)
+            return None
+        return await self._job(resource, policy)
+
+    def _left(self, resource: Object) -> float:
+        """Seconds until the deadline."""
+        began = datetime.fromisoformat(resource["metadata"]["deletionTimestamp"])
+        passed = (datetime.fromisoformat(self.writer.now()) - began).total_seconds()
+        return self.settings.grace + self.settings.close_deadline - passed
+
+    async def _stopped(self, resource: Object) -> bool:
+        """Whether its bot is gone; tells it to go."""
+        own = resource["metadata"]
+        present = await self.api.get("StatefulSet", own["namespace"], own["name"])
+        if present is not None and owned_by(present, resource):
+            if present["spec"].get("replicas") != 0:
+                await self.api.scale(own["namespace"], own["name"], 0)
+        selector = f"{STRATEGY_LABEL}={own['name']},{COMPONENT}={bot.BOT}"
+        return not await self.api.select("Pod", own["namespace"], selector)
+
+    async def _job(self, resource: Object, policy: str) -> float | None:
+        """Close by a Job of the bot's image."""
+        own = resource["metadata"]
+        try:
+            job = await self.api.get("Job", own["namespace"], bot.close_name(resource))
+            if job is None:
+                strategy = bot.read(resource)
+                await self.api.apply(bot.config_map(resource, strategy))
+                job = await self.api.apply(bot.close_job(resource, strategy, self.settings, policy))
+        except BadInputError as error:
+            await self._let_go(resource, "CloseFailed", f"'{policy}' can't be done: {error}", True)
+            return None
+        except ApiError as error:
+            if error.code != 403:  # a namespace that is being deleted takes no new objects
+                raise
+            await self._let_go(resource, "CloseRefused", f"'{policy}' can't be done: {error}", True)
+            return None
+        states = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
+        if "Complete" in states:
+            await self._let_go(resource, "Closed", f"'{policy}' is done", False)
+            return None
+        if "Failed" in states:
+            text = f"'{policy}' failed: {states['Failed'].get('message', '')}; look at the account yourself"
+            await self._let_go(resource, "CloseFailed", text, True)
+            return None
+        return AGAIN
+
+    async def _let_go(self, resource: Object, reason: str, message: str, trouble: bool) -> None:
+        own = resource["metadata"]
+        log.log(
+            logging.WARNING if trouble else logging.INFO,
+            "Strategy %s/%s deleted: %s",
+            own["namespace"],
+            own["name"],
+            message,
+        )
+        await self.writer.tell(resource, reason, message, trouble)
+        await self.writer.finalizers(resource, [])

@@ -1,0 +1,93 @@
+"""What every object we make has in common: names by content, labels, owner, the restricted standard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sigma_operator.settings import MANAGER
+
+Object = dict[str, Any]
+
+USER = 65532  # "nonroot" in the images
+MANAGED_BY = "app.kubernetes.io/managed-by"
+COMPONENT = "app.kubernetes.io/component"
+
+
+def content_hash(document: object) -> str:
+    """Ten characters that name a content."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def labels(name: str, component: str, key: str) -> dict[str, str]:
+    """The labels of a child; `key` is the label that leads back to its resource."""
+    return {
+        "app.kubernetes.io/name": "sigma-x",
+        COMPONENT: component,
+        "app.kubernetes.io/instance": name,
+        MANAGED_BY: MANAGER,
+        key: name,
+    }
+
+
+def owner(resource: Mapping[str, Any]) -> Object:
+    """The reference by which the garbage collector takes the children with the resource."""
+    return {
+        "apiVersion": resource["apiVersion"],
+        "kind": resource["kind"],
+        "name": resource["metadata"]["name"],
+        "uid": resource["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def metadata(resource: Mapping[str, Any], name: str, marks: Mapping[str, str]) -> Object:
+    """A child's metadata."""
+    return {
+        "name": name,
+        "namespace": resource["metadata"]["namespace"],
+        "labels": dict(marks),
+        "ownerReferences": [owner(resource)],
+    }
+
+
+def owned_by(child: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:
+    """Whether the child says so itself: nothing foreign is touched."""
+    owners = child["metadata"].get("ownerReferences", [])
+    return any(reference["uid"] == resource["metadata"]["uid"] for reference in owners)
+
+
+def pod_security() -> Object:
+    """The pod's part of the `restricted` standard."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Object:
+    """The container's part, and a root file system that can't be written."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def resources(default: Mapping[str, Any], cpu: str | None, memory: str | None) -> Object:
+    """Requests and limits of a container: the installation's, with what its manifest asks for in their
+    place. Memory asked for is memory granted, so that the node never has to choose a victim."""
+    requests, limits = dict(default.get("requests", {})), dict(default.get("limits", {}))
+    if cpu is not None:
+        requests["cpu"] = cpu
+        limits.pop("cpu", None)
+    if memory is not None:
+        requests["memory"] = limits["memory"] = memory
+    return {name: value for name, value in (("requests", requests), ("limits", limits)) if value}

@@ -1,0 +1,251 @@
+"""One step for one Strategy: read the truth, make or repair what should be, write what changed. Any step can
+be the first, and the last may have broken off anywhere."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sigma_bot.errors import BadInputError
+from sigma_bot.spec import Strategy
+from sigma_operator import bot
+from sigma_operator.closing import FINALIZER, Closer
+from sigma_operator.kube import Api
+from sigma_operator.objects import COMPONENT, Object, content_hash, owned_by
+from sigma_operator.observe_bot import (
+    Answer,
+    Finding,
+    find,
+    leaving,
+    needs_events,
+    revision_of,
+    status_of,
+)
+from sigma_operator.revisions import History
+from sigma_operator.settings import STRATEGY_LABEL, Settings
+from sigma_operator.writing import Writer
+
+RESYNC, UNSETTLED = 300.0, 5.0  # seconds until a Strategy is looked at without being woken
+STUCK = 30.0  # seconds after which a pod that waits for a Secret is made anew: the kubelet looks ever later
+
+log = logging.getLogger("sigma_operator")
+
+
+class Bots(Protocol):
+    """Who can be asked how a bot does."""
+
+    async def ask(self, namespace: str, name: str, pod: Object | None) -> Answer | None:
+        """The answer of the bot in this pod; None without one."""
+        ...
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Both ISO 8601 with their offset."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def syntax_error(strategy: Strategy) -> str:
+    """What is wrong with the source, before anything is stopped for it. What only a newer Python or a deeper
+    stack can read is left to the bot."""
+    code = strategy.spec.strategy.code
+    try:
+        ast.parse(code or "")
+    except SyntaxError as error:
+        return f"spec.strategy.code:{error.lineno}: {error.msg}\n    {(error.text or '').strip()}"
+    except (ValueError, RecursionError, MemoryError):
+        return ""
+    return ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to run: a content, and why it is not the resource's own."""
+
+    strategy: Strategy | None
+    history: History
+    refusal: str = ""
+
+
+class StrategyReconciler:
+    """Keeps the bots of Strategies as they should be."""
+
+    def __init__(self, api: Api, settings: Settings, bots: Bots, writer: Writer | None = None) -> None:
+        self.api = api
+        self.settings = settings.bot
+        self.bots = bots
+        self.writer = writer or Writer(api)
+        self.closer = Closer(api, self.settings, self.writer)
+        self._made: dict[tuple[str, str, str], tuple[str, str]] = {}
+
+    async def __call__(self, namespace: str, name: str) -> float | None:
+        """One step; seconds until the next one is due even if nothing wakes it, None: never."""
+        resource = await self.api.get("Strategy", namespace, name)
+        if resource is None:
+            self._forget(namespace, name)
+            await self.bots.ask(namespace, name, None)
+            return None
+        if "deletionTimestamp" in resource["metadata"]:
+            await self.bots.ask(namespace, name, None)
+            return await self.closer.close(resource)
+        if FINALIZER not in resource["metadata"].get("finalizers", []):
+            await self.writer.finalizers(resource, [FINALIZER])
+        present = await self.api.get("StatefulSet", namespace, name)
+        if present is not None and not owned_by(present, resource):
+            text = f"the StatefulSet {name} is not of this Strategy; delete it or rename the Strategy"
+            await self._write(resource, Finding("Pending", "NameConflict", text), History.of(resource), None)
+            return RESYNC
+        return await self._keep(resource, present)
+
+    async def _keep(self, resource: Object, present: Object | None) -> float:
+        wanted = await self._wanted(resource)
+        suspend = bool(resource["spec"].get("suspend"))
+        pods = await self._pods(resource)
+        if wanted.strategy is None:  # nothing that ran, nothing that can
+            finding = Finding("Failed", "BadInput", wanted.refusal, final=True)
+            await self._write(resource, finding, wanted.history, None, wanted.refusal)
+            return RESYNC
+        events = await self._events(resource, pods)
+        answer = await self._ask(resource, pods)
+        finding = find(suspend, pods, events, answer)
+        history = self._judge(wanted.history, finding, suspend)
+        # The revision is recorded before the pod of the one before it is stopped.
+        await self._write(resource, finding, history, wanted.strategy, wanted.refusal)
+        if history.to_run() != wanted.history.to_run():
+            return 0.0  # rolled back just now: the next step sees to it
+        await self._make(resource, present, wanted.strategy, 0 if suspend else 1)
+        await self._replace(pods, finding, bot.revision(wanted.strategy))
+        await self._drop(resource, history)
+        return UNSETTLED if finding.phase in ("Pending", "Starting") else RESYNC
+
+    # --- what is to run -------------------------------------------------------------------------------------
+
+    async def _wanted(self, resource: Object) -> Wanted:
+        """The resource's own content, or, while that can't be run, the one that ran before."""
+        history = History.of(resource)
+        refusal, strategy = "", None
+        try:
+            strategy = bot.read(resource)
+            refusal = syntax_error(strategy)
+        except BadInputError as error:
+            refusal = str(error)
+        if not refusal and strategy is not None:
+            history = history.take_up(bot.revision(strategy), self.writer.now())
+            if resource["spec"].get("suspend"):
+                history = history.resumed()
+            if history.to_run() == bot.revision(strategy):
+                return Wanted(strategy, history)
+        if not history.entries:
+            return Wanted(None, history, refusal)
+        earlier = await self._recorded(resource, history.to_run())
+        if earlier is None and not refusal:
+            return Wanted(strategy, history, "the revision that ran before is gone with its ConfigMap")
+        return Wanted(earlier, history, refusal)
+
+    async def _recorded(self, resource: Object, revised: str) -> Strategy | None:
+        """The content of a revision, from its ConfigMap."""
+        own = resource["metadata"]
+        config = await self.api.get("ConfigMap", own["namespace"], bot.config_name(own["name"], revised))
+        if config is None or not owned_by(config, resource):
+            return None
+        try:
+            document = json.loads(config["data"][bot.MANIFEST])
+            return bot.read({**resource, "spec": document["spec"]})
+        except (ValueError, KeyError, BadInputError) as error:
+            log.warning("%s/%s: revision %s can't be read: %s", own["namespace"], own["name"], revised, error)
+            return None
+
+    def _judge(self, history: History, finding: Finding, suspend: bool) -> History:
+        if finding.pod is None or suspend or leaving(finding.pod):
+            return history
+        waited = seconds_between(finding.pod["metadata"]["creationTimestamp"], self.writer.now())
+        return history.judged(revision_of(finding.pod), finding, waited, self.settings.progress_deadline)
+
+    # --- what there is --------------------------------------------------------------------------------------
+
+    async def _pods(self, resource: Object) -> list[Object]:
+        own = resource["metadata"]
+        selector = f"{STRATEGY_LABEL}={own['name']},{COMPONENT}={bot.BOT}"
+        pods = await self.api.select("Pod", own["namespace"], selector)
+        return [pod for pod in pods if pod["metadata"]["name"] == f"{own['name']}-0"]
+
+    async def _events(self, resource: Object, pods: list[Object]) -> list[Object]:
+        own = resource["metadata"]
+        return await self.api.events(own["namespace"], f"{own['name']}-0") if needs_events(pods) else []
+
+    async def _ask(self, resource: Object, pods: list[Object]) -> Answer | None:
+        own = resource["metadata"]
+        alive = next((pod for pod in pods if not leaving(pod)), None)
+        return await self.bots.ask(own["namespace"], own["name"], alive)
+
+    # --- what is done ---------------------------------------------------------------------------------------
+
+    async def _make(
+        self, resource: Object, present: Object | None, strategy: Strategy, replicas: int
+    ) -> None:
+        """Make what is missing, put right what was changed by hand; what is right is not written."""
+        own = resource["metadata"]
+        documents = [bot.config_map(resource, strategy)]
+        if self.settings.network_policy:
+            documents.append(bot.network_policy(resource, self.settings))
+        documents.append(bot.stateful_set(resource, strategy, self.settings, replicas))
+        for document in documents:
+            kind, name = document["kind"], document["metadata"]["name"]
+            known = present if kind == "StatefulSet" else await self.api.get(kind, own["namespace"], name)
+            key, made = (kind, own["namespace"], name), content_hash(document)
+            if known is not None and self._made.get(key) == (made, trace(known)):
+                continue
+            applied = await self.api.apply(document)
+            self._made[key] = (made, trace(applied))
+
+    async def _replace(self, pods: list[Object], finding: Finding, revised: str) -> None:
+        """End the pod of another revision, and one that has waited long for a Secret. The StatefulSet makes
+        the next one when it is gone."""
+        for pod in pods:
+            if leaving(pod):
+                continue
+            own = pod["metadata"]
+            waited = seconds_between(own["creationTimestamp"], self.writer.now())
+            stuck = finding.reason in ("SecretMissing", "VolumeMissing") and waited > STUCK
+            if revision_of(pod) != revised or stuck:
+                await self.api.delete("Pod", own["namespace"], own["name"], own["uid"])
+
+    async def _drop(self, resource: Object, history: History) -> None:
+        """Delete the ConfigMaps of contents that have left the history."""
+        own = resource["metadata"]
+        for revised in history.forgotten(History.of(resource)):
+            await self.api.delete("ConfigMap", own["namespace"], bot.config_name(own["name"], revised))
+
+    async def _write(
+        self,
+        resource: Object,
+        finding: Finding,
+        history: History,
+        strategy: Strategy | None,
+        refusal: str = "",
+    ) -> None:
+        running: Mapping[str, Any] = {}
+        if strategy is not None:
+            running = {"mode": strategy.spec.mode, "code_digest": bot.code_digest(strategy) or None}
+        status = status_of(resource, finding, history, self.writer.now(), running, refusal)
+        trouble = finding.phase in ("Failed", "Halted", "Pending") and finding.reason != "Starting"
+        await self.writer.status(resource, status, finding.message, trouble)
+        before = History.of(resource).newest
+        newest = history.newest
+        if newest is not None and newest.outcome == "RolledBack" and newest != before:
+            await self.writer.tell(resource, "RolledBack", history.progress(finding).message, True)
+
+    def _forget(self, namespace: str, name: str) -> None:
+        for key in [key for key in self._made if key[1] == namespace and key[2].startswith(name)]:
+            del self._made[key]
+
+
+def trace(child: Object) -> str:
+    """What changes when somebody changes the child, and not when its status does."""
+    own = child["metadata"]
+    marks = [own["uid"], own.get("generation"), own.get("labels"), own.get("ownerReferences")]
+    return content_hash([*marks, child.get("data")])

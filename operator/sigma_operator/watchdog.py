@@ -1,0 +1,36 @@
+"""Notices a watch that has gone silent: now and then everything is listed, and a version that the watch has
+not shown by the next time is one it has lost."""
+
+from __future__ import annotations
+
+Name = tuple[str, str]  # namespace and name
+
+
+class Watchdog:
+    """What the watches have shown, held against what there is. Pure: the lists are given."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[Name, str]] = {}
+        self._unseen: dict[str, dict[Name, str]] = {}
+        self.dead: dict[str, Name] = {}
+        """Kinds whose watch is dead, each with an object it lost."""
+
+    def saw(self, kind: str, namespace: str, name: str, version: str) -> None:
+        """A watch showed this version of an object."""
+        self._seen.setdefault(kind, {})[namespace, name] = version
+
+    def check(self, kind: str, listed: dict[Name, str]) -> set[Name]:
+        """Hold a list of versions against what was shown; the objects that were not shown by then although
+        they were listed so the last time. The kind is dead while there are any."""
+        seen = self._seen.setdefault(kind, {})
+        for gone in seen.keys() - listed.keys():
+            del seen[gone]
+        unseen = {name: version for name, version in listed.items() if seen.get(name) != version}
+        before = self._unseen.get(kind, {})
+        lost = {name for name, version in unseen.items() if before.get(name) == version}
+        self._unseen[kind] = unseen
+        if lost:
+            self.dead[kind] = min(lost)
+        else:
+            self.dead.pop(kind, None)
+        return lost
