@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sigma_bot.bus.messages import TickBatch
@@ -49,9 +49,7 @@ class Told:
     tick: int = 0
     tick_ts: int = 0
     commits: int = 0
-    lag_ns: int = 0
     halted: str = ""
-    last_reasons: list[str] = field(default_factory=list)
 
 
 Watcher = Callable[["TradingBot", Change, int], None]
@@ -79,6 +77,7 @@ class TradingBot:
         self.mailbox: asyncio.Queue[Any] = asyncio.Queue()
         self.told = Told(tick=last)
         self.stored_at = time.monotonic()
+        self.batch_at = self.stored_at
         self.unstored = False
         self.flattening = False
         self.flat: asyncio.Event = asyncio.Event()
@@ -106,6 +105,7 @@ class TradingBot:
                 self.desk.tick(item)
                 self.core.run(item)
                 self.told.batches += 1
+                self.batch_at = time.monotonic()
                 self.unstored = True
             elif isinstance(item, Tock):
                 self._control(item.controls, change)
@@ -121,8 +121,8 @@ class TradingBot:
 
     def _control(self, controls: Controls, change: Change) -> None:
         """Take over halts, resumes and flattens."""
-        reason = controls.halts[0].reason if controls.halts else ""
-        halted = int(controls.halted)
+        reason = controls.halted_by.reason if controls.halted_by is not None else ""
+        halted = int(controls.halted_by is not None)
         risk = self.core.broker.risk
         if halted != risk.halted:
             risk.halted = halted
@@ -133,9 +133,9 @@ class TradingBot:
                 self.core.silent_from = None
         self.desk.halt(bool(halted))
         self.told.halted = reason or ("halted" if halted else "")
-        if controls.flattens and not self.flattening:
-            self.inputs.add(change, "flatten", {"reason": controls.flattens[0].reason})
-        self.flattening = bool(controls.flattens)
+        if controls.flatten and not self.flattening:
+            self.inputs.add(change, "flatten", {"reason": controls.flatten[0].reason})
+        self.flattening = bool(controls.flatten)
         if not self.flattening:
             self.flat.clear()
 

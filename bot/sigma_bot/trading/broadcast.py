@@ -1,0 +1,60 @@
+"""What a bot tells on the bus after each stored change. Losing a message loses nothing: the journal has it,
+and the number of the commit tells a reader that one is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import asdict
+from decimal import Decimal
+
+from sigma_bot.bus.errors import BusError
+from sigma_bot.bus.interface import Bus
+from sigma_bot.bus.messages import BotMessage, bot_channel
+from sigma_bot.trading.records import Change, State
+
+log = logging.getLogger(__name__)
+MOST_WAITING = 10_000
+
+
+class Broadcaster:
+    """Publishes in the order of the commits, beside the decisions; what can't be sent is dropped and
+    counted."""
+
+    def __init__(self, bus: Bus, bot: str) -> None:
+        self.bus, self.bot = bus, bot
+        self.waiting: asyncio.Queue[BotMessage] = asyncio.Queue(MOST_WAITING)
+        self.dropped = 0
+
+    def tell(self, change: Change, commit: int) -> None:
+        """Queue the messages of a stored change."""
+        for kind, payload in parts(change):
+            try:
+                self.waiting.put_nowait(BotMessage(self.bot, commit, kind, payload))
+            except asyncio.QueueFull:
+                self.dropped += 1
+
+    async def run(self) -> None:
+        """Send for ever."""
+        channel = bot_channel(self.bot)
+        while True:
+            message = await self.waiting.get()
+            try:
+                await self.bus.publish(channel, message.encode())
+            except BusError as error:
+                self.dropped += 1
+                log.warning("broadcast: %s", error)
+
+
+def parts(change: Change) -> list[tuple[str, dict[str, object]]]:
+    """A change as (kind, payload): money and prices as text, times in ns."""
+    out: list[tuple[str, dict[str, object]]] = []
+    for order in change.orders:
+        out.append(("intent" if order.state is State.INTENT else "order", _plain(asdict(order))))
+    out += [("fill", _plain(asdict(fill))) for fill in change.fills]
+    out += [(notice.kind, _plain(asdict(notice))) for notice in change.notices]
+    return out
+
+
+def _plain(values: dict[str, object]) -> dict[str, object]:
+    return {name: f"{v:f}" if isinstance(v, Decimal) else v for name, v in values.items()}

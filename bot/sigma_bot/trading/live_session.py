@@ -1,0 +1,235 @@
+"""LIVE: the session of a bot with a real account. Nothing is decided before everything is reconciled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+from fractions import Fraction
+
+from sigma_bot.backtest.setup import set_market
+from sigma_bot.bus.interface import Bus
+from sigma_bot.engine import external
+from sigma_bot.engine.types import E_CANCEL, R_ABSENT
+from sigma_bot.errors import BadInputError
+from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.journal.journal import Journal
+from sigma_bot.spec import Strategy as Manifest
+from sigma_bot.spec import StrategySpec, market_rules
+from sigma_bot.spec.rules import Band, FeeRules, MarketRules
+from sigma_bot.trading.approval import RiskGate
+from sigma_bot.trading.bot import Watcher
+from sigma_bot.trading.desk import LiveDesk
+from sigma_bot.trading.executor import Adopt, OrderExecutor
+from sigma_bot.trading.limits import AccountLimits
+from sigma_bot.trading.live import LiveBook
+from sigma_bot.trading.records import LIVING, FillRow, OrderRow
+from sigma_bot.trading.session import Opened, Session, Settings, open_bot
+from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
+
+log = logging.getLogger(__name__)
+RECONCILE_S = 15.0
+CLOCK_S = 60.0
+MAX_DRIFT_NS = 1_000_000_000
+
+
+def rules_of(market: VenueMarket) -> MarketRules:
+    """The venue's own rules in the form of a manifest's."""
+    bands = []
+    for start, step in market.bands:
+        fraction = Fraction(step)
+        bands.append(Band(start, fraction.numerator, fraction.denominator))
+    zero = market.min_notional * 0
+    fees = FeeRules(market.maker_fee, market.taker_fee, zero, zero, zero)
+    return MarketRules(
+        market.symbol,
+        tuple(bands),
+        market.lot_size,
+        max(market.min_quantity, market.lot_size),
+        market.min_notional,
+        fees,
+    )
+
+
+async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> dict[str, str]:
+    """Run with the venue's price steps, lots and minimums, whatever the manifest assumed. Returns the
+    currency of each symbol's units. Raises BadInputError for a market that can't be traded."""
+    bases = {}
+    for k, wanted in enumerate(spec.markets):
+        market = await venue.market(wanted.symbol)
+        where = f"spec.markets[{k}].symbol: {wanted.symbol}"
+        if not market.active:
+            raise BadInputError(f"{where} is suspended or delisted at {spec.account.venue}")
+        if market.quote != spec.account.currency:
+            raise BadInputError(
+                f"{where} is quoted in {market.quote}, the account counts in {spec.account.currency}; "
+                f"set spec.account.currency to {market.quote} or choose another symbol"
+            )
+        rules, assumed = rules_of(market), market_rules(wanted)
+        if rules.describe() != assumed.describe():
+            log.warning("%s: the venue's rules differ from the manifest's and are used", wanted.symbol)
+        target = opened.core.broker.markets[k]
+        if target.lots and Fraction(target.lot_num, target.lot_den) != Fraction(rules.lot_size):
+            raise BadInputError(
+                f"{where}: the venue changed its lot size to {rules.lot_size} while a position is open; "
+                "close it by hand and reset the bot"
+            )
+        kept = {n: getattr(target, n) for n in ("lo", "hi", "used_row")}
+        set_market(target, rules, spec)
+        for name, value in kept.items():
+            setattr(target, name, value)
+        bases[wanted.symbol] = market.base
+    return bases
+
+
+def guard(manifest: Manifest) -> None:
+    """LIVE trades spot accounts without borrowing. Raises BadInputError."""
+    account = manifest.spec.account
+    if account.type != "cash":
+        raise BadInputError('spec.account.type: must be "cash" in LIVE: borrowing is not supported')
+
+
+@contextlib.asynccontextmanager
+async def live_session(
+    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, metrics: BotMetrics
+) -> AsyncIterator[Session]:
+    """A LIVE bot, recovered: lease, state, venue, reconciliation."""
+    from sigma_bot.venues.open import open_venue_from_environment
+
+    guard(settings.manifest)
+    spec = settings.manifest.spec
+    opened = await open_bot(journal, settings)
+    venue: VenueClient | None = None
+    desk: LiveDesk | None = None
+    try:
+        venue = await open_venue_from_environment(spec.account.venue)
+        bases = await take_rules(venue, spec, opened)
+        desk = make_desk(opened, venue, spec, bases)
+        session = Session(journal, bus, opened, spec.account.venue, desk, watch)
+        desk.executor.post = session.bot.post
+        works = Works(session, desk, venue, metrics)
+        desk.adopt = works.adopt
+        await works.recover()
+        session.beside = (works.reconcile, works.clock)
+        yield session
+    finally:
+        if desk is not None:
+            await desk.executor.close()
+        if venue is not None:
+            await venue.close()
+
+
+def make_desk(opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dict[str, str]) -> LiveDesk:
+    """Everything that stands between the engine and the venue."""
+    lease = opened.lease
+    book = LiveBook(opened.core, opened.run, opened.inputs, opened.desk, lease.token, bases)
+    if opened.loaded is not None:
+        remember(book, opened.loaded.orders, opened.loaded.fills)
+    stale = 0 if spec.risk.stale_after is None else spec.risk.stale_after.ns
+    gate = RiskGate(stale, MAX_DRIFT_NS, time.time_ns)
+    gate.closed = "not reconciled yet"
+    executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody)
+    limits = spec.account.limits
+    return LiveDesk(
+        opened.core,
+        book,
+        executor,
+        gate,
+        lease,
+        AccountLimits(
+            limits.max_exposure, limits.max_open_orders, limits.max_orders_per_minute, limits.max_daily_loss
+        ),
+        nobody,
+    )
+
+
+def nobody(_: object) -> None:
+    """Listens until the bot does."""
+
+
+def remember(book: LiveBook, orders: Iterable[OrderRow], fills: Iterable[FillRow]) -> None:
+    """Stored orders with the trades that are booked."""
+    trades: dict[str, list[str]] = {}
+    for fill in fills:
+        trades.setdefault(fill.client_id, []).append(fill.trade_id)
+    for row in orders:
+        book.remember(row, trades.get(row.client_id, ()))
+
+
+class Works:
+    """What a live bot does besides deciding."""
+
+    def __init__(self, session: Session, desk: LiveDesk, venue: VenueClient, metrics: BotMetrics) -> None:
+        self.session, self.desk, self.venue, self.metrics = session, desk, venue, metrics
+        self.symbols = list(session.opened.core.symbols)
+
+    async def recover(self) -> None:
+        """Ask the venue for everything that may have happened, and book it; then orders may go."""
+        bot, desk = self.session.bot, self.desk
+        desk.gate.drift = await self.venue.clock_offset_ns()
+        holding = asyncio.create_task(self._hold())
+        try:
+            await desk.executor.reconcile(self.symbols)
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+        self.repair()
+        while not bot.mailbox.empty() or desk.executor.tasks:
+            await bot.drain()
+            await asyncio.sleep(0.005)
+        desk.gate.closed = ""
+        desk.executor.follow()
+        self.metrics.reconciled(0)
+        log.info("reconciled: %d orders open, %d foreign", len(desk.book.living()), desk.foreign)
+
+    async def _hold(self) -> None:
+        lease = self.session.opened.lease
+        while True:
+            await asyncio.sleep(lease.ttl_s / 4)
+            await self.session.journal.renew(lease)
+
+    def repair(self) -> None:
+        """An order that the engine believes at the venue, of which the journal holds none that lives, has
+        ended: refused in the very step that was to send it."""
+        core, book = self.session.opened.core, self.desk.book
+        b = core.broker
+        for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
+            row = book.rows.get(book.run.client_id(o.id, o.leg))
+            if o.sent != external.HELD_HERE and (row is None or row.state not in LIVING):
+                external.ended(b, o.id, E_CANCEL, R_ABSENT)
+
+    async def reconcile(self) -> None:
+        """Compare with the venue, for ever."""
+        while True:
+            await asyncio.sleep(RECONCILE_S)
+            self.desk.executor.reconcile_soon(self.symbols)
+            self.metrics.reconciled(self.desk.foreign)
+
+    async def clock(self) -> None:
+        """Measure the venue's clock, for ever. While it is off by more than a second nothing is sent."""
+        while True:
+            await asyncio.sleep(CLOCK_S)
+            try:
+                self.desk.gate.drift = await self.venue.clock_offset_ns()
+                self.metrics.clock_offset(self.desk.gate.drift / 1e9)
+            except VenueError as error:
+                log.warning("the venue's clock can't be read: %s", error)
+
+    def adopt(self, adopt: Adopt) -> None:
+        """An order of ours that is not in memory: read it from the journal, then believe the venue."""
+        asyncio.get_running_loop().create_task(self._adopt(adopt))
+
+    async def _adopt(self, adopt: Adopt) -> None:
+        client_id = adopt.order.client_id
+        bot = self.session.opened.run.bot
+        journal = self.session.journal
+        found = [e.row for e in await journal.orders(bot) if e.row.client_id == client_id]
+        if not found:
+            log.error("the venue holds %s, which the journal does not know; left alone", client_id)
+            return
+        fills = [e.row for e in await journal.fills(bot) if e.row.client_id == client_id]
+        if client_id not in self.desk.book.rows:
+            remember(self.desk.book, found, fills)
+        await self.desk.executor.fetch_fills(adopt.order, client_id)

@@ -1,0 +1,206 @@
+"""Runs a bot for good: session after session, with what watches it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+
+from sigma_bot.bus.interface import Bus
+from sigma_bot.engine.types import REASONS
+from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.health.pulse import Pulse
+from sigma_bot.health.server import Readiness
+from sigma_bot.journal.errors import LeaseLostError
+from sigma_bot.journal.journal import Journal
+from sigma_bot.spec import Strategy as Manifest
+from sigma_bot.storage.errors import StorageError
+from sigma_bot.trading.bot import StrategyStoppedError, TradingBot
+from sigma_bot.trading.broadcast import Broadcaster
+from sigma_bot.trading.exact import quantity_of
+from sigma_bot.trading.records import Change, State
+from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
+
+log = logging.getLogger(__name__)
+FRESH_NS = 5_000_000_000
+"""Without a batch for so long the feed counts as gone."""
+
+
+class BotRunner:
+    """``run`` returns only by being cancelled, or raises what no new session could heal."""
+
+    def __init__(
+        self, settings: Settings, journal: Journal, bus: Bus, pulse: Pulse, metrics: BotMetrics
+    ) -> None:
+        self.settings, self.journal, self.bus = settings, journal, bus
+        self.pulse, self.metrics = pulse, metrics
+        self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
+        self.session: Session | None = None
+        self.why_not = ("Starting", "the bot is starting")
+        self.sessions = 0
+        self.started = time.monotonic()
+
+    async def run(self) -> None:
+        """Sessions, for ever."""
+        sending = asyncio.create_task(self.broadcaster.run())
+        try:
+            while True:
+                wait = await self._one()
+                self.session = None
+                await asyncio.sleep(wait)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _one(self) -> float:
+        """One session; seconds to wait before the next."""
+        self.sessions += 1
+        try:
+            await self._session()
+        except BaseExceptionGroup as group:
+            error = first_of(group)
+        except (StorageError, LeaseLostError, StrategyStoppedError) as single:
+            error = single
+        if isinstance(error, StrategyStoppedError):
+            self.why_not = ("StrategyRaised", str(error).splitlines()[0])
+            return 0.0
+        if isinstance(error, StorageError | LeaseLostError):
+            self.why_not = (
+                "LeaseLost" if isinstance(error, LeaseLostError) else "DatabaseUnreachable",
+                str(error),
+            )
+            log.error("%s; starting again", error)
+            self.pulse.touch()
+            return 0.5
+        raise error
+
+    async def _session(self) -> None:
+        async with self.open_session() as session:
+            self.session = session
+            try:
+                await session.run(self._beat)
+            except asyncio.CancelledError:
+                await session.end()
+                raise
+
+    def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
+        """The mode's session."""
+        if self.settings.manifest.spec.mode == "live":
+            from sigma_bot.trading.live_session import live_session
+
+            return live_session(self.journal, self.bus, self.settings, self.watch, self.metrics)
+        return sim_session(self.journal, self.bus, self.settings, self.watch)
+
+    async def _beat(self) -> None:
+        """The loop is alive while this runs; figures that change by themselves are written down."""
+        while True:
+            self.pulse.touch()
+            ready = self.ready()
+            self.metrics.ready(ready.ready)
+            session = self.session
+            if session is not None:
+                lease = session.opened.lease
+                self.metrics.lease(lease.alive(), lease.token)
+            await asyncio.sleep(0.5)
+
+    def watch(self, bot: TradingBot, change: Change, commit: int) -> None:
+        """A change is stored: tell it, count it."""
+        self.broadcaster.tell(change, commit)
+        for order in change.orders:
+            self.metrics.order(order.state)
+            if order.state is not State.INTENT:
+                log.info(
+                    "order %s: %s %s %s, %s",
+                    order.client_id, order.side, f"{order.quantity:f}", order.symbol, order.state,
+                )  # fmt: skip
+        for fill in change.fills:
+            self.metrics.fill()
+            what = f"{fill.side} {fill.quantity:f} at {fill.price:f}"
+            log.info("fill %s: %s", fill.client_id, what)
+        for notice in change.notices:
+            if notice.kind == "rejection":
+                self.metrics.rejection(notice.code)
+            elif notice.kind == "alert":
+                self.metrics.alert(notice.code)
+        b = bot.core.broker
+        self.metrics.equity(Decimal(repr(b.equity)), bot.run.currency)
+        for k, symbol in enumerate(bot.run.symbols):
+            self.metrics.position(symbol, quantity_of(b.markets[k], b.markets[k].lots))
+        self.metrics.open_orders(b.n_active)
+
+    def ready(self) -> Readiness:
+        """For /readyz: trading, with a fresh feed, and not halted."""
+        facts = self.facts()
+        session = self.session
+        if session is None:
+            return Readiness(False, *self.why_not, facts)
+        told = session.bot.told
+        if told.halted:
+            return Readiness(False, "Halted", f"halted: {told.halted}", facts)
+        if not told.batches:
+            return Readiness(False, "WaitingForTicks", "no tick has come yet; is the feed running?", facts)
+        age = time.time_ns() - told.tick_ts
+        if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
+            return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
+        return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
+
+    def facts(self) -> Mapping[str, object]:
+        """For /status: everything a trader asks first."""
+        spec = self.settings.manifest.spec
+        out: dict[str, object] = {
+            "bot": bot_name(self.settings.manifest),
+            "mode": spec.mode,
+            "venue": spec.account.venue,
+            "account": spec.account.name,
+            "halted": False,
+            "sessions": self.sessions,
+        }
+        session = self.session
+        if session is not None:
+            told, b = session.bot.told, session.bot.core.broker
+            out |= {
+                "halted": bool(told.halted),
+                "halt_reason": told.halted,
+                "run": session.bot.run.number,
+                "tick": told.tick,
+                "ticks": told.batches,
+                "commit": told.commits,
+                "holes": session.reader.holes,
+                "cash": b.cash,
+                "equity": b.equity,
+                "open_orders": b.n_active,
+                "orders": b.n_orders,
+                "fills": b.n_fills,
+                "rejected": {REASONS[i]: n for i, n in enumerate(b.rejected) if n},
+                "positions": {s: b.markets[k].qty for k, s in enumerate(session.bot.run.symbols)},
+            }
+        return out
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a session: the others followed from it."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def banner(manifest: Manifest) -> str:
+    """The first line of every start: mode, venue, account, limits."""
+    spec = manifest.spec
+    risk = spec.risk
+    limits = {
+        "position": risk.max_position,
+        "order value": risk.max_notional,
+        "daily loss": risk.max_daily_loss,
+        "drawdown": risk.max_drawdown,
+        "open orders": risk.max_open_orders,
+        "orders a minute": risk.max_orders_per_minute,
+    }
+    said = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    symbols = ", ".join(market.symbol for market in spec.markets)
+    return (
+        f"{spec.mode.upper()} {bot_name(manifest)}: {spec.account.venue} account {spec.account.name}, "
+        f"{symbols}; limits: {said}"
+    )

@@ -1,0 +1,328 @@
+"""One session of a bot: from the lease over recovery to the last tick. A session that fails leaves nothing
+behind but the journal; the next one starts as after a crash, since there is only this one way to start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sigma_bot.bus.errors import BusError
+from sigma_bot.bus.interface import Bus
+from sigma_bot.bus.messages import CONTROL
+from sigma_bot.callbacks import start
+from sigma_bot.errors import BadInputError
+from sigma_bot.journal.errors import LeaseHeldError
+from sigma_bot.journal.journal import Journal
+from sigma_bot.journal.lease import Lease
+from sigma_bot.journal.types import BotIdentity, Loaded, Registration
+from sigma_bot.spec import Strategy as Manifest
+from sigma_bot.spec import dump_manifest
+from sigma_bot.strategy import Strategy
+from sigma_bot.strategy_file import LoadedStrategy, load_strategy
+from sigma_bot.trading import state
+from sigma_bot.trading.bot import Tock, TradingBot, Watcher
+from sigma_bot.trading.core import Core
+from sigma_bot.trading.desk import Desk, SimDesk
+from sigma_bot.trading.names import Run
+from sigma_bot.trading.records import Inputs
+from sigma_bot.trading.simulator import SimulatorExecutor
+from sigma_bot.trading.ticks import TickReader
+
+log = logging.getLogger(__name__)
+Work = Callable[[], Coroutine[Any, Any, None]]
+WANT_S = 30.0
+CHANGES = ("refuse", "adopt", "reset")
+"""What to do when the code or the manifest is not the one that the stored state comes from."""
+
+
+def holder_name() -> str:
+    """Names this process: host, process id, and when it started, since ids are used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return "0"
+
+
+def is_gone(holder: str) -> bool:
+    """Whether the process of a lease was one of this machine and has ended: its lease need not run out."""
+    host, _, rest = holder.rpartition(":")[0].rpartition(":")
+    started = holder.rpartition(":")[2]
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    return not Path(f"/proc/{rest}").exists() or _started(int(rest)) != started
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a bot runs, besides its manifest. ``base``: the folder that relative paths start at."""
+
+    manifest: Manifest
+    base: Path
+    on_change: str = "adopt"
+    lease_ttl_s: float = 10.0
+    holder: str = field(default_factory=holder_name)
+
+
+def bot_name(manifest: Manifest) -> str:
+    """The bot's name in the journal: namespace and name in a cluster, the name alone elsewhere."""
+    own = manifest.metadata
+    return own.name if own.namespace is None else f"{own.namespace}/{own.name}"
+
+
+def identity_of(manifest: Manifest, loaded: LoadedStrategy) -> BotIdentity:
+    """Who the bot is, and what it runs."""
+    from sigma_bot.trading.identity import manifest_digest
+
+    account = manifest.spec.account
+    return BotIdentity(
+        name=bot_name(manifest),
+        mode=manifest.spec.mode,
+        venue=account.venue,
+        account=account.name,
+        currency=account.currency,
+        code_digest=loaded.digest,
+        manifest_digest=manifest_digest(manifest, loaded),
+        manifest=dump_manifest(manifest),
+    )
+
+
+def check(loaded: LoadedStrategy, manifest: Manifest) -> None:
+    """A strategy that would never be called is a mistake worth stopping for. Raises BadInputError."""
+    cls = loaded.cls
+    if cls.on_tick is Strategy.on_tick and cls.on_bar is Strategy.on_bar:
+        raise BadInputError(
+            f"{loaded.name}: {cls.__name__} has neither on_tick(self, tick, broker) "
+            "nor on_bar(self, bar, broker)"
+        )
+    if cls.on_tick is Strategy.on_tick and not manifest.spec.timeframes:
+        raise BadInputError(
+            f"{loaded.name}: {cls.__name__} has no on_tick(self, tick, broker); add one, or name the bars it "
+            "wants in spec.timeframes, like [1m]"
+        )
+
+
+@dataclass
+class Opened:
+    """A bot ready to run."""
+
+    core: Core
+    run: Run
+    lease: Lease
+    loaded: Loaded | None
+    inputs: Inputs
+    desk: dict[str, Any]
+    digest: str
+    after: int | None  # the last tick that the state holds; None: the run has not seen one
+
+
+async def take_lease(journal: Journal, bot: str, settings: Settings) -> Lease:
+    """The lease; that of a dead process of this machine at once. Raises LeaseHeldError."""
+    try:
+        return await journal.acquire(bot, settings.holder, settings.lease_ttl_s)
+    except LeaseHeldError as held:
+        if not is_gone(held.holder):
+            raise
+        log.warning("%s ended without giving its lease back; taking it over", held.holder)
+        dead = await journal.acquire(bot, held.holder, settings.lease_ttl_s)
+        await journal.release(dead)
+        return await journal.acquire(bot, settings.holder, settings.lease_ttl_s)
+
+
+async def open_bot(journal: Journal, settings: Settings) -> Opened:
+    """Lease first, then the state of the last session, or a fresh run. Raises BadInputError, LeaseHeldError,
+    StrategyError."""
+    manifest = settings.manifest
+    loaded = load_strategy(manifest.spec.strategy, settings.base)
+    check(loaded, manifest)
+    identity = identity_of(manifest, loaded)
+    registered = await journal.register(identity, time.time_ns())
+    lease = await take_lease(journal, identity.name, settings)
+    try:
+        return await _restore(journal, lease, settings, loaded, identity, registered)
+    except BaseException:
+        await journal.release(lease)
+        raise
+
+
+async def _restore(
+    journal: Journal,
+    lease: Lease,
+    settings: Settings,
+    code: LoadedStrategy,
+    identity: BotIdentity,
+    registered: Registration,
+) -> Opened:
+    same = (registered.code_digest, registered.manifest_digest) == (
+        identity.code_digest,
+        identity.manifest_digest,
+    )
+    adopted = False
+    if not same:
+        what = "code" if registered.code_digest != identity.code_digest else "manifest"
+        registered, adopted = await _changed(journal, lease, settings, identity, registered, what)
+    spec = settings.manifest.spec
+    start(code.instance)
+    core = Core(spec, code.instance)
+    stored = await journal.load(identity.name)
+    desk: dict[str, Any] = {}
+    if stored is not None and stored.state is not None:
+        desk = state.load(stored.state, core.broker, None if adopted else code.instance)
+    inputs = await journal.inputs(identity.name, registered.run)
+    core.silent_from = silent_from([(entry.row.kind, entry.row.tick) for entry in inputs])
+    run = Run(
+        identity.name,
+        registered.run,
+        tuple(market.symbol for market in spec.markets),
+        spec.account.currency,
+        spec.account.precision,
+    )
+    count = 0 if stored is None else stored.inputs
+    after = None
+    if stored is not None and stored.state is not None:
+        after = stored.tick
+    elif (first := (await journal.run_of(identity.name, registered.run)).first_tick) is not None:
+        after = first - 1  # it ended before its first checkpoint: the same ticks again
+    return Opened(core, run, lease, stored, Inputs(count), desk, code.digest, after)
+
+
+async def _changed(
+    journal: Journal,
+    lease: Lease,
+    settings: Settings,
+    identity: BotIdentity,
+    registered: Registration,
+    what: str,
+) -> tuple[Registration, bool]:
+    """The code or the manifest is another: refuse, hand the account over to it, or begin anew."""
+    if settings.on_change == "refuse":
+        raise BadInputError(
+            f"bot {identity.name!r}: its {what} has changed since run {registered.run} began; take the "
+            "change back, or start with --on-change adopt (it takes over account and orders) or reset"
+        )
+    if settings.on_change == "reset":
+        reason = f"{what} changed, reset"
+        return await journal.new_run(lease, identity, time.time_ns(), reason), False
+    log.warning("the %s has changed: it takes over the account; its indicators start anew", what)
+    return await journal.adopt(lease, identity), True
+
+
+def silent_from(inputs: list[tuple[str, int]]) -> int | None:
+    """The tick on which the strategy raised, unless it was resumed since."""
+    out = None
+    for kind, tick in inputs:
+        if kind == "raised":
+            out = tick
+        elif kind == "resume":
+            out = None
+    return out
+
+
+def sim_desk(opened: Opened) -> SimDesk:
+    """The desk of a virtual account."""
+    living = [] if opened.loaded is None else opened.loaded.orders
+    return SimDesk(SimulatorExecutor(opened.core, opened.run, living))
+
+
+class Session:
+    """Runs one opened bot: its loop, its reader, its lease, its controls."""
+
+    def __init__(
+        self, journal: Journal, bus: Bus, opened: Opened, venue: str, desk: Desk, watch: Watcher
+    ) -> None:
+        self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
+        self.reader = TickReader(bus, venue, opened.after)
+        self.beside: tuple[Work, ...] = ()
+        self.bot = TradingBot(
+            opened.core,
+            opened.run,
+            desk,
+            journal,
+            opened.lease,
+            opened.inputs,
+            opened.after or 0,
+            opened.digest,
+            watch,
+        )
+
+    async def run(self, *others: Work) -> None:
+        """Until cancelled, or until something fails. ``others`` and ``beside`` run with it."""
+        own = (self.bot.loop, self._read, self._hold, self._tock, self._listen, self._want)
+        works = [*own, *self.beside, *others]
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work())
+
+    async def _read(self) -> None:
+        begun = self.opened.after is not None
+        async for batch in self.reader.batches():
+            if not begun:
+                begun = True
+                await self.journal.begin_ticks(self.opened.lease, batch.seq, batch.ts)
+            self.bot.post(batch)
+            while self.bot.mailbox.qsize() > 1000:  # catching up: don't hold the whole log in memory
+                await asyncio.sleep(0.01)
+
+    async def _hold(self) -> None:
+        lease = self.opened.lease
+        while True:
+            await asyncio.sleep(lease.ttl_s / 4)
+            await self.journal.renew(lease)
+
+    async def _tock(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(1.0)
+
+    async def look(self) -> None:
+        """Read the controls now."""
+        controls = await self.journal.controls_for(self.opened.run.bot)
+        self.bot.post(Tock(controls))
+        if self.bot.flat.is_set():
+            for flatten in controls.flatten:
+                await self.journal.done(self.opened.run.bot, flatten.id, time.time_ns())
+
+    async def _listen(self) -> None:
+        """The doorbell of the controls; without a bus the controls are seen within a second anyway."""
+        while True:
+            try:
+                async with self.bus.subscribe(CONTROL) as rings:
+                    async for _ in rings:
+                        await self.look()
+            except BusError as error:
+                log.warning("controls: %s", error)
+            await asyncio.sleep(1.0)
+
+    async def _want(self) -> None:
+        run = self.opened.run
+        while True:
+            try:
+                await self.bus.want(f"feed.{self.venue}", run.bot, list(run.symbols), WANT_S)
+            except BusError as error:
+                log.warning("the feed can't be told what is needed: %s", error)
+            await asyncio.sleep(WANT_S / 3)
+
+    async def end(self) -> None:
+        """Store the state and give the lease back."""
+        await self.bot.checkpoint()
+        await self.journal.release(self.opened.lease)
+
+
+@contextlib.asynccontextmanager
+async def sim_session(
+    journal: Journal, bus: Bus, settings: Settings, watch: Watcher
+) -> AsyncIterator[Session]:
+    """A SIM bot, opened."""
+    opened = await open_bot(journal, settings)
+    session = Session(journal, bus, opened, settings.manifest.spec.account.venue, sim_desk(opened), watch)
+    yield session
