@@ -1,0 +1,220 @@
+"""The emulator as a server: one port for REST, WebSockets and the admin interface, on aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from sigma_bot.emulator import presets
+from sigma_bot.emulator.accounts import Key
+from sigma_bot.emulator.admin import Admin
+from sigma_bot.emulator.binance import BinanceFace
+from sigma_bot.emulator.exchange import Exchange
+from sigma_bot.emulator.face import Answer, Face, Request
+from sigma_bot.emulator.faults import Fault, FaultScript
+from sigma_bot.emulator.limits import Limiter
+from sigma_bot.emulator.player import Player
+from sigma_bot.emulator.upbit import UpbitFace
+
+ACCOUNT, API_KEY, API_SECRET = "main", "sigma-emulator-key", "sigma-emulator-secret"
+"""The account every emulator has, and its key."""
+INTERVAL = 0.1
+
+
+class Socket:
+    """A client's WebSocket: frames are queued and sent by a task of its own. See Sink."""
+
+    def __init__(self, ws: web.WebSocketResponse, request: web.Request) -> None:
+        self.account: str | None = None
+        self.topics: dict[str, Any] = {}
+        self.silent = False
+        self._ws, self._request = ws, request
+        self._queue: asyncio.Queue[str | bytes] = asyncio.Queue()
+
+    def send(self, payload: str | bytes) -> None:
+        """See Sink."""
+        if not self.silent:
+            self._queue.put_nowait(payload)
+
+    def cut(self) -> None:
+        """See Sink."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def write(self) -> None:
+        """Send what is queued, for ever. Ends with ConnectionError when the client is gone."""
+        while True:
+            payload = await self._queue.get()
+            if isinstance(payload, bytes):
+                await self._ws.send_bytes(payload)
+            else:
+                await self._ws.send_str(payload)
+
+
+class Emulator:
+    """An exchange on a port of this machine.
+
+    ``async with Emulator("binance", ["BTCUSDT"]) as em:`` serves at ``em.url`` (port 0: any free one). Its
+    account "main" has the key ``em.key``/``em.secret``. Nothing moves by itself: the market is set through
+    ``em.exchange``, or by a Player.
+    """
+
+    def __init__(
+        self,
+        venue: str = "binance",
+        symbols: Sequence[str] = ("BTCUSDT",),
+        balances: Mapping[str, Decimal] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.venue, self.host, self.port = venue, host, port
+        self.key, self.secret = API_KEY, API_SECRET
+        rules = presets.rules_for(venue, symbols)
+        self.exchange = Exchange(presets.STYLES[venue], rules)
+        opening = presets.OPENING[venue] if balances is None else balances
+        self.exchange.add_account(ACCOUNT, dict(opening), Key(API_KEY, API_SECRET, ACCOUNT))
+        self.limiter = Limiter(self.exchange.now)
+        faces: dict[str, Callable[[Exchange, Limiter], Face]] = {"binance": BinanceFace, "upbit": UpbitFace}
+        self.face = faces[venue](self.exchange, self.limiter)
+        self.exchange.listeners.append(self.face.streams.told)
+        self.player: Player | None = None
+        self.admin = Admin(self)
+        self._runner: web.AppRunner | None = None
+        self._clock: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves: the value for SIGMA_VENUE_URL."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def faults(self) -> FaultScript:
+        """The script of faults."""
+        return self.face.streams.hub.script
+
+    async def __aenter__(self) -> Emulator:
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.host, self.port).start()
+        self.port = self._runner.addresses[0][1]
+        self._clock = asyncio.create_task(self._ticks())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.faults.clear()
+        if self._clock is not None:
+            self._clock.cancel()
+        self.cut_sockets()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def cut_sockets(self) -> None:
+        """Break every WebSocket."""
+        for socket in list(self.face.streams.hub.sockets):
+            socket.cut()
+
+    async def _ticks(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.face.streams.tick()
+
+    # -- requests
+
+    async def _handle(self, http: web.Request) -> web.StreamResponse:
+        if http.path.startswith("/_emulator/"):
+            return await self.admin.handle(http)
+        request = Request(
+            http.method,
+            http.path,
+            http.rel_url.raw_query_string,
+            {k.lower(): v for k, v in http.headers.items()},
+            await http.read(),
+            http.remote or "",
+        )
+        if self.face.is_socket(http.path):
+            return await self._socket(http, request)
+        faults = self.faults.take(self.face.name(request.method, request.path) or "unknown")
+        answer: Answer | None = None
+        for fault in faults:
+            if fault.when == "before" and answer is None:
+                answer = await self._met(fault, http)
+        if answer is None:
+            answer = self.face.answer(request)
+        for fault in faults:
+            if fault.when == "after":
+                answer = await self._met(fault, http) or answer
+        return _response(answer)
+
+    async def _met(self, fault: Fault, http: web.Request) -> Answer | None:
+        """What a fault answers in place of the exchange, None when it only takes time."""
+        fault.reached.set()
+        match fault.action:
+            case "drop":
+                if http.transport is not None:
+                    http.transport.abort()
+                return Answer(503, "")
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+            case "hold":
+                await fault.released.wait()
+            case "answer":
+                return Answer(fault.status, fault.body, fault.headers)
+            case "limit":
+                return self.face.limited(429, int(fault.seconds) or 1)
+            case "ban":
+                seconds = int(fault.seconds) or 120
+                self.limiter.banned_until = self.exchange.now() + seconds * 1_000_000_000
+                return self.face.limited(418, seconds)
+        return None
+
+    # -- WebSockets
+
+    async def _socket(self, http: web.Request, request: Request) -> web.StreamResponse:
+        for fault in self.faults.take("connect"):
+            answer = await self._met(fault, http)
+            if answer is not None:
+                return _response(answer)
+        ws = web.WebSocketResponse(autoping=False)
+        socket = Socket(ws, http)
+        refusal = self.face.streams.opened(socket, request)
+        if refusal is not None:
+            return _response(refusal)
+        await ws.prepare(http)
+        sockets = self.face.streams.hub.sockets
+        sockets.append(socket)
+        writer = asyncio.create_task(socket.write())
+        try:
+            async for message in ws:
+                if message.type is WSMsgType.PING and not socket.silent:
+                    await ws.pong(message.data)
+                elif message.type is WSMsgType.TEXT:
+                    self.face.streams.received(socket, message.data)
+                elif message.type is WSMsgType.BINARY:
+                    self.face.streams.received(socket, message.data.decode("utf-8", "replace"))
+        except ConnectionError:
+            pass  # the client went away in the middle of a frame: the end of this socket like any other
+        finally:
+            sockets.remove(socket)
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await writer
+        return ws
+
+
+def _response(answer: Answer) -> web.Response:
+    body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+    headers = {"content-type": "application/json;charset=UTF-8", **answer.headers}
+    return web.Response(status=answer.status, body=body, headers=headers)
