@@ -16,6 +16,7 @@ from typing import Any
 
 from sigma_bot.bus.messages import TickBatch
 from sigma_bot.errors import SigmaError, StrategyError
+from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import Controls
@@ -70,16 +71,18 @@ class TradingBot:
         last: int,
         code_digest: str,
         watch: Watcher,
+        pulse: Pulse,
     ) -> None:
         self.core, self.run, self.desk = core, run, desk
         self.journal, self.lease, self.inputs = journal, lease, inputs
         self.last, self.code_digest, self.watch = last, code_digest, watch
+        self.pulse = pulse
         self.mailbox: asyncio.Queue[Any] = asyncio.Queue()
         self.told = Told(tick=last)
         self.stored_at = time.monotonic()
         self.batch_at = self.stored_at
         self.unstored = False
-        self.flattening = False
+        self.flattening = self.cancelling = False
         self.flat: asyncio.Event = asyncio.Event()
 
     def post(self, item: Any) -> None:
@@ -103,7 +106,7 @@ class TradingBot:
             if isinstance(item, TickBatch):
                 change.tick, change.ts = self.last, _ = item.seq, item.ts
                 self.desk.tick(item)
-                self.core.run(item)
+                self.pulse.call("a callback of the strategy", self.core.run, item)
                 self.told.batches += 1
                 self.batch_at = time.monotonic()
                 self.unstored = True
@@ -111,11 +114,13 @@ class TradingBot:
                 self._control(item.controls, change)
             else:
                 self.desk.fact(item, change)
-                self.core.tell()
+                self.pulse.call("on_fill", self.core.tell)
         except StrategyError as error:
             await self._stop(error)
-        if self.flattening:
-            self._flatten()
+        if self.flattening and self.core.flatten():
+            self.flat.set()
+        if self.cancelling:
+            self.core.cancel_all()
         self.desk.collect(change)
         await self._store(change)
 
@@ -138,12 +143,6 @@ class TradingBot:
         self.flattening = bool(controls.flatten)
         if not self.flattening:
             self.flat.clear()
-
-    def _flatten(self) -> None:
-        """One step towards nothing held: orders go first, then what they may have left."""
-        flat = self.core.flatten()
-        if flat:
-            self.flat.set()
 
     async def _store(self, change: Change) -> None:
         due = self.unstored and time.monotonic() - self.stored_at > CHECKPOINT_S

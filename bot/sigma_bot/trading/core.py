@@ -81,18 +81,22 @@ class Core:
         """A step towards nothing held, from outside the strategy: its orders are cancelled, and once none is
         left the positions are closed at market. Whether there is nothing left to do."""
         b = self.broker
-        leaving = [b.orders[slot] for slot in b.active[: b.n_active]]
-        closing = [o for o in leaving if o.kind == MARKET and o.reduce_only != 0]
-        for o in leaving:
-            if o not in closing and o.state != DONE and o.cancel_at == NEVER:
-                cancel(b, o.id)
-        if not leaving:
+        self.cancel_all()
+        if b.n_active == 0:
             for k in range(b.n_markets):
                 lots = b.markets[k].lots
                 if lots != 0:
                     side = -1 if lots > 0 else 1
                     submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
         return self.flat
+
+    def cancel_all(self) -> None:
+        """Ask every order to go that does not close a position at market."""
+        b = self.broker
+        for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
+            closing = o.kind == MARKET and o.reduce_only != 0
+            if not closing and o.state != DONE and o.cancel_at == NEVER:
+                cancel(b, o.id)
 
     @property
     def flat(self) -> bool:

@@ -15,6 +15,7 @@ from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, R_ABSENT
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
@@ -93,7 +94,7 @@ def guard(manifest: Manifest) -> None:
 
 @contextlib.asynccontextmanager
 async def live_session(
-    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, metrics: BotMetrics
+    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse, metrics: BotMetrics
 ) -> AsyncIterator[Session]:
     """A LIVE bot, recovered: lease, state, venue, reconciliation."""
     from sigma_bot.venues.open import open_venue_from_environment
@@ -107,7 +108,7 @@ async def live_session(
         venue = await open_venue_from_environment(spec.account.venue)
         bases = await take_rules(venue, spec, opened)
         desk = make_desk(opened, venue, spec, bases)
-        session = Session(journal, bus, opened, spec.account.venue, desk, watch)
+        session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse)
         desk.executor.post = session.bot.post
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt

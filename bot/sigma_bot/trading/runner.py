@@ -91,8 +91,8 @@ class BotRunner:
         if self.settings.manifest.spec.mode == "live":
             from sigma_bot.trading.live_session import live_session
 
-            return live_session(self.journal, self.bus, self.settings, self.watch, self.metrics)
-        return sim_session(self.journal, self.bus, self.settings, self.watch)
+            return live_session(self.journal, self.bus, self.settings, self.watch, self.pulse, self.metrics)
+        return sim_session(self.journal, self.bus, self.settings, self.watch, self.pulse)
 
     async def _beat(self) -> None:
         """The loop is alive while this runs; figures that change by themselves are written down."""

@@ -19,6 +19,7 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import CONTROL
 from sigma_bot.callbacks import start
 from sigma_bot.errors import BadInputError
+from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
@@ -238,7 +239,14 @@ class Session:
     """Runs one opened bot: its loop, its reader, its lease, its controls."""
 
     def __init__(
-        self, journal: Journal, bus: Bus, opened: Opened, venue: str, desk: Desk, watch: Watcher
+        self,
+        journal: Journal,
+        bus: Bus,
+        opened: Opened,
+        venue: str,
+        desk: Desk,
+        watch: Watcher,
+        pulse: Pulse,
     ) -> None:
         self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
         self.reader = TickReader(bus, venue, opened.after)
@@ -253,6 +261,7 @@ class Session:
             opened.after or 0,
             opened.digest,
             watch,
+            pulse,
         )
 
     async def run(self, *others: Work) -> None:
@@ -320,9 +329,9 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def sim_session(
-    journal: Journal, bus: Bus, settings: Settings, watch: Watcher
+    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse
 ) -> AsyncIterator[Session]:
     """A SIM bot, opened."""
     opened = await open_bot(journal, settings)
-    session = Session(journal, bus, opened, settings.manifest.spec.account.venue, sim_desk(opened), watch)
-    yield session
+    venue = settings.manifest.spec.account.venue
+    yield Session(journal, bus, opened, venue, sim_desk(opened), watch, pulse)

@@ -1,0 +1,167 @@
+"""A bot as a process: what it connects to, its health port, its signals and its exit code.
+
+Exit codes: 0 ended as asked, 2 bad input, 3 the strategy cannot start, 4 another process holds the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sigma_bot import __version__
+from sigma_bot.bus import MEMORY, bus_url, open_bus
+from sigma_bot.bus.interface import Bus
+from sigma_bot.errors import BadInputError, SigmaError
+from sigma_bot.health.logs import configure
+from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.health.pulse import Pulse, measure_lag
+from sigma_bot.health.server import HealthServer, Pages
+from sigma_bot.health.watchdog import Watchdog
+from sigma_bot.journal import open_journal
+from sigma_bot.journal.errors import LeaseHeldError
+from sigma_bot.journal.journal import Journal
+from sigma_bot.storage.urls import home
+from sigma_bot.trading.runner import BotRunner, banner
+from sigma_bot.trading.session import Settings, bot_name
+
+log = logging.getLogger("sigma_bot")
+TERMINATION_LOG = Path("/dev/termination-log")
+LEASE_HELD = 4
+CLOSE = ("leave", "cancel", "flatten")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a bot finds things; None takes the environment's word, else the embedded default."""
+
+    database: str | None = None
+    bus: str | None = None
+    health_port: int | None = None
+    health_host: str = "127.0.0.1"
+    recording: Path | None = None
+
+
+def serve(settings: Settings, places: Places, close: str | None = None) -> int:
+    """Run a bot until it is told to end; the exit code. With ``close`` it only settles its account so."""
+    configure()
+    try:
+        return asyncio.run(_serve(settings, places, close))
+    except LeaseHeldError as error:
+        say_last(LEASE_HELD, str(error))
+        log.error("%s", error)
+        return LEASE_HELD
+    except SigmaError as error:
+        say_last(error.exit_code, str(error))
+        raise
+
+
+def say_last(code: int, message: str) -> None:
+    """Leave the reason where a cluster looks for it."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ or "SIGMA_NAMESPACE" in os.environ:
+        with contextlib.suppress(OSError):
+            TERMINATION_LOG.write_text(json.dumps({"error": {"code": code, "message": message[:4000]}}))
+
+
+async def _serve(settings: Settings, places: Places, close: str | None) -> int:
+    manifest = settings.manifest
+    log.info("%s", banner(manifest))
+    where = bus_url(places.bus)
+    spool = home() / "spool" / manifest.spec.account.venue
+    async with await open_journal(places.database) as journal:
+        bus = open_bus(where, spool if where == MEMORY else None)
+        pulse = Pulse()
+        about = {
+            "strategy": bot_name(manifest),
+            "mode": manifest.spec.mode,
+            "venue": manifest.spec.account.venue,
+            "code": "",
+            "version": __version__,
+        }
+        runner = BotRunner(settings, journal, bus, pulse, BotMetrics(about))
+        try:
+            with watched(runner, places):
+                return await _run(runner, journal, bus, places, where == MEMORY, close)
+        finally:
+            await bus.close()
+
+
+@contextlib.contextmanager
+def watched(runner: BotRunner, places: Places) -> Iterator[None]:
+    """Health port and watchdog around a run."""
+    port = places.health_port
+    if port is None:
+        said = os.environ.get("SIGMA_HEALTH_PORT", "0")
+        if not said.isdigit():
+            raise BadInputError(f"SIGMA_HEALTH_PORT: must be a port number, got {said!r}")
+        port = int(said)
+    pages = Pages(runner.pulse, runner.ready, runner.facts, runner.metrics.text)
+    runner.metrics.follow(runner.pulse.stands_for)
+    server = HealthServer(pages, port, places.health_host) if port else None
+    dog = Watchdog(runner.pulse)
+    dog.start()
+    try:
+        if server is not None:
+            server.start()
+        yield
+    finally:
+        if server is not None:
+            server.close()
+        dog.close()
+
+
+async def _run(
+    runner: BotRunner, journal: Journal, bus: Bus, places: Places, embedded: bool, close: str | None
+) -> int:
+    loop = asyncio.get_running_loop()
+    work = asyncio.create_task(runner.run())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    others = [asyncio.create_task(measure_lag(runner.metrics.lag))]
+    if embedded:
+        from sigma_bot.feed.feed import Feed
+
+        out = places.recording or home() / "ticks"
+        feed = Feed(runner.settings.manifest.spec.account.venue, bus, (), out)
+        others.append(asyncio.create_task(feed.run()))
+    if close is not None:
+        others.append(asyncio.create_task(_close(runner, journal, close)))
+    try:
+        done, _ = await asyncio.wait({work, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {work}:
+            task.result()
+    finally:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+    log.info("stopped; run it again to go on")
+    return 0
+
+
+async def _close(runner: BotRunner, journal: Journal, policy: str) -> None:
+    """Bring the account to its end by ``policy``, then return."""
+    bot = bot_name(runner.settings.manifest)
+    if policy == "flatten":
+        await journal.control("strategy", bot, "flatten", "closed", by="close", now=time.time_ns())
+    elif policy == "cancel":
+        await journal.control("strategy", bot, "halt", "closed", by="close", now=time.time_ns())
+    while policy != "leave":
+        session = runner.session
+        if session is not None and session.bot.told.halted:
+            if policy == "cancel":
+                session.bot.cancelling = True
+            done = session.bot.core.flat if policy == "flatten" else session.bot.core.broker.n_active == 0
+            if done:
+                await session.look()
+                return
+        await asyncio.sleep(0.05)
