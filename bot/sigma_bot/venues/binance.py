@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
+import time
 from collections.abc import AsyncIterator
 
 from sigma_bot.spec.rules import PRESETS
@@ -13,6 +17,7 @@ from sigma_bot.venues.client import Endpoint, Rest, unknown_market
 from sigma_bot.venues.fields import Fields, rows, wire
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import Limiter
+from sigma_bot.venues.stream import Line, listen
 from sigma_bot.venues.types import (
     Balance,
     NewOrder,
@@ -37,6 +42,7 @@ TRADES = Endpoint("private_get_mytrades", {"weight": 20}, urgent=True)
 OPEN_ORDERS = Endpoint("private_get_openorders", {"weight": 6}, urgent=True)
 PAGE = 1000
 """Most trades in an answer."""
+SOCKET = "wss://ws-api.binance.com:443/ws-api/v3"
 AHEAD_NS = 1_000_000_000
 """Binance refuses timestamps that are further ahead of its clock."""
 
@@ -49,6 +55,8 @@ class BinanceClient:
     def __init__(self, keys: Keys, limiter: Limiter, url: str | None = None) -> None:
         base = url.rstrip("/") if url else ""
         urls = {"public": f"{base}/api/v3", "private": f"{base}/api/v3", "sapi": f"{base}/sapi/v1"}
+        self._keys = keys
+        self._socket = "ws" + base.removeprefix("http") + "/ws-api/v3" if url else SOCKET
         self._wire = Wire("binance", keys, urls if url else {}, limiter.told)
         self._rest = Rest(self._wire, limiter)
         preset = PRESETS["binance"].fee
@@ -195,9 +203,23 @@ class BinanceClient:
             lambda a: [messages.order(row) for row in rows(a, "openOrders")],
         )
 
-    def stream(self) -> AsyncIterator[VenueOrder | VenueFill | StreamBreak]:
+    async def stream(self) -> AsyncIterator[VenueOrder | VenueFill | StreamBreak]:
         """See `VenueClient`."""
-        raise NotImplementedError
+        session = self._wire.session
+        if session is None:
+            raise RuntimeError("stream() before open()")
+        line = Line("binance", self._socket, dict, self._hello, messages.event, messages.subscribed)
+        async for event in listen(session, line):
+            yield event
+
+    def _hello(self) -> str:
+        """The request for this account's events; the WebSocket API's own, for listen keys are no more."""
+        key, secret = self._keys.reveal()
+        signed = f"apiKey={key}&timestamp={time.time_ns() // 1_000_000}"
+        signature = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
+        params = dict(part.split("=") for part in signed.split("&")) | {"signature": signature}
+        method = "userDataStream.subscribe.signature"
+        return json.dumps({"id": "events", "method": method, "params": params})
 
 
 def new_order(order: NewOrder) -> dict[str, object]:

@@ -9,8 +9,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal, cast
 
+from sigma_bot.venues.errors import from_answer
 from sigma_bot.venues.fields import Fields, MalformedError, rows
-from sigma_bot.venues.types import Balance, VenueFill, VenueMarket, VenueOrder
+from sigma_bot.venues.types import (
+    Balance,
+    StreamBreak,
+    UnknownError,
+    VenueFill,
+    VenueMarket,
+    VenueOrder,
+)
 
 Status = Literal["open", "filled", "cancelled", "expired", "refused"]
 STATUS: dict[str, str] = {
@@ -189,3 +197,27 @@ def commission(answer: Fields) -> tuple[Decimal, Decimal] | None:
         return None
     rates = answer.object("commissionRates")
     return rates.number("maker"), rates.number("taker")
+
+
+def subscribed(message: object) -> bool:
+    """Whether the WebSocket API has taken the subscription. Raises VenueError when it says no."""
+    answer = Fields(message, "answer")
+    if "id" not in answer:
+        return False
+    status = int(answer.number("status"))
+    if status != 200:
+        said = answer.object("error")
+        raise from_answer("binance", status, str(said.raw("code"))[:20], said.text("msg", ""))
+    return True
+
+
+def event(message: object) -> list[VenueOrder | VenueFill | StreamBreak]:
+    """What a message of the private stream says. Balances and lists of orders say nothing new."""
+    envelope = Fields(message, "message")
+    told = envelope.object("event") if "event" in envelope else envelope
+    kind = told.text("e", "")
+    if kind == "executionReport":
+        return [*report(told)]
+    if kind in ("eventStreamTerminated", "serverShutdown"):
+        raise UnknownError(f"binance: {kind}", "closed")
+    return []

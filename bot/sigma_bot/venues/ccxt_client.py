@@ -13,6 +13,7 @@ import types
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from sigma_bot.venues import errors
@@ -117,6 +118,7 @@ class Wire:
         self._keys, self._urls, self._told = keys, dict(urls), told
         self._exchange: Any = None
         self.session: aiohttp.ClientSession | None = None
+        self.date_offset_ns: int | None = None
 
     async def open(self) -> None:
         """Make the client. Needs a running loop; nothing is sent."""
@@ -175,9 +177,19 @@ class Wire:
         attempt = _attempt.get()
         if attempt is not None:
             attempt.status, attempt.headers = status, headers
+        self.date_offset_ns = _date_offset(headers.get("Date", ""), time.time_ns())
         code, message = _code(body)
         if status >= 300 or (code and is_object(body) and _says_no(body)):
             raise errors.from_answer(self.venue, status, code, message or _text(body), headers)
+
+
+def _date_offset(date: str, now: int) -> int | None:
+    """The venue's clock less ours in ns, to half a second, by the Date header of an answer that just came."""
+    try:
+        told = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return int(told.timestamp()) * 1_000_000_000 + 500_000_000 - now
 
 
 def _text(body: object) -> str:

@@ -191,7 +191,7 @@ TABLE: tuple[Row, ...] = (
     Row(KOREA, 400, "validation_error", "", REFUSED),
     Row(KOREA, 400, "invalid_parameter*", "", REFUSED),
     Row(KOREA, 400, "400", "", REFUSED),
-    Row(KOREA, 404, "404", "market", REFUSED, UNKNOWN_MARKET, "the market is not known"),
+    Row(KOREA, 404, "404", "", REFUSED, UNKNOWN_MARKET, "the market is not known"),
     # --- whatever else
     Row(None, 401, None, "", REFUSED, "key", _KEY),
     Row(None, None, None, "", UNKNOWN),
