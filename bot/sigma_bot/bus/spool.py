@@ -109,13 +109,11 @@ class Spool:
         """Start a segment, and drop those that are old."""
         path = self._folder / f"{seq:020d}{ENDING}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        if self._file >= 0:
-            os.close(self._file)
+        self.cut()
         self._file, self._size = file, 0
         self._segments.append((seq, path))
         while len(self._segments) > 1 and self._segments[1][0] <= seq - self._kept:
-            self._segments[0][1].unlink()
-            self._segments.pop(0)
+            self.drop(self._segments[0][0])
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Up to ``limit`` entries with a higher ``seq``, oldest first."""
@@ -128,6 +126,22 @@ class Spool:
                 if len(found) == limit:
                     return found
         return found
+
+    def cut(self) -> None:
+        """Have the next entry begin a segment."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def closed(self) -> list[tuple[int, Path]]:
+        """(first sequence number, file) of the segments that are written no more, oldest first."""
+        return self._segments if self._file < 0 else self._segments[:-1]
+
+    def drop(self, upto: int) -> None:
+        """Drop the closed segments that begin at ``upto`` or before."""
+        for segment in [one for one in self.closed() if one[0] <= upto]:
+            segment[1].unlink(missing_ok=True)
+            self._segments.remove(segment)
 
     def close(self) -> None:
         """Give the files back."""

@@ -1,0 +1,114 @@
+"""``sigma feed``: market data of one venue as ticks, on the bus and on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sigma_bot.errors import BadInputError
+
+if TYPE_CHECKING:
+    from sigma_bot.feed.feed import Feed
+
+STATUS_S = 60.0
+
+
+@click.command()
+@click.option("--venue", required=True, metavar="NAME", help="upbit, bithumb or binance.")
+@click.option(
+    "--symbols",
+    default="",
+    metavar="A,B",
+    help="Symbols to feed always, as the venue writes them; others are fed while a bot wants them.",
+)
+@click.option("--redis", "url", metavar="URL", help="The bus; else SIGMA_REDIS_URL, else this process alone.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Record the ticks there.")
+def feed(venue: str, symbols: str, url: str | None, out: Path | None) -> None:
+    """Receive a venue's market data, and publish it as ticks of 100 ms.
+
+    \b
+    Examples:
+      sigma feed --venue upbit --symbols KRW-BTC,KRW-ETH --out recorded
+      sigma feed --venue binance --redis redis://localhost:6379/0
+
+    Ctrl-C ends it: what was received is published and recorded. Started again, it goes on with the next
+    number. The recording is one Parquet file a symbol and day, FOLDER/VENUE/SYMBOL/DATE.parquet, and
+    backtests read it (data: {source: file, path: FOLDER/VENUE}).
+    """
+    wanted = [word for word in (word.strip() for word in symbols.split(",")) if word]
+    asyncio.run(_run(venue, wanted, url, out))
+
+
+async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None) -> None:
+    from sigma_bot.bus import MEMORY, bus_url, open_bus
+    from sigma_bot.feed.feed import Feed
+    from sigma_bot.storage.urls import redacted
+
+    where = bus_url(url)
+    if where == MEMORY and out is None:
+        raise BadInputError(
+            "feed: nobody would get the ticks; name a bus with --redis, a folder with --out, or both"
+        )
+    if where == MEMORY and not symbols:
+        raise BadInputError("feed: without a bus no bot can say what it needs; name --symbols")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    bus = open_bus(where)
+    running = Feed(venue, bus, symbols, out)
+    click.echo(
+        f"feed of {venue}: {', '.join(symbols) or 'what bots want'}; "
+        f"bus {redacted(where)}; recording {out if out is not None else 'none'}; Ctrl-C ends it"
+    )
+    task = asyncio.create_task(running.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    status = asyncio.create_task(_report(running))
+    try:
+        await task
+    except asyncio.CancelledError:
+        click.echo(f"stopped at batch {running.counters.last_seq}; everything is flushed")
+    finally:
+        status.cancel()
+        await bus.close()
+
+
+async def _report(running: Feed) -> None:
+    while True:
+        await asyncio.sleep(STATUS_S)
+        click.echo(status_line(running))
+
+
+def status_line(running: Feed) -> str:
+    """What a feed has done so far, in a line."""
+    counters, now = running.counters, time.time_ns()
+    malformed = counters.malformed + sum(one.malformed for one in counters.symbols.values())
+    stale = [
+        symbol
+        for symbol, one in sorted(counters.symbols.items())
+        if now - one.received_ts > STATUS_S * 1_000_000_000
+    ]
+    offset = counters.clock_offset_ns
+    parts = [
+        f"batch {counters.last_seq}",
+        "connected" if counters.connected else "not connected",
+        f"{len(counters.symbols)} symbols",
+        f"{counters.messages} messages",
+        f"{counters.ticks} ticks",
+        f"{counters.gaps} gaps",
+        f"{counters.reconnects} reconnects",
+        f"{malformed} malformed",
+        f"{counters.waiting} waiting",
+    ]
+    if offset is not None:
+        parts.append(f"clock {offset / 1e9:+.3f} s (within {(counters.clock_accuracy_ns or 0) / 1e9:.3f} s)")
+    if stale:
+        parts.append(f"silent for a minute: {', '.join(stale)}")
+    if counters.last_error:
+        parts.append(f"last error: {counters.last_error}")
+    return "; ".join(parts)

@@ -1,0 +1,323 @@
+"""The feed of one venue: its events in, one batch of ticks every 100 ms out, to the bus and to the recording.
+
+Runs as a process (``sigma feed``) or as a task beside a bot (``sigma run``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from sigma_bot.bus import Bus, BusError
+from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
+from sigma_bot.data.ticks import INTERVAL
+from sigma_bot.errors import BadInputError, nearest
+from sigma_bot.feed.assembler import Assembler
+from sigma_bot.feed.clock import Clock
+from sigma_bot.feed.counters import Counters
+from sigma_bot.feed.line import NoAnswerError, Venue
+from sigma_bot.feed.lines import Lines, Patience
+from sigma_bot.feed.protocol import dialect
+from sigma_bot.feed.publisher import FeedConflictError, Publisher
+from sigma_bot.feed.recorder import Recorder
+
+log = logging.getLogger("sigma.feed")
+
+WANTS_S = 1.0
+"""Seconds between two looks at what bots want."""
+LINGER_S = 30.0
+"""Seconds a symbol stays after the last bot left: a bot that restarts finds no hole."""
+OFFSET_S = 300.0
+LISTING_S = 3600.0
+ASLEEP_NS = 5 * 1_000_000_000
+"""Intervals missed by more than this were not late, the machine slept: they are skipped, behind a hole."""
+AHEAD_NS = 5 * 1_000_000_000
+GIVE_BACK = 600
+"""Recorded batches that an empty log is given back at the start: a minute."""
+FLUSH_S = 5.0
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+def wants_topic(venue: str) -> str:
+    """Where bots say which symbols of a venue they need (``Bus.want``)."""
+    return f"feed.{venue}"
+
+
+class Feed:
+    """``run`` until cancelled. ``symbols`` are fed always, others while a bot wants them.
+
+    ``out`` is the folder of the recording, None for none. Raises BadInputError for a venue or symbol that
+    does not exist.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        bus: Bus,
+        symbols: Collection[str] = (),
+        out: Path | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.venue, self._bus = venue, bus
+        self._dialect = dialect(venue)
+        self._fixed = frozenset(symbols)
+        for symbol in self._fixed:
+            if not _SYMBOL.fullmatch(symbol):
+                raise BadInputError(f"symbols: {symbol!r} is no symbol of a venue; write it as {venue} does")
+        self._out = out
+        self.counters = Counters()
+        self.clock = Clock()
+        self._patience = patience or Patience()
+        self._assembler = Assembler()
+        self._publisher = Publisher(bus, venue, self.counters)
+        self._recorder: Recorder | None = None
+        self._venue: Venue | None = None
+        self._lines: Lines | None = None
+        self._listed: set[str] = set()
+        self._refused: set[str] = set()
+        self._left: dict[str, float] = {}  # symbols nobody wants any more, and since when
+        self._wanted: frozenset[str] = frozenset()
+        self._seq = 0
+        self._end = 0
+        self.ready = asyncio.Event()
+        """Set when the first batch is on the bus."""
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What is fed now."""
+        return self._wanted
+
+    async def run(self) -> None:
+        """Feed until cancelled; then publish and record what is there, and close."""
+        self._venue = Venue(self._dialect)
+        try:
+            self._lines = Lines(self._venue, self.clock, self._assembler, self.counters, self._patience)
+            await self._list_markets(self._fixed)
+            if self._out is not None:
+                self._recorder = await asyncio.to_thread(Recorder, self._out, self.venue)
+            await self._resume()
+            self._set_wanted(self._fixed)
+            await self._work()
+        finally:
+            await self._venue.close()
+            if self._recorder is not None:
+                self._recorder.close()
+
+    async def _work(self) -> None:
+        """All tasks, the publisher last to end."""
+        publisher = asyncio.create_task(self._publisher.run(self.ready.set))
+        others = [
+            asyncio.create_task(job)
+            for job in (self._run_lines(), self._tick(), self._follow_wants(), self._housekeeping())
+        ]
+        try:
+            done, _ = await asyncio.wait({publisher, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # none of them ends but by an error
+        finally:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._flush(publisher)
+
+    async def _run_lines(self) -> None:
+        assert self._lines is not None
+        await self._lines.run()
+
+    async def _flush(self, publisher: asyncio.Task[None]) -> None:
+        """Give the bus and the recording what they have not got yet."""
+        if not publisher.done():
+            try:
+                async with asyncio.timeout(FLUSH_S):
+                    await self._publisher.drained()
+            except TimeoutError:
+                log.warning("the bus did not take the last %d batches", self.counters.waiting)
+        publisher.cancel()
+        await asyncio.gather(publisher, return_exceptions=True)
+        if self._recorder is not None:
+            await self._recorder.roll(self.clock(), finish=True)
+
+    # The log, and where it goes on
+
+    async def _resume(self) -> None:
+        """Find the last number, and make log and recording agree."""
+        newest = await self._sole_writer()
+        last_seq, last_ts = (newest.seq, newest.ts) if newest is not None else (0, 0)
+        recorder = self._recorder
+        if recorder is not None and recorder.last > last_seq:
+            after = last_seq if newest is not None else recorder.last - GIVE_BACK
+            for seq, payload in recorder.tail(after):
+                self._publisher.put(seq, payload)
+                last_seq, last_ts = seq, decode_batch(payload).ts
+            last_seq = recorder.last
+        elif recorder is not None and 0 <= recorder.last < last_seq:
+            await recorder.catch_up(self._bus)
+        now = self.clock()
+        if last_ts > now + AHEAD_NS:
+            raise BadInputError(
+                f"the newest ticks of {self.venue} are {(last_ts - now) / 1e9:.0f} s ahead of this machine's "
+                "clock; set the clock"
+            )
+        self._seq = last_seq
+        self._end = max(last_ts, now - now % INTERVAL)
+
+    async def _sole_writer(self) -> TickBatch | None:
+        """The log's newest batch. Raises FeedConflictError when the log grows: another feed runs."""
+        name = ticks_log(self.venue)
+        newest = await self._bus.last(name)
+        if newest is None:
+            return None
+        batch = decode_batch(newest[1])
+        if abs(time.time_ns() - batch.ts) < ASLEEP_NS:
+            async with self._bus.subscribe(name) as heard:
+                try:
+                    async with asyncio.timeout(10 * INTERVAL / 1e9):
+                        await anext(heard)
+                except TimeoutError:
+                    return batch
+            raise FeedConflictError(
+                f"another feed of {self.venue} writes to this bus already; one is enough for all bots"
+            )
+        return batch
+
+    # The clock
+
+    async def _tick(self) -> None:
+        """At every interval's end, one batch."""
+        while True:
+            await asyncio.sleep(max(0.0, (self._end + INTERVAL - self.clock()) / 1e9))
+            now = self.clock()
+            if now - self._end > ASLEEP_NS:
+                self._skip(now)
+            while self._end + INTERVAL <= now:
+                self._end += INTERVAL
+                self._close(self._end)
+            self.counters.late_ns = now - self._end
+
+    def _skip(self, now: int) -> None:
+        """The machine slept: go on behind a hole."""
+        for symbol in self._assembler.symbols:
+            self._assembler.hole(symbol)
+        self._end = now - now % INTERVAL - INTERVAL
+        log.warning("the machine slept; ticks go on behind a gap")
+
+    def _close(self, end: int) -> None:
+        gaps, ticks = self._assembler.close(end)
+        counters = self.counters
+        if self._publisher.full:
+            # The bus has been away for minutes. Numbers stay without holes, so these ticks are given up.
+            counters.lost_batches += 1
+            for symbol in self._assembler.symbols:
+                self._assembler.hole(symbol)
+            return
+        self._seq += 1
+        payload = TickBatch(self.venue, self._seq, end, gaps, ticks).encode()
+        if self._recorder is not None:
+            self._recorder.write(self._seq, end, payload)
+        self._publisher.put(self._seq, payload)
+        counters.batches += 1
+        counters.ticks += len(ticks)
+        counters.gaps += len(gaps)
+        counters.last_seq, counters.last_ts = self._seq, end
+        for tick in ticks:
+            counters.symbols[tick.symbol].ticks += 1
+        for symbol in gaps:
+            counters.symbols[symbol].gaps += 1
+
+    # What bots want
+
+    async def _follow_wants(self) -> None:
+        while True:
+            try:
+                wants = await self._bus.wanted(wants_topic(self.venue))
+            except BusError as error:
+                self.counters.bus_errors += 1
+                self.counters.last_error = str(error)
+            else:
+                asked = {symbol for symbols in wants.values() for symbol in symbols}
+                await self._follow(asked | self._fixed)
+            await asyncio.sleep(WANTS_S)
+
+    async def _follow(self, asked: set[str]) -> None:
+        fresh = {symbol for symbol in asked - self._wanted - self._refused if _SYMBOL.fullmatch(symbol)}
+        if fresh - self._listed:
+            await self._ask_markets()
+        accepted = {symbol for symbol in fresh if symbol in self._listed or not self._listed}
+        for symbol in sorted(asked - self._wanted - self._refused - accepted):
+            self._refused.add(symbol)
+            log.warning("%s has no market %s%s", self.venue, symbol, nearest(symbol, self._listed))
+        now = time.monotonic()
+        self._left = {symbol: self._left.get(symbol, now) for symbol in self._wanted - asked}
+        over = {symbol for symbol, since in self._left.items() if now - since >= LINGER_S}
+        self._set_wanted((self._wanted | accepted) - over)
+
+    def _set_wanted(self, symbols: frozenset[str]) -> None:
+        if symbols == self._wanted:
+            return
+        for word, some in (
+            ("feeding", symbols - self._wanted),
+            ("no longer feeding", self._wanted - symbols),
+        ):
+            if some:
+                log.info("%s %s", word, ", ".join(sorted(some)))
+        self._wanted = symbols
+        assert self._lines is not None
+        self._lines.want(symbols, resumed=self._seq > 0)
+
+    async def _list_markets(self, needed: Collection[str]) -> None:
+        """Refuse symbols the venue does not list. A venue that does not answer refuses none."""
+        await self._ask_markets()
+        for symbol in sorted(needed):
+            if self._listed and symbol not in self._listed:
+                raise BadInputError(
+                    f"symbols: {self.venue} has no market {symbol!r}{nearest(symbol, self._listed)}"
+                )
+
+    async def _ask_markets(self) -> None:
+        assert self._venue is not None
+        try:
+            self._listed = await self._venue.markets() or self._listed
+        except NoAnswerError as error:  # the stream may work all the same
+            self.counters.last_error = f"list of markets: {error}"
+
+    # From time to time
+
+    async def _housekeeping(self) -> None:
+        next_offset = next_listing = 0.0
+        while True:
+            now = time.monotonic()
+            if now >= next_offset:
+                await self._measure_clock()
+                next_offset = now + OFFSET_S
+            if now >= next_listing:
+                self._refused.clear()  # a market may have been listed since
+                next_listing = now + LISTING_S
+            self.clock.correct()
+            await self._keep_recording()
+            await asyncio.sleep(1.0)
+
+    async def _measure_clock(self) -> None:
+        assert self._venue is not None
+        try:
+            offset, accuracy = await self._venue.clock()
+        except NoAnswerError as error:
+            self.counters.last_error = f"the venue's clock: {error}"
+            return
+        self.counters.clock_offset_ns, self.counters.clock_accuracy_ns = offset, accuracy
+
+    async def _keep_recording(self) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            return
+        try:
+            if recorder.behind:
+                await recorder.catch_up(self._bus)
+            await recorder.roll(self.clock())
+        except (OSError, BusError) as error:
+            recorder.failure = str(error)
+        if recorder.failure:
+            self.counters.last_error = f"recording: {recorder.failure}"

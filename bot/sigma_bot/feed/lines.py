@@ -1,0 +1,272 @@
+"""Keeping a venue's connection: back-off, renewal before the venue cuts it, and a watch for silence."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+
+from sigma_bot.feed.assembler import Assembler
+from sigma_bot.feed.clock import Clock
+from sigma_bot.feed.counters import Counters, SymbolCounters
+from sigma_bot.feed.line import Line, LineLostError, Venue
+from sigma_bot.feed.protocol import MalformedError, Quote, RefusalError, Trade
+
+TURN_S = 0.25
+"""How often the watch looks."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds. ``silent``: nothing at all was heard. ``quiet``: one symbol was not, while others were. Both
+    grow to three times the longest pause of late, so that a thin market is left in peace, and double (to
+    ``most``) when asking again did not help. ``answer``: what comes so soon after asking is the answer, a
+    snapshot, and says nothing of the market's pace. ``renew``: age of a connection at which the next one is
+    made, before the venue's cut at 24 h; ``overlap``: how long both then run. ``first_wait``,
+    ``longest_wait``: before connecting again; after ``settled`` the next wait is a first one."""
+
+    silent: float = 15.0
+    quiet: float = 120.0
+    most: float = 1800.0
+    answer: float = 5.0
+    renew: float = 23 * 3600.0
+    overlap: float = 10.0
+    first_wait: float = 0.25
+    longest_wait: float = 30.0
+    settled: float = 30.0
+
+
+class _Pause:
+    """How long something was not heard, and how long it may be."""
+
+    __slots__ = ("_allowed", "_least", "_longest", "_most", "_since")
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+        self._allowed, self._longest = least, 0.0
+        self._since = time.monotonic()
+
+    def begin(self, now: float) -> None:
+        self._since = now
+
+    def heard(self, now: float, natural: bool) -> None:
+        if natural:
+            self._longest = max(now - self._since, 0.9 * self._longest)
+            self._allowed = min(max(self._least, 3 * self._longest), self._most)
+        self._since = now
+
+    def over(self, now: float) -> bool:
+        return now - self._since > self._allowed
+
+    def double(self, now: float) -> None:
+        self._allowed = min(2 * self._allowed, self._most)
+        self._since = now
+
+
+class Lines:
+    """Brings the events of ``wanted`` symbols into the assembler, whatever the venue does meanwhile.
+
+    Whenever events may have been missed the symbol's hole is marked: when a connection is lost, and when a
+    silent one is given up. A planned renewal overlaps, so it leaves none.
+    """
+
+    def __init__(
+        self, venue: Venue, clock: Clock, assembler: Assembler, counters: Counters, patience: Patience
+    ) -> None:
+        self._venue, self._clock, self._assembler = venue, clock, assembler
+        self._counters, self._patience = counters, patience
+        self._line: Line | None = None
+        self._next: Line | None = None
+        self._switched: set[str] = set()  # symbols whose quotes come from the next line already
+        self._overlap_ends = 0.0
+        self._renew_at = 0.0
+        self._failures = 0
+        self._asked = 0.0
+        self._all = _Pause(patience.silent, patience.most)
+        self._each: dict[str, _Pause] = {}
+        self.changed = asyncio.Event()
+        self.wanted: frozenset[str] = frozenset()
+
+    def want(self, symbols: frozenset[str], resumed: bool) -> None:
+        """Have exactly these symbols. ``resumed``: the log holds ticks from before, so new ones begin behind
+        a hole."""
+        for symbol in self._assembler.symbols - symbols:
+            self._assembler.drop(symbol)
+            self._counters.symbols.pop(symbol, None)
+            self._each.pop(symbol, None)
+        for symbol in symbols - self._assembler.symbols:
+            self._assembler.add(symbol, resumed)
+            self._counters.symbols[symbol] = SymbolCounters()
+            self._each[symbol] = _Pause(self._patience.quiet, self._patience.most)
+        if symbols != self.wanted:
+            self.wanted = symbols
+            self.changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._turn()
+                except LineLostError as error:
+                    await self._lost(str(error))
+        finally:
+            await self._drop_all()
+
+    async def _turn(self) -> None:
+        """One look at everything."""
+        if not self.wanted:
+            await self._drop_all()
+            self.changed.clear()
+            if not self.wanted:
+                await self.changed.wait()
+            return
+        if self._line is None:
+            await self._connect()
+        line = self._line
+        assert line is not None
+        if self.changed.is_set():
+            self.changed.clear()
+            await self._ask(line)
+            if self._next is not None:
+                await self._next.subscribe(self.wanted)
+        await self._wait(line)
+        if line.lost.is_set():
+            raise LineLostError(line.why)
+        await self._renew(line)
+        await self._watch(line)
+
+    async def _wait(self, line: Line) -> None:
+        """Until a turn is over, or something happens."""
+        tasks = {asyncio.ensure_future(line.lost.wait()), asyncio.ensure_future(self.changed.wait())}
+        try:
+            await asyncio.wait(tasks, timeout=TURN_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _connect(self) -> None:
+        line = self._new_line()
+        self._line = line
+        await line.open(self.wanted)
+        self._counters.connections += 1
+        self._counters.connected = True
+        self._renew_at = line.opened + self._patience.renew * random.uniform(0.97, 1.0)
+        self._asked = line.opened
+        for pause in (self._all, *self._each.values()):
+            pause.begin(line.opened)
+
+    async def _ask(self, line: Line, again: bool = False) -> None:
+        self._asked = time.monotonic()
+        await line.subscribe(self.wanted, again)
+
+    async def _lost(self, why: str) -> None:
+        """Mark the holes, wait a little longer each time, and let the next turn connect."""
+        line = self._line
+        counters = self._counters
+        if line is not None and line.opened and time.monotonic() - line.opened > self._patience.settled:
+            self._failures = 0
+        counters.last_error = why
+        if counters.connected:
+            counters.reconnects += 1
+        if self._next is not None and not self._next.lost.is_set() and self._switched >= self.wanted:
+            await self._switch()  # the new one has everything already: nothing was missed
+            return
+        await self._drop_all()
+        for symbol in self.wanted:
+            self._assembler.hole(symbol)
+        wait = min(self._patience.longest_wait, self._patience.first_wait * 2**self._failures)
+        self._failures = min(self._failures + 1, 16)
+        await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+
+    async def _drop_all(self) -> None:
+        lines, self._line, self._next = [self._line, self._next], None, None
+        self._counters.connected = False
+        for line in lines:
+            if line is not None:
+                await line.close()
+
+    async def _renew(self, line: Line) -> None:
+        """Make the next connection before breaking this one."""
+        now = time.monotonic()
+        if self._next is not None:
+            if self._next.lost.is_set():
+                await self._next.close()
+                self._next = None
+                self._renew_at = now + self._patience.longest_wait
+            elif self._switched >= self.wanted or now >= self._overlap_ends:
+                await self._switch()
+            return
+        if now < self._renew_at:
+            return
+        following = self._new_line()
+        try:
+            await following.open(line.symbols)
+        except LineLostError as error:
+            self._counters.last_error = str(error)
+            self._renew_at = now + self._patience.longest_wait
+            return
+        self._next, self._switched = following, set()
+        self._overlap_ends = time.monotonic() + self._patience.overlap
+
+    async def _switch(self) -> None:
+        """The next connection takes over. A symbol that it has not brought yet is quiet, not missed: both
+        were subscribed all the while."""
+        old, self._line, self._next = self._line, self._next, None
+        self._counters.connections += 1
+        self._counters.renewals += 1
+        self._counters.connected = True
+        self._renew_at = time.monotonic() + self._patience.renew * random.uniform(0.97, 1.0)
+        if old is not None:
+            await old.close()
+
+    async def _watch(self, line: Line) -> None:
+        """Give up a line on which nothing comes; ask again for a symbol that does not come."""
+        if self._line is not line:
+            return
+        now = time.monotonic()
+        if self._all.over(now):
+            self._all.double(now)
+            raise LineLostError("nothing was heard")
+        quiet = [symbol for symbol in self.wanted if self._each[symbol].over(now)]
+        for symbol in quiet:
+            self._each[symbol].double(now)
+            self._assembler.hole(symbol)
+            self._counters.symbols[symbol].silences += 1
+        if quiet:
+            await self._ask(line, again=True)
+
+    def _new_line(self) -> Line:
+        return Line(self._venue, self._clock, self._on_event, self._on_fault)
+
+    def _on_event(self, line: Line, event: Quote | Trade, received: int) -> None:
+        self._counters.messages += 1
+        symbol = event.symbol
+        counters = self._counters.symbols.get(symbol)
+        if counters is None:
+            return  # dropped, and still on its way
+        counters.messages += 1
+        counters.received_ts = received
+        now = time.monotonic()
+        natural = now - self._asked > self._patience.answer
+        self._all.heard(now, natural)
+        self._each[symbol].heard(now, natural)
+        if self._next is not None and isinstance(event, Quote):
+            if line is self._next:
+                self._switched.add(symbol)
+            elif symbol in self._switched:
+                return  # the older line may lag: its quote could be the older one
+        if not self._assembler.event(event, received):
+            counters.repeats += 1
+
+    def _on_fault(self, fault: MalformedError | RefusalError) -> None:
+        self._counters.last_error = str(fault)
+        if isinstance(fault, RefusalError):
+            self._counters.refusals += 1
+            return
+        counters = self._counters.symbols.get(fault.symbol)
+        if counters is None:
+            self._counters.malformed += 1
+        else:
+            counters.malformed += 1

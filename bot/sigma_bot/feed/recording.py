@@ -1,0 +1,114 @@
+"""Reading a recording: one venue's ticks between two sequence numbers, also while the feed still writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sigma_bot.bus.spool import frames, segments
+from sigma_bot.errors import BadInputError
+from sigma_bot.feed.recorder import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
+
+TRIES = 5
+"""A part may be joined to the day's file between listing and opening it: look again."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """``tables``: by symbol, an Arrow table with ts (ns UTC), the eight values of a tick, seq, exchange_ts,
+    received_ts and gap, ordered by seq; a symbol without ticks has none. ``missing``: ranges of sequence
+    numbers (both ends included) that were asked for and are not recorded."""
+
+    tables: dict[str, Any]
+    missing: tuple[tuple[int, int], ...]
+
+
+def recorded(out: Path, venue: str, symbols: Sequence[str], first: int, last: int) -> Recording:
+    """The recorded ticks of batches ``first`` .. ``last``. Raises BadInputError when the venue has no
+    recording there."""
+    root = out / venue
+    if not (root / SPOOL).is_dir():
+        raise BadInputError(f"{root}: no recording; sigma feed --venue {venue} --out {out} makes one")
+    for attempt in range(TRIES):
+        try:
+            return _recorded(root, venue, symbols, first, last)
+        except FileNotFoundError:
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _recorded(root: Path, venue: str, symbols: Sequence[str], first: int, last: int) -> Recording:
+    import pyarrow as pa
+
+    covered = read_covered(root)
+    spooled = [entry for entry in _spooled(root, covered) if first <= entry[0] <= last]
+    before = spooled[0][0] - 1 if spooled and covered and covered[-1][1] == spooled[0][0] - 1 else None
+    columns, numbers = collect(iter(spooled), before)
+    tables = {}
+    for symbol in symbols:
+        pieces = [
+            table.filter(_upto(table, last))
+            for table in row_groups(_files(root / symbol, covered), first)
+            if table["seq"][0].as_py() <= last
+        ]
+        if symbol in columns:
+            pieces.append(columns[symbol].table(venue, symbol))
+        if pieces:
+            tables[symbol] = pa.concat_tables(pieces)
+    return Recording(tables, _missing(add_ranges(covered, numbers), first, last))
+
+
+def write_recorded(
+    out: Path, venue: str, symbols: Sequence[str], first: int, last: int, target: Path
+) -> tuple[list[Path], tuple[tuple[int, int], ...]]:
+    """Write ``target/SYMBOL.parquet`` for each symbol with ticks, as `sigma backtest` reads them (source
+    file, kind ticks). Returns the files and what is missing."""
+    found = recorded(out, venue, symbols, first, last)
+    target.mkdir(parents=True, exist_ok=True)
+    files = []
+    for symbol, table in found.tables.items():
+        files.append(target / f"{symbol}{ENDING}")
+        write_table(files[-1], [table])
+    return files, found.missing
+
+
+def _files(folder: Path, covered: Sequence[tuple[int, int]]) -> list[Path]:
+    """Days, then parts, by date. A part that is not said to be covered is being written again."""
+    if not folder.is_dir() or not covered:
+        return []
+    upto = covered[-1][1]
+    found = []
+    for path in folder.glob(f"*{ENDING}"):
+        day, *part = path.name.removesuffix(ENDING).split(".")
+        if not part or int(part[0]) <= upto:
+            found.append((day, int(part[0]) if part else -1, path))
+    return [path for _, _, path in sorted(found)]
+
+
+def _spooled(root: Path, covered: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
+    """Batches that are in no Parquet file yet."""
+    upto = covered[-1][1] if covered else -1
+    return [entry for _, path in segments(root / SPOOL) for entry in frames(path, upto)]
+
+
+def _upto(table: Any, last: int) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.less_equal(table["seq"], last)
+
+
+def _missing(covered: Sequence[tuple[int, int]], first: int, last: int) -> tuple[tuple[int, int], ...]:
+    """What of first .. last no range holds."""
+    found, at = [], first
+    for low, high in covered:
+        if high < at or low > last:
+            continue
+        if low > at:
+            found.append((at, low - 1))
+        at = high + 1
+    if at <= last:
+        found.append((at, last))
+    return tuple(found)
