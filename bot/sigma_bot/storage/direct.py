@@ -103,10 +103,7 @@ class Direct:
             committing = True
             await line.end("COMMIT")
         except BaseException as error:
-            if not await line.undo():
-                line.drop()
-            else:
-                self._free.append(line)
+            await self._given_up(line)
             if committing and write and line.lost(error):
                 raise CommitUnknownError(
                     f"database {self.where.shown}: the connection was lost on a commit; whether it was "
@@ -116,6 +113,17 @@ class Direct:
         self._free.append(line)
         return result
 
+    async def _given_up(self, line: _Lite | _Postgres) -> None:
+        """Roll back; keep the connection if that works."""
+        usable = False
+        try:
+            usable = await line.undo()
+        finally:
+            if usable:
+                self._free.append(line)
+            else:
+                line.drop()
+
     async def _begun(self, write: bool) -> _Lite | _Postgres:
         """A connection in a new transaction; one that died while it lay idle is replaced."""
         while self._free:
@@ -124,7 +132,7 @@ class Direct:
                 await line.begin(write)
             except BaseException as error:
                 line.drop()
-                if not line.lost(error):
+                if isinstance(error, asyncio.CancelledError) or not line.lost(error):
                     raise
             else:
                 return line
@@ -275,7 +283,7 @@ class _Postgres:
         """Whether the connection is gone, and with it the answer to what was asked last."""
         state = str(getattr(error, "sqlstate", None) or "")
         return (
-            isinstance(error, (OSError, asyncio.TimeoutError, asyncio.CancelledError))
+            isinstance(error, (OSError, asyncio.TimeoutError))
             or self._connection.is_closed()
             or state.startswith(("08", "57P"))
         )
