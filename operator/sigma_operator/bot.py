@@ -130,7 +130,7 @@ def _probes() -> Object:
 def container(strategy: Strategy, settings: BotSettings, swap: str, *arguments: str) -> Object:
     """The bot's container."""
     live, pod = strategy.spec.mode == "live", strategy.spec.bot
-    image = settings.live_image if live and settings.live_image else settings.image
+    image = settings.live_image if live else settings.image
     mounts: list[Object] = [
         {"name": "config", "mountPath": "/etc/sigma", "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},

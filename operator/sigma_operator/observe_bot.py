@@ -123,9 +123,10 @@ def _waiting(pod: Object, waiting: Object, events: Iterable[Object]) -> Finding:
 def _trading(pod: Object, answer: Answer | None) -> Finding:
     if answer is None or not answer.halted:
         return Finding("Running", "Running", "the bot trades", ready=True, pod=pod)
+    # A bot that is halted says that it is not ready: it takes no decision. It came up all the same.
     text = answer.message or "halted: no new order is sent until it is resumed"
     halt = Halt(reason=(answer.reason or "Halted")[:64], message=text[:1024], time=answer.since[:32])
-    return Finding("Halted", halt.reason, text, ready=True, halt=halt, pod=pod)
+    return Finding("Halted", halt.reason, text, ready=_ready(pod), halt=halt, pod=pod)
 
 
 def _starting(pod: Object, answer: Answer | None) -> Finding:
@@ -142,7 +143,7 @@ def find_pod(pod: Object, events: Iterable[Object], answer: Answer | None) -> Fi
     status = container_status(pod)
     state, last = status.get("state", {}), status.get("lastState", {}).get("terminated")
     ended = state.get("terminated") or last
-    if _ready(pod):
+    if _ready(pod) or (answer is not None and answer.halted):
         return _trading(pod, answer)
     if ended is not None:
         return _ended(pod, ended)

@@ -84,7 +84,7 @@ class History:
         newest = self.newest
         if newest is None or newest.outcome != "Starting" or running != newest.revision:
             return self
-        if finding.ready:
+        if finding.ready or finding.phase == "Halted":
             return self._with("Ready")
         if self.proven is not None and (finding.final or waited > deadline):
             return self._with("RolledBack", finding.message)

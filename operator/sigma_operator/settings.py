@@ -48,9 +48,9 @@ def _rules_to_stores() -> tuple[Mapping[str, Any], ...]:
 class BotSettings:
     """How the pods of strategies are run."""
 
-    image: str = "docker.io/sigma-x/bot:0.1.0"
-    live_image: str = ""
-    """Image in LIVE, where the exchange's client is needed; empty: the same."""
+    image: str = "docker.io/sigma-x/sigma:0.1.0"
+    live_image: str = "docker.io/sigma-x/sigma-live:0.1.0"
+    """Image in LIVE, where the exchange's client is needed."""
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     priority_class: str = ""
