@@ -94,18 +94,21 @@ def guard(manifest: Manifest) -> None:
 
 @contextlib.asynccontextmanager
 async def live_session(
-    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse, metrics: BotMetrics
+    journal: Journal,
+    bus: Bus,
+    settings: Settings,
+    watch: Watcher,
+    pulse: Pulse,
+    metrics: BotMetrics,
+    venue: VenueClient,
 ) -> AsyncIterator[Session]:
-    """A LIVE bot, recovered: lease, state, venue, reconciliation."""
-    from sigma_bot.venues.open import open_venue_from_environment
-
+    """A LIVE bot, recovered: lease, state, venue, reconciliation. ``venue`` is not yet opened."""
     guard(settings.manifest)
     spec = settings.manifest.spec
     opened = await open_bot(journal, settings)
-    venue: VenueClient | None = None
     desk: LiveDesk | None = None
     try:
-        venue = await open_venue_from_environment(spec.account.venue)
+        await venue.open()
         bases = await take_rules(venue, spec, opened)
         desk = make_desk(opened, venue, spec, bases)
         session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse)
@@ -118,8 +121,7 @@ async def live_session(
     finally:
         if desk is not None:
             await desk.executor.close()
-        if venue is not None:
-            await venue.close()
+        await venue.close()
 
 
 def make_desk(opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dict[str, str]) -> LiveDesk:

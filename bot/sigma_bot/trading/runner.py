@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from sigma_bot.bus.interface import Bus
@@ -23,6 +23,7 @@ from sigma_bot.trading.broadcast import Broadcaster
 from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.records import Change, State
 from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
+from sigma_bot.venues.types import VenueClient
 
 log = logging.getLogger(__name__)
 FRESH_NS = 5_000_000_000
@@ -30,11 +31,19 @@ FRESH_NS = 5_000_000_000
 
 
 class BotRunner:
-    """``run`` returns only by being cancelled, or raises what no new session could heal."""
+    """``run`` returns only by being cancelled, or raises what no new session could heal. ``connect`` gives a
+    client of the venue for each session of LIVE."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, bus: Bus, pulse: Pulse, metrics: BotMetrics
+        self,
+        settings: Settings,
+        journal: Journal,
+        bus: Bus,
+        pulse: Pulse,
+        metrics: BotMetrics,
+        connect: Callable[[], VenueClient] | None = None,
     ) -> None:
+        self.connect = connect
         self.settings, self.journal, self.bus = settings, journal, bus
         self.pulse, self.metrics = pulse, metrics
         self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
@@ -88,11 +97,12 @@ class BotRunner:
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
         """The mode's session."""
-        if self.settings.manifest.spec.mode == "live":
-            from sigma_bot.trading.live_session import live_session
+        common = (self.journal, self.bus, self.settings, self.watch, self.pulse)
+        if self.connect is None:
+            return sim_session(*common)
+        from sigma_bot.trading.live_session import live_session
 
-            return live_session(self.journal, self.bus, self.settings, self.watch, self.pulse, self.metrics)
-        return sim_session(self.journal, self.bus, self.settings, self.watch, self.pulse)
+        return live_session(*common, self.metrics, self.connect())
 
     async def _beat(self) -> None:
         """The loop is alive while this runs; figures that change by themselves are written down."""

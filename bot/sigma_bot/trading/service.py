@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from sigma_bot import __version__
 from sigma_bot.bus import MEMORY, bus_url, open_bus
 from sigma_bot.bus.interface import Bus
 from sigma_bot.errors import BadInputError, SigmaError
-from sigma_bot.health.logs import configure
+from sigma_bot.health.logs import configure, register_secret
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse, measure_lag
 from sigma_bot.health.server import HealthServer, Pages
@@ -31,6 +31,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.storage.urls import home
 from sigma_bot.trading.runner import BotRunner, banner
 from sigma_bot.trading.session import Settings, bot_name
+from sigma_bot.venues.types import VenueClient
 
 log = logging.getLogger("sigma_bot")
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -85,12 +86,26 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
             "code": "",
             "version": __version__,
         }
-        runner = BotRunner(settings, journal, bus, pulse, BotMetrics(about))
+        connect = None if manifest.spec.mode == "sim" else connector(manifest.spec.account.venue)
+        runner = BotRunner(settings, journal, bus, pulse, BotMetrics(about), connect)
         try:
             with watched(runner, places):
                 return await _run(runner, journal, bus, places, where == MEMORY, close)
         finally:
             await bus.close()
+
+
+def connector(venue: str) -> Callable[[], VenueClient]:
+    """Makes clients of the venue with the keys that the environment refers to."""
+    from sigma_bot.venues.keys import load_keys, no_core_dumps
+    from sigma_bot.venues.limiter import LocalLimiter
+    from sigma_bot.venues.open import open_venue
+
+    no_core_dumps()
+    keys = load_keys()
+    for secret in keys.reveal():
+        register_secret(secret)
+    return lambda: open_venue(venue, keys, LocalLimiter(venue))
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from sigma_bot.trading.session import Settings
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000
-CROSS = '''
+CROSS = """
 from sigma_bot import Strategy, Ema, param
 
 class Cross(Strategy):
@@ -42,7 +42,7 @@ class Cross(Strategy):
             broker.buy(0.01, limit=tick.bid, stop_loss=tick.bid * 0.998, take_profit=tick.bid * 1.002)
         elif fast < slow and broker.position > 0:
             broker.close()
-'''
+"""
 
 
 def manifest(code: str = CROSS, **spec: object) -> Strategy:

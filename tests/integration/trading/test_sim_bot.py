@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sim_rig import batches, manifest, open_bus, open_journal, processed, publish, running
 
-from sigma_bot.engine.types import E_FILL, Event
-from sigma_bot.trading.core import Core
-from sigma_bot.strategy_file import load_strategy
 from sigma_bot.callbacks import start
+from sigma_bot.engine.types import E_FILL, Event
+from sigma_bot.strategy_file import load_strategy
+from sigma_bot.trading.core import Core
 
 
 def walk(n: int, seed: int = 7) -> list[float]:

@@ -1,0 +1,202 @@
+"""A LIVE bot against the emulated venue, through the real ccxt client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sim_rig import open_bus, open_journal, publish
+
+from sigma_bot.bus.messages import TickBatch, TickMessage
+from sigma_bot.emulator.server import Emulator
+from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.health.pulse import Pulse
+from sigma_bot.spec import Strategy, parse_manifest
+from sigma_bot.trading.records import State
+from sigma_bot.trading.runner import BotRunner
+from sigma_bot.trading.session import Settings
+from sigma_bot.venues.keys import Keys
+from sigma_bot.venues.limiter import LocalLimiter
+from sigma_bot.venues.open import open_venue
+
+D = Decimal
+SCRIPT = '''
+from sigma_bot import Strategy, IOC
+
+class Script(Strategy):
+    """What the market's last price asks for: 1 buy, 2 sell all, 3 rest a bid, 4 cancel all, 5 bracket."""
+
+    def on_tick(self, tick, broker):
+        what = int(tick.volume)
+        if what == 1:
+            broker.buy(0.01)
+        elif what == 2:
+            broker.close()
+        elif what == 3:
+            broker.buy(0.01, limit=tick.bid * 0.95)
+        elif what == 4:
+            broker.cancel_all()
+        elif what == 5:
+            broker.buy(0.01, stop_loss=tick.bid * 0.9, take_profit=tick.ask * 1.1)
+'''
+VENUES = {
+    "binance": ("BTCUSDT", "USDT", D("60000"), "0.01"),
+    "upbit": ("KRW-BTC", "KRW", D("90000000"), "1000"),
+}
+
+
+def live_manifest(venue: str, code: str = SCRIPT) -> Strategy:
+    symbol, currency, _, tick = VENUES[venue]
+    rules = {"tickSize": tick, "lotSize": "0.00001"} if venue == "binance" else {"rules": "upbit"}
+    value = {
+        "apiVersion": "sigma-x.io/v1alpha1",
+        "kind": "Strategy",
+        "metadata": {"name": "script"},
+        "spec": {
+            "mode": "live",
+            "strategy": {"code": code},
+            "markets": [{"symbol": symbol, **rules}],
+            "account": {
+                "venue": venue,
+                "name": "main",
+                "currency": currency,
+                "cash": "10000000" if venue == "upbit" else "10000",
+                "secretRef": {"name": "keys"},
+                "confirm": {"account": "main", "maxLoss": "1000"},
+            },
+            "risk": {
+                "maxPosition": "1",
+                "maxNotional": "9000000",
+                "maxDailyLoss": "1000",
+                "staleAfter": "30s",
+            },
+        },
+    }
+    parsed = parse_manifest(value)
+    assert isinstance(parsed, Strategy)
+    return parsed
+
+
+class Scene:
+    """Emulator, bus, journal and one bot."""
+
+    def __init__(self, venue: str, emulator: Emulator, bus, journal) -> None:
+        self.venue, self.em, self.bus, self.journal = venue, emulator, bus, journal
+        self.symbol, self.currency, self.price, _ = VENUES[venue]
+        self.seq = 0
+        self.runner: BotRunner | None = None
+
+    def book(self, price: Decimal, size: str = "5") -> None:
+        step = D("10") if self.venue == "binance" else D("10000")
+        self.price = price
+        self.em.exchange.set_book(self.symbol, {price - step: D(size)}, {price + step: D(size)})
+
+    async def say(self, what: int) -> None:
+        """A tick whose volume tells the strategy what to do."""
+        step = 10.0 if self.venue == "binance" else 10000.0
+        self.seq += 1
+        p = float(self.price)
+        tick = TickMessage(self.symbol, p - step, p + step, 5.0, 5.0, p, float(what), p, p, 0, 0)
+        await publish(self.bus, [TickBatch(self.venue, self.seq, time.time_ns(), (), (tick,))])
+
+    async def until(self, what) -> None:
+        async with asyncio.timeout(20):
+            while not await what():
+                await asyncio.sleep(0.01)
+
+    async def orders(self):
+        return [e.row for e in await self.journal.orders("script")]
+
+    async def states(self) -> list[State]:
+        return [row.state for row in reversed(await self.orders())]
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(20):
+            while self.runner.session is None or not self.runner.session.reader.last:
+                await asyncio.sleep(0.01)
+                if self.runner.session is not None:
+                    await self.say(0)
+
+    @contextlib.asynccontextmanager
+    async def bot(self) -> AsyncIterator[BotRunner]:
+        metrics = BotMetrics(
+            {"strategy": "s", "mode": "live", "venue": self.venue, "code": "", "version": ""}
+        )
+
+        def connect():
+            return open_venue(
+                self.venue, Keys(self.em.key, self.em.secret), LocalLimiter(self.venue), self.em.url
+            )
+
+        runner = BotRunner(
+            Settings(live_manifest(self.venue), Path()), self.journal, self.bus, Pulse(), metrics, connect
+        )
+        self.runner = runner
+        task = asyncio.create_task(runner.run())
+        try:
+            await self.ready()
+            yield runner
+            if task.done():
+                task.result()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def ledger_is_the_venues(self) -> None:
+        """Opening balances and the journal's fills give the venue's balances, to the last digit."""
+        account = self.em.exchange.accounts["main"]
+        base = "BTC"
+        want = {base: account.opening[base], self.currency: account.opening[self.currency]}
+        fills = [e.row for e in await self.journal.fills("script", limit=None)]
+        for f in fills:
+            sign = 1 if f.side == "buy" else -1
+            want[base] += sign * f.quantity
+            want[self.currency] -= sign * f.quantity * f.price
+            want[f.fee_currency] -= f.fee
+        for currency, amount in want.items():
+            held = account.holdings[currency]
+            assert held.free + held.locked == amount, currency
+        assert len(fills) == len(list(account.fills()))
+
+
+@pytest.fixture(params=["binance", "upbit"])
+async def scene(request, tmp_path):
+    venue = request.param
+    async with (
+        Emulator(venue, [VENUES[venue][0]]) as em,
+        await open_journal(f"sqlite:///{tmp_path}/j.db") as j,
+    ):
+        bus = open_bus("memory://", tmp_path / "spool")
+        s = Scene(venue, em, bus, j)
+        s.book(s.price)
+        yield s
+        await bus.close()
+
+
+async def test_buys_and_sells_at_market(scene):
+    async with scene.bot():
+        await scene.say(1)
+        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.say(2)
+        await scene.until(lambda: _all(scene, [State.FILLED, State.FILLED]))
+    await scene.ledger_is_the_venues()
+
+
+async def test_rests_and_cancels(scene):
+    async with scene.bot():
+        await scene.say(3)
+        await scene.until(lambda: _all(scene, [State.OPEN]))
+        assert len([o for o in scene.em.exchange.accounts["main"].orders if o.status.value == "open"]) == 1
+        await scene.say(4)
+        await scene.until(lambda: _all(scene, [State.CANCELLED]))
+    await scene.ledger_is_the_venues()
+
+
+async def _all(scene, states) -> bool:
+    return await scene.states() == states
