@@ -70,12 +70,12 @@ class BinanceClient:
             await self._check_account()
             await self._check_permissions()
         except BaseException:
-            await self._wire.close()
+            await self._rest.close()
             raise
 
     async def close(self) -> None:
         """See `VenueClient`."""
-        await self._wire.close()
+        await self._rest.close()
 
     async def _check_clock(self) -> None:
         offset = await self.clock_offset_ns()

@@ -35,6 +35,11 @@ class Rest:
     def __init__(self, wire: Wire, limiter: Limiter) -> None:
         self.wire, self._limiter = wire, limiter
 
+    async def close(self) -> None:
+        """Give wire and limiter back."""
+        await self.wire.close()
+        await self._limiter.close()
+
     async def ask(
         self,
         endpoint: Endpoint,

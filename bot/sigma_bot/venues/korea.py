@@ -76,12 +76,12 @@ class KoreaClient:
             await self.balances()
             await self._check_trading()
         except BaseException:
-            await self._wire.close()
+            await self._rest.close()
             raise
 
     async def close(self) -> None:
         """See `VenueClient`."""
-        await self._wire.close()
+        await self._rest.close()
 
     async def _check_trading(self) -> None:
         """Neither venue lists a key's permissions. Upbit has an order that is only tested: of what it answers

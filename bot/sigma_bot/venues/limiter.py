@@ -46,13 +46,13 @@ class Bucket:
 # Nine tenths of what the venue allows: requests sent evenly may arrive bunched.
 # Binance: exchangeInfo.rateLimits (REQUEST_WEIGHT 6,000 a minute and address, ORDERS 100 in 10 s an account).
 # Upbit: docs.upbit.com/kr/reference/rate-limits: quotation 10 a second, address and group; exchange 30 a
-#   second; orders 8 a second (12 since 2026-08-21). Bithumb: 150 and 140 a second and address.
+#   second; orders 12 a second (since 2026-08-21). Bithumb: 150 and 140 a second and address.
 BUCKETS: Mapping[str, tuple[Bucket, ...]] = {
     "binance": (Bucket("weight", 5400, 60_000, "address"), Bucket("orders", 90, 10_000, "key")),
     "upbit": (
         Bucket("public", 9, 1000, "address"),
         Bucket("default", 27, 1000, "key"),
-        Bucket("order", 7, 1000, "key"),
+        Bucket("order", 10, 1000, "key"),
     ),
     "bithumb": (Bucket("public", 135, 1000, "address"), Bucket("private", 126, 1000, "address")),
 }
