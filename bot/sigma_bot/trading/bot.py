@@ -16,6 +16,7 @@ from typing import Any
 
 from sigma_bot.bus.messages import TickBatch
 from sigma_bot.errors import SigmaError, StrategyError
+from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
@@ -72,11 +73,12 @@ class TradingBot:
         code_digest: str,
         watch: Watcher,
         pulse: Pulse,
+        metrics: BotMetrics,
     ) -> None:
         self.core, self.run, self.desk = core, run, desk
         self.journal, self.lease, self.inputs = journal, lease, inputs
         self.last, self.code_digest, self.watch = last, code_digest, watch
-        self.pulse = pulse
+        self.pulse, self.metrics = pulse, metrics
         self.mailbox: asyncio.Queue[Any] = asyncio.Queue()
         self.told = Told(tick=last)
         self.stored_at = time.monotonic()
@@ -104,12 +106,8 @@ class TradingBot:
         change = Change(tick=self.last, ts=self.core.broker.ts)
         try:
             if isinstance(item, TickBatch):
-                change.tick, change.ts = self.last, _ = item.seq, item.ts
-                self.desk.tick(item)
-                self.pulse.call("a callback of the strategy", self.core.run, item)
-                self.told.batches += 1
-                self.batch_at = time.monotonic()
-                self.unstored = True
+                change.tick, change.ts = item.seq, item.ts
+                self._batch(item)
             elif isinstance(item, Tock):
                 self._control(item.controls, change)
             else:
@@ -123,6 +121,17 @@ class TradingBot:
             self.core.cancel_all()
         self.desk.collect(change)
         await self._store(change)
+
+    def _batch(self, batch: TickBatch) -> None:
+        began = time.monotonic()
+        self.last = batch.seq
+        self.metrics.batch(len(batch.ticks), (time.time_ns() - batch.ts) / 1e9)
+        self.desk.tick(batch)
+        self.pulse.call("a callback of the strategy", self.core.run, batch)
+        self.told.batches += 1
+        self.unstored = True
+        self.batch_at = time.monotonic()
+        self.metrics.step(self.batch_at - began)
 
     def _control(self, controls: Controls, change: Change) -> None:
         """Take over halts, resumes and flattens."""
@@ -150,11 +159,13 @@ class TradingBot:
             change.state = state.dump(self.core.broker, self.core.strategy, self.desk.memory())
             change.code_digest = self.code_digest
             point("commit.before")
+            began = time.monotonic()
             number = await self.journal.commit(
                 self.lease, change, lambda others: self.desk.admit(others, change)
             )
             point("commit.after")
             self.stored_at, self.unstored = time.monotonic(), False
+            self.metrics.commit(self.stored_at - began)
             self.told.commits = number
             self.desk.stored()
             self.watch(self, change, number)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sigma_bot.bus.messages import TickBatch
 from sigma_bot.engine import external
 from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, Order
+from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
 from sigma_bot.trading.approval import RiskGate
 from sigma_bot.trading.core import Core
@@ -100,9 +101,10 @@ class LiveDesk:
         lease: Lease,
         limits: AccountLimits,
         adopt: Callable[[Adopt], None],
+        metrics: BotMetrics,
     ) -> None:
         self.core, self.book, self.executor, self.gate = core, book, executor, gate
-        self.lease, self.limits, self.adopt = lease, limits, adopt
+        self.lease, self.limits, self.adopt, self.metrics = lease, limits, adopt, metrics
         self.sends: list[OrderRow] = []
         self.cancels: list[OrderRow] = []
         self.foreign = 0
@@ -208,6 +210,7 @@ class LiveDesk:
                 self.executor.post(Outcome(row.client_id, State.REFUSED, f"not sent: {approved}"))
             else:
                 self.executor.send(approved)
+                self.metrics.sent((self.gate.now() - self.gate.tick_ts) / 1e9)
         for row in cancels:
             self.executor.cancel(row)
 

@@ -110,8 +110,8 @@ async def live_session(
     try:
         await venue.open()
         bases = await take_rules(venue, spec, opened)
-        desk = make_desk(opened, venue, spec, bases)
-        session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse)
+        desk = make_desk(opened, venue, spec, bases, metrics)
+        session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse, metrics)
         desk.executor.post = session.bot.post
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt
@@ -124,7 +124,9 @@ async def live_session(
         await venue.close()
 
 
-def make_desk(opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dict[str, str]) -> LiveDesk:
+def make_desk(
+    opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dict[str, str], metrics: BotMetrics
+) -> LiveDesk:
     """Everything that stands between the engine and the venue."""
     lease = opened.lease
     book = LiveBook(opened.core, opened.run, opened.inputs, opened.desk, lease.token, bases)
@@ -145,6 +147,7 @@ def make_desk(opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dic
             limits.max_exposure, limits.max_open_orders, limits.max_orders_per_minute, limits.max_daily_loss
         ),
         nobody,
+        metrics,
     )
 
 

@@ -97,12 +97,12 @@ class BotRunner:
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
         """The mode's session."""
-        common = (self.journal, self.bus, self.settings, self.watch, self.pulse)
+        common = (self.journal, self.bus, self.settings, self.watch, self.pulse, self.metrics)
         if self.connect is None:
             return sim_session(*common)
         from sigma_bot.trading.live_session import live_session
 
-        return live_session(*common, self.metrics, self.connect())
+        return live_session(*common, self.connect())
 
     async def _beat(self) -> None:
         """The loop is alive while this runs; figures that change by themselves are written down."""

@@ -19,6 +19,7 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import CONTROL
 from sigma_bot.callbacks import start
 from sigma_bot.errors import BadInputError
+from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
@@ -247,6 +248,7 @@ class Session:
         desk: Desk,
         watch: Watcher,
         pulse: Pulse,
+        metrics: BotMetrics,
     ) -> None:
         self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
         self.reader = TickReader(bus, venue, opened.after)
@@ -262,6 +264,7 @@ class Session:
             opened.digest,
             watch,
             pulse,
+            metrics,
         )
 
     async def run(self, *others: Work) -> None:
@@ -329,9 +332,9 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def sim_session(
-    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse
+    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse, metrics: BotMetrics
 ) -> AsyncIterator[Session]:
     """A SIM bot, opened."""
     opened = await open_bot(journal, settings)
     venue = settings.manifest.spec.account.venue
-    yield Session(journal, bus, opened, venue, sim_desk(opened), watch, pulse)
+    yield Session(journal, bus, opened, venue, sim_desk(opened), watch, pulse, metrics)
