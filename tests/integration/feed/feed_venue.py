@@ -33,7 +33,7 @@ def long_names(value: Any) -> Any:
 def capture(data: Path, name: str) -> list[tuple[float, Any]]:
     """(seconds, message) of a capture."""
     found = []
-    for line in gzip.open(data / "cryptofeed" / name, "rt"):
+    for line in gzip.decompress((data / "cryptofeed" / name).read_bytes()).decode().splitlines():
         stamp, separator, body = line.strip().partition(": ")
         if not separator or "<-" in stamp or "<->" in stamp:
             continue
