@@ -7,6 +7,7 @@ still stands. What is stored here has happened; everything else (messages, memor
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -240,6 +241,16 @@ class Journal:
     ) -> list[Entry[FillRow]]:
         """Fills, the newest first; ``limit=None`` gives all."""
         return await self._database.run(lambda session: reading.fills(session, bot, run, limit), write=False)
+
+    async def order(self, bot: str, client_id: str) -> tuple[OrderRow, list[FillRow]] | None:
+        """An order of the bot, of whatever run, with its fills, the oldest first."""
+        return await self._database.run(lambda session: reading.order(session, bot, client_id), write=False)
+
+    async def last_inputs(self, bot: str, run: int, kinds: Iterable[str]) -> dict[str, InputRow]:
+        """The newest input of each of these kinds, where there is one."""
+        return await self._database.run(
+            lambda session: reading.last_inputs(session, bot, run, kinds), write=False
+        )
 
     async def inputs(self, bot: str, run: int | None = None) -> list[Entry[InputRow]]:
         """All inputs of a run (the current one), by number."""

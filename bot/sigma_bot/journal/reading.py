@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import controls, rows
 from sigma_bot.journal.controls import bot_id
-from sigma_bot.journal.statements import LIVING_STATES, marked
+from sigma_bot.journal.statements import LIVING_STATES, NOW, marked
 from sigma_bot.journal.types import BotRun, BotStatus, Changes, Entry, Loaded
 from sigma_bot.storage import codec
 from sigma_bot.storage.direct import Row, Session
@@ -97,6 +97,28 @@ async def fills(
     return await _entries(session, rows.FILLS, bot, only, values, "t.id DESC", limit)
 
 
+async def order(session: Session, bot: str, client_id: str) -> tuple[OrderRow, list[FillRow]] | None:
+    """See `Journal.order`."""
+    key = await bot_id(session, bot)
+    mine = "WHERE bot = ? AND client_id = ?"
+    found = await _ask(session, f"SELECT {_names(rows.ORDERS)} FROM orders {mine}", key, client_id)
+    if not found:
+        return None
+    filled = await _ask(session, f"SELECT {_names(rows.FILLS)} FROM fills {mine} ORDER BY id", key, client_id)
+    return rows.ORDERS.records(found)[0], rows.FILLS.records(filled)
+
+
+async def last_inputs(session: Session, bot: str, run: int, kinds: Iterable[str]) -> dict[str, InputRow]:
+    """See `Journal.last_inputs`."""
+    key = await bot_id(session, bot)
+    query = (
+        f"SELECT {_names(rows.INPUTS)} FROM inputs WHERE bot = ? AND run = ? AND kind = ?"
+        " ORDER BY number DESC LIMIT 1"
+    )
+    found = [row for kind in kinds for row in await _ask(session, query, key, run, kind)]
+    return {row.kind: row for row in rows.INPUTS.records(found)}
+
+
 async def inputs(session: Session, bot: str, run: int | None) -> list[Entry[InputRow]]:
     """See `Journal.inputs`."""
     only, values = ("t.run = bots.run", ()) if run is None else ("t.run = ?", (run,))
@@ -146,12 +168,14 @@ async def bots(session: Session) -> list[BotStatus]:
     """See `Journal.bots`."""
     open_orders = f"(SELECT COUNT(*) FROM orders WHERE bot = bots.id AND state IN ({LIVING_STATES}))"
     query = (
-        "SELECT bots.id, name, mode, venue, account, currency, run, started, commits, tick, ts, holder,"
-        f" expires, {open_orders} FROM bots JOIN leases ON leases.bot = bots.id"
+        "SELECT bots.id, name, mode, venue, account, currency, run, started, commits, tick, ts,"
+        f" expires > {NOW[session.lite]}, holder, expires, {open_orders}"
+        " FROM bots JOIN leases ON leases.bot = bots.id"
         " JOIN bot_runs ON bot_runs.bot = bots.id AND number = run ORDER BY name"
     )
     told = []
     for bot, *rest in await _ask(session, query):
+        rest[10] = bool(rest[10])
         standing: list[Any] = [*rest, (await controls.standing_of(session, bot)).halts]
         told.append(BotStatus(*standing))
     return told

@@ -9,11 +9,11 @@ from typing import Any
 from sigma_bot.journal.rows import FILLS, INPUTS, NOTICES, ORDERS, SQL_TYPES, USAGE, Form
 from sigma_bot.trading.records import LIVING, TRANSITIONS
 
-# Nanoseconds since 1970 by the database's clock.
-_NOW = {
+NOW = {
     True: "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000000",
     False: "CAST(extract(epoch FROM clock_timestamp()) * 1000000000 AS bigint)",
 }
+"""Nanoseconds since 1970 by the database's clock: on SQLite (True), on PostgreSQL."""
 LIVING_STATES = ", ".join(f"'{state}'" for state in sorted(LIVING))
 _LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRANSITIONS[old]))
 BOT_COLUMNS = "id, name, mode, venue, account, currency, run, commits, tick, ts, controls_from"
@@ -39,7 +39,7 @@ class Texts:
 @cache
 def texts(lite: bool) -> Texts:
     """The statements for SQLite (``lite``) or PostgreSQL."""
-    now = _NOW[lite]
+    now = NOW[lite]
     return Texts(
         add_bot=marked(
             "INSERT INTO bots (name, mode, venue, account, currency, created, run, commits, checkpoints,"

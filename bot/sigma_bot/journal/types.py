@@ -135,7 +135,8 @@ class BotStatus:
     commit: int
     tick: int
     ts: int
-    holder: str  # who holds the lease; empty: nobody, it does not run
-    until: int  # when the lease ends
+    running: bool  # somebody holds the lease
+    holder: str  # who holds it, or held it last; empty: it was given back
+    until: int  # when the lease ends, by the database's clock
     open_orders: int
     halts: list[Control]

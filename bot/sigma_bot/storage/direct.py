@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, Self, TypeVar
 
-from sigma_bot.storage.errors import CommitUnknownError, explained
+from sigma_bot.storage.errors import CommitUnknownError, StorageError, explained
 from sigma_bot.storage.revision import REVISION, VERSION_TABLE
 from sigma_bot.storage.urls import Place, place
 
@@ -70,7 +70,10 @@ class Direct:
         """See `sigma_bot.storage.open_store`."""
         where = place(url)
         database = cls(where, lock_timeout)
-        if not (where.path is not None and not where.path.exists()):
+        there = where.path is None or where.path.exists()
+        if not there and not create:
+            raise StorageError(f"database {where.shown}: the file does not exist; `sigma run` makes it")
+        if there:
             with explained(where, opening=True):
                 if await database.run(_is_current, write=False):
                     return database

@@ -1,0 +1,65 @@
+"""``sigma fills``: what was executed."""
+
+from __future__ import annotations
+
+import click
+
+from sigma_bot.cli.journal import (
+    clock,
+    db_option,
+    limit_option,
+    output_option,
+    plain,
+    show_json,
+    show_table,
+    use_journal,
+)
+
+
+@click.command()
+@click.argument("name", required=False)
+@limit_option
+@output_option
+@db_option
+def fills(name: str | None, limit: int, output: str, db: str | None) -> None:
+    """List executions, the newest first, of every bot or of bot NAME."""
+    entries = use_journal(lambda journal: journal.fills(name, limit=limit), db)
+    if output == "json":
+        show_json(entries)
+        return
+    if not entries:
+        click.echo("no fills")
+        return
+    heads = (
+        "time (UTC)",
+        "bot",
+        "order",
+        "symbol",
+        "side",
+        "quantity",
+        "price",
+        "fee",
+        "",
+        "realized",
+        "trade",
+    )
+    show_table(
+        heads,
+        [
+            (
+                clock(entry.row.ts),
+                entry.bot,
+                str(entry.row.order_id),
+                entry.row.symbol,
+                entry.row.side,
+                plain(entry.row.quantity),
+                plain(entry.row.price),
+                plain(entry.row.fee),
+                entry.row.fee_currency,
+                plain(entry.row.realized),
+                entry.row.trade_id,
+            )
+            for entry in entries
+        ],
+        right=("order", "quantity", "price", "fee", "realized"),
+    )
