@@ -154,10 +154,10 @@ class KoreaClient:
     async def _hint(self, endpoint: Endpoint, symbol: str, name: str) -> Decimal | None:
         """A number of a market from a public list, None when it can't be had."""
 
-        def read(answer: object) -> Decimal:
+        def read(answer: object) -> Decimal | None:
             for row in rows(answer, name):
                 if row.text("market") == symbol:
-                    return row.positive(name).normalize()
+                    return row.number(name).normalize() or None  # a new market has no price yet
             raise MalformedError(f"{name} without {symbol}")
 
         try:
