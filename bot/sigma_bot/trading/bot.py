@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
 
 
-class StrategyStoppedError(SigmaError):
+class RestartError(SigmaError):
+    """The session ends as it should; the next one begins at once."""
+
+
+class StrategyStoppedError(RestartError):
     """The strategy raised. It is stored why; the bot starts again without calling it."""
 
 
@@ -155,7 +159,7 @@ class TradingBot:
 
     async def _store(self, change: Change) -> None:
         due = self.unstored and time.monotonic() - self.stored_at > CHECKPOINT_S
-        if change or due:
+        if change or due or self.desk.waiting():
             change.state = state.dump(self.core.broker, self.core.strategy, self.desk.memory())
             change.code_digest = self.code_digest
             point("commit.before")

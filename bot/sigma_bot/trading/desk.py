@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -27,10 +28,19 @@ from sigma_bot.trading.executor import (
 )
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook, Missing
-from sigma_bot.trading.records import Change, OrderRow, State, Usage
+from sigma_bot.trading.records import Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.trading.simulator import SimulatorExecutor
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a human should look at."""
+
+    code: str
+    text: str
+    symbol: str
 
 
 class Desk(Protocol):
@@ -39,7 +49,7 @@ class Desk(Protocol):
     def tick(self, batch: TickBatch) -> None:
         """A batch is about to be handled."""
 
-    def fact(self, fact: Fact, change: Change) -> None:
+    def fact(self, fact: Fact | Alert, change: Change) -> None:
         """Something other than a tick or a control came."""
 
     def halt(self, halted: bool) -> None:
@@ -50,6 +60,9 @@ class Desk(Protocol):
 
     def admit(self, others: list[Usage], change: Change) -> None:
         """Inside the transaction: take out of ``change`` what the account's limits refuse."""
+
+    def waiting(self) -> bool:
+        """Whether something is to be sent once the step is stored, even if nothing else changed."""
 
     def stored(self) -> None:
         """The step is stored: send."""
@@ -67,7 +80,7 @@ class SimDesk:
     def tick(self, batch: TickBatch) -> None:
         """The wall clock counts for nothing here: a late tick is handled as a backtest would."""
 
-    def fact(self, fact: Fact, change: Change) -> None:
+    def fact(self, fact: Fact | Alert, change: Change) -> None:
         """A simulator has nobody to hear from."""
         raise TypeError(f"a simulated account was told {fact} in {change}")
 
@@ -80,6 +93,10 @@ class SimDesk:
 
     def admit(self, others: list[Usage], change: Change) -> None:
         """A virtual account is nobody else's."""
+
+    def waiting(self) -> bool:
+        """There is nobody to send to."""
+        return False
 
     def stored(self) -> None:
         """Everything has happened already."""
@@ -110,16 +127,22 @@ class LiveDesk:
         self.foreign = 0
         self.reconcile_seconds = 0.0
         self.opened: dict[int, int] = {}
+        self.alerted: set[tuple[str, str]] = set()
 
     def tick(self, batch: TickBatch) -> None:
         """Orders are judged by how old this batch is."""
         self.gate.tick_ts = batch.ts
 
-    def fact(self, fact: Fact, change: Change) -> None:
+    def fact(self, fact: Fact | Alert, change: Change) -> None:
         """Book what the venue said."""
         now = self.gate.now()
         if isinstance(fact, Bug):
             raise fact.error
+        if isinstance(fact, Alert):
+            if (fact.code, fact.text) not in self.alerted:
+                self.alerted.add((fact.code, fact.text))
+                change.notices.append(NoticeRow("alert", fact.code, fact.text, now, 0, fact.symbol))
+            return
         if isinstance(fact, Reconciled):
             self.foreign, self.reconcile_seconds = fact.foreign, fact.seconds
             return
@@ -196,6 +219,10 @@ class LiveDesk:
         if why:
             for row in [row for row in self.sends if not row.reduce_only]:
                 row.state, row.reason = State.REFUSED, why
+
+    def waiting(self) -> bool:
+        """A cancel changes no row: the state alone holds that it was asked for."""
+        return bool(self.sends or self.cancels)
 
     def stored(self) -> None:
         """Send what was stored, each checked once more."""

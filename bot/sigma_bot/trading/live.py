@@ -15,7 +15,7 @@ from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_ABSENT, R_STRATEGY, R_VENUE, Order
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import lots_in
+from sigma_bot.trading.exact import lots_in, quantity_of
 from sigma_bot.trading.names import Run, rejection_of, row_of_order
 from sigma_bot.trading.records import (
     LIVING,
@@ -65,12 +65,39 @@ class LiveBook:
         self.rows: dict[str, OrderRow] = {}
         self.trades: dict[str, set[str]] = {}
         self.ended: list[str] = []
-        self.dust = {symbol: Decimal(text) for symbol, text in desk.get("dust", {}).items()}
+        self.dust = _decimals(desk.get("dust", {}))
+        self.opening = _decimals(desk["opening"]) if "opening" in desk else None
+        self.moved = _decimals(desk.get("moved", {}))
         self.ignored = 0  # reports that were stale or told nothing new
 
     def desk(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the engine."""
-        return {"dust": {symbol: str(value) for symbol, value in self.dust.items()}}
+        out = {"dust": _texts(self.dust), "moved": _texts(self.moved)}
+        return out if self.opening is None else {**out, "opening": _texts(self.opening)}
+
+    def differences(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """By currency, what the account holds beyond its opening balance and this bot's fills: other bots of
+        the account, deposits, trades by hand. The first balances seen are the opening ones."""
+        currencies = {self.run.currency, *self.bases.values()}
+        now = {c: balances.get(c, Decimal(0)) for c in currencies}
+        if self.opening is None:
+            self.opening = {c: now[c] - self.moved.get(c, Decimal(0)) for c in currencies}
+        found = {
+            c: now[c] - self.opening.get(c, Decimal(0)) - self.moved.get(c, Decimal(0)) for c in currencies
+        }
+        return {c: value for c, value in found.items() if value}
+
+    def missing(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """By symbol, how much of the position the account no longer holds."""
+        b = self.core.broker
+        out = {}
+        for symbol, k in self.core.symbols.items():
+            short = quantity_of(b.markets[k], b.markets[k].lots) - balances.get(
+                self.bases[symbol], Decimal(0)
+            )
+            if short > 0:
+                out[symbol] = short
+        return out
 
     def remember(self, row: OrderRow, trades: Iterable[str]) -> None:
         """Take a stored order into memory."""
@@ -192,6 +219,7 @@ class LiveBook:
         self.trades[row.client_id].add(fill.trade_id)
         row.filled += fill.quantity
         self._keep(change, row)
+        self._move(row, fill)
         scale = Decimal(10) ** -self.run.precision
         stored = FillRow(
             trade_id=fill.trade_id,
@@ -215,6 +243,18 @@ class LiveBook:
             {"order": row.order_id, "symbol": symbol, "side": side, "lots": lots, "price": price, "fee": fee},
         )
 
+    def _move(self, row: OrderRow, fill: VenueFill) -> None:
+        """What the fill did to the account's balances."""
+        sign = 1 if row.side == "buy" else -1
+        base = self.bases[row.symbol]
+        money = fill.quantity * fill.price
+        for currency, amount in (
+            (base, sign * fill.quantity),
+            (self.run.currency, -sign * money),
+            (fill.fee_currency, -fill.fee),
+        ):
+            self.moved[currency] = self.moved.get(currency, Decimal(0)) + amount
+
     def _take_fee(self, symbol: int, name: str, fee: Decimal) -> None:
         """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
         market = self.core.broker.markets[symbol]
@@ -237,3 +277,11 @@ class LiveBook:
             oldest = self.ended.pop(0)
             if oldest in self.rows and self.rows[oldest].state not in LIVING:
                 del self.rows[oldest], self.trades[oldest]
+
+
+def _decimals(texts: Mapping[str, str]) -> dict[str, Decimal]:
+    return {name: Decimal(text) for name, text in texts.items()}
+
+
+def _texts(values: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 from sigma_bot.backtest.setup import set_market
 from sigma_bot.bus.interface import Bus
@@ -21,18 +24,21 @@ from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
 from sigma_bot.spec.rules import Band, FeeRules, MarketRules
 from sigma_bot.trading.approval import RiskGate
-from sigma_bot.trading.bot import Watcher
-from sigma_bot.trading.desk import LiveDesk
+from sigma_bot.trading.bot import RestartError, Watcher
+from sigma_bot.trading.desk import Alert, LiveDesk
+from sigma_bot.trading.exact import money_of
 from sigma_bot.trading.executor import Adopt, OrderExecutor
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, FillRow, OrderRow
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
+from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
 
 log = logging.getLogger(__name__)
 RECONCILE_S = 15.0
 CLOCK_S = 60.0
+KEYS_S = 5.0
 MAX_DRIFT_NS = 1_000_000_000
 
 
@@ -116,7 +122,7 @@ async def live_session(
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt
         await works.recover()
-        session.beside = (works.reconcile, works.clock)
+        session.beside = (works.reconcile, works.clock, works.keys)
         yield session
     finally:
         if desk is not None:
@@ -164,12 +170,25 @@ def remember(book: LiveBook, orders: Iterable[OrderRow], fills: Iterable[FillRow
         book.remember(row, trades.get(row.client_id, ()))
 
 
+class KeysChangedError(RestartError):
+    """The files of the keys are others now."""
+
+
+def stamps(folder: str | None) -> list[int]:
+    """When each of the key files was written."""
+    if folder is None:
+        return []
+    return [path.stat().st_mtime_ns for name in ("apiKey", "secret") if (path := Path(folder, name)).exists()]
+
+
 class Works:
     """What a live bot does besides deciding."""
 
     def __init__(self, session: Session, desk: LiveDesk, venue: VenueClient, metrics: BotMetrics) -> None:
         self.session, self.desk, self.venue, self.metrics = session, desk, venue, metrics
         self.symbols = list(session.opened.core.symbols)
+        self.differences: dict[str, Decimal] = {}
+        self.short: dict[str, Decimal] = {}
 
     async def recover(self) -> None:
         """Ask the venue for everything that may have happened, and book it; then orders may go."""
@@ -185,9 +204,9 @@ class Works:
         while not bot.mailbox.empty() or desk.executor.tasks:
             await bot.drain()
             await asyncio.sleep(0.005)
+        await self.compare()
         desk.gate.closed = ""
         desk.executor.follow()
-        self.metrics.reconciled(0)
         log.info("reconciled: %d orders open, %d foreign", len(desk.book.living()), desk.foreign)
 
     async def _hold(self) -> None:
@@ -198,20 +217,54 @@ class Works:
 
     def repair(self) -> None:
         """An order that the engine believes at the venue, of which the journal holds none that lives, has
-        ended: refused in the very step that was to send it."""
+        ended: refused in the very step that was to send it. A cancel that was under way is asked again."""
         core, book = self.session.opened.core, self.desk.book
         b = core.broker
         for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
             row = book.rows.get(book.run.client_id(o.id, o.leg))
             if o.sent != external.HELD_HERE and (row is None or row.state not in LIVING):
                 external.ended(b, o.id, E_CANCEL, R_ABSENT)
+            elif o.sent > external.SENT:
+                o.sent = external.SENT
 
     async def reconcile(self) -> None:
         """Compare with the venue, for ever."""
         while True:
             await asyncio.sleep(RECONCILE_S)
             self.desk.executor.reconcile_soon(self.symbols)
-            self.metrics.reconciled(self.desk.foreign)
+            try:
+                await self.compare()
+            except VenueError as error:
+                log.warning("the balances can't be read: %s", error)
+
+    async def compare(self) -> None:
+        """The venue's balances against the journal's fills. A position that is not there any more is an
+        alert; other differences are other hands on the account, and logged when they change."""
+        held = {c: b.free + b.locked for c, b in (await self.venue.balances()).items()}
+        book = self.desk.book
+        if book.opening is None:
+            self._afford(held)
+        differences = book.differences(held)
+        if differences != self.differences:
+            self.differences = differences
+            said = ", ".join(f"{value:+f} {currency}" for currency, value in differences.items()) or "none"
+            log.info("differences between account and journal: %s", said)
+        self.metrics.reconciled(len(differences))
+        short, before = book.missing(held), self.short
+        self.short = short
+        for symbol in short.keys() & before.keys():  # twice in a row: not a fill that is still on its way
+            text = f"{symbol}: the account lacks {short[symbol]:f} of the position"
+            self.session.bot.post(Alert("position-missing", text, symbol))
+
+    def _afford(self, held: Mapping[str, Decimal]) -> None:
+        """A fresh run must find the money it is to trade with. Raises BadInputError."""
+        b, run = self.session.opened.core.broker, self.session.opened.run
+        cash, there = money_of(b.cash_quanta, run.precision), held.get(run.currency, Decimal(0))
+        if cash > there:
+            raise BadInputError(
+                f"spec.account.cash: {cash:f} {run.currency} is more than the account holds ({there:f}); "
+                "lower it to what this strategy may use"
+            )
 
     async def clock(self) -> None:
         """Measure the venue's clock, for ever. While it is off by more than a second nothing is sent."""
@@ -222,6 +275,15 @@ class Works:
                 self.metrics.clock_offset(self.desk.gate.drift / 1e9)
             except VenueError as error:
                 log.warning("the venue's clock can't be read: %s", error)
+
+    async def keys(self) -> None:
+        """Begin a new session when the files of the keys have changed: a rotated Secret."""
+        folder = os.environ.get(FOLDER_VARIABLE)
+        before = stamps(folder)
+        while folder is not None:
+            await asyncio.sleep(KEYS_S)
+            if stamps(folder) != before:
+                raise KeysChangedError("the API keys have changed; connecting again with the new ones")
 
     def adopt(self, adopt: Adopt) -> None:
         """An order of ours that is not in memory: read it from the journal, then believe the venue."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from sigma_bot.bus.interface import Bus
 from sigma_bot.engine.types import REASONS
+from sigma_bot.errors import SigmaError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import Readiness
@@ -18,16 +19,26 @@ from sigma_bot.journal.errors import LeaseLostError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.storage.errors import StorageError
-from sigma_bot.trading.bot import StrategyStoppedError, TradingBot
+from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
 from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.records import Change, State
 from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
-from sigma_bot.venues.types import VenueClient
+from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
 FRESH_NS = 5_000_000_000
 """Without a batch for so long the feed counts as gone."""
+
+
+# what a new session may heal: (error, what /readyz says meanwhile, seconds to wait)
+HEALED: tuple[tuple[type[BaseException], str, float], ...] = (
+    (StrategyStoppedError, "StrategyRaised", 0.0),
+    (RestartError, "Restarting", 0.0),
+    (StorageError, "DatabaseUnreachable", 0.5),
+    (LeaseLostError, "LeaseLost", 0.5),
+    (VenueError, "VenueUnreachable", 2.0),
+)
 
 
 class BotRunner:
@@ -71,19 +82,14 @@ class BotRunner:
             await self._session()
         except BaseExceptionGroup as group:
             error = first_of(group)
-        except (StorageError, LeaseLostError, StrategyStoppedError) as single:
+        except SigmaError as single:
             error = single
-        if isinstance(error, StrategyStoppedError):
-            self.why_not = ("StrategyRaised", str(error).splitlines()[0])
-            return 0.0
-        if isinstance(error, StorageError | LeaseLostError):
-            self.why_not = (
-                "LeaseLost" if isinstance(error, LeaseLostError) else "DatabaseUnreachable",
-                str(error),
-            )
-            log.error("%s; starting again", error)
-            self.pulse.touch()
-            return 0.5
+        for kind, reason, wait in HEALED:
+            if isinstance(error, kind) and not isinstance(error, RefusedError):
+                self.why_not = (reason, str(error).splitlines()[0])
+                log.error("%s", error)
+                self.pulse.touch()
+                return wait
         raise error
 
     async def _session(self) -> None:

@@ -86,7 +86,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
             "code": "",
             "version": __version__,
         }
-        connect = None if manifest.spec.mode == "sim" else connector(manifest.spec.account.venue)
+        connect = None if manifest.spec.mode == "sim" else connector(manifest.spec.account.venue, where)
         runner = BotRunner(settings, journal, bus, pulse, BotMetrics(about), connect)
         try:
             with watched(runner, places):
@@ -95,17 +95,28 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
             await bus.close()
 
 
-def connector(venue: str) -> Callable[[], VenueClient]:
-    """Makes clients of the venue with the keys that the environment refers to."""
-    from sigma_bot.venues.keys import load_keys, no_core_dumps
-    from sigma_bot.venues.limiter import LocalLimiter
+def connector(venue: str, bus: str) -> Callable[[], VenueClient]:
+    """Makes clients of the venue with the keys that the environment refers to; keys in files are read anew
+    each time, so that a rotated Secret is followed."""
+    from sigma_bot.venues.keys import FOLDER_VARIABLE, Keys, load_keys, no_core_dumps
+    from sigma_bot.venues.limiter import Limiter, LocalLimiter
+    from sigma_bot.venues.limiter_redis import connect as shared_limiter
     from sigma_bot.venues.open import open_venue
 
     no_core_dumps()
-    keys = load_keys()
-    for secret in keys.reveal():
-        register_secret(secret)
-    return lambda: open_venue(venue, keys, LocalLimiter(venue))
+    known: list[Keys] = []
+
+    def connect() -> VenueClient:
+        if not known or FOLDER_VARIABLE in os.environ:
+            known[:] = [load_keys()]
+            for secret in known[0].reveal():
+                register_secret(secret)
+        limiter: Limiter = LocalLimiter(venue)
+        if bus != MEMORY:
+            limiter = shared_limiter(venue, bus, known[0].fingerprint())
+        return open_venue(venue, known[0], limiter)
+
+    return connect
 
 
 @contextlib.contextmanager

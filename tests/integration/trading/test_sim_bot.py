@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -41,13 +42,7 @@ async def test_fills_equal_the_engines_over_restarts(tmp_path):
         done = 0
         for cut in (1, 700, 701, 2200, 3000):
             async with running(journal, bus, told) as runner:
-                if done == 0:
-                    # a new bot begins with the next tick: it must be listening
-                    import asyncio
-
-                    while runner.session is None:
-                        await asyncio.sleep(0.005)
-                    await asyncio.sleep(0.1)
+                await listening(runner)
                 await publish(bus, rows[done:cut])
                 await processed(runner, rows[cut - 1].seq)
             done = cut
@@ -55,3 +50,60 @@ async def test_fills_equal_the_engines_over_restarts(tmp_path):
     assert [(f.ts, f.order_id, float(f.price), float(f.quantity)) for f in stored] == [
         (e.ts, e.id, e.price, e.quantity) for e in fills
     ]
+
+
+RAISES = """
+from sigma_bot import Strategy
+
+class Raises(Strategy):
+    seen: int
+
+    def on_tick(self, tick, broker):
+        self.seen += 1
+        if self.seen == 2:
+            broker.buy(0.01)
+        if self.seen == 5:
+            raise RuntimeError("five")
+"""
+
+
+async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path):
+    told, rows = manifest(RAISES), batches(walk(20))
+    bus = open_bus("memory://", tmp_path / "spool")
+    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+        async with running(journal, bus, told) as runner:
+            await listening(runner)
+            await publish(bus, rows[:12])
+            await processed(runner, 12)
+            assert runner.sessions == 2
+            assert runner.session is not None
+            assert runner.session.bot.core.strategy.seen == 4
+            async with asyncio.timeout(5):
+                while not runner.session.bot.told.halted:
+                    await asyncio.sleep(0.01)
+            assert not runner.ready().ready
+        controls = await journal.controls_for("cross")
+        assert "five" in controls.halted_by.reason
+        async with running(journal, bus, told) as runner:
+            await publish(bus, rows[12:15])
+            await processed(runner, 15)
+            assert runner.session.bot.core.strategy.seen == 4
+            await journal.control("strategy", "cross", "resume", "fixed", by="me", now=1)
+            async with asyncio.timeout(5):
+                while runner.session.bot.core.silent_from is not None:
+                    await asyncio.sleep(0.01)
+            await publish(bus, rows[15:16])
+            async with asyncio.timeout(5):
+                while runner.sessions < 2:  # seen becomes 5 again: it raises once more
+                    await asyncio.sleep(0.01)
+        alerts = [e.row for e in await journal.notices("cross") if e.row.kind == "alert"]
+        assert [a.code for a in alerts] == ["strategy-raised"] * 2
+        assert "RuntimeError: five" in alerts[0].text
+
+
+async def listening(runner) -> None:
+    """A new bot begins with the next tick: wait until it hears it."""
+    async with asyncio.timeout(10):
+        while runner.session is None:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)
