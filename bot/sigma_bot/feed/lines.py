@@ -36,6 +36,10 @@ class Patience:
     longest_wait: float = 30.0
     settled: float = 30.0
 
+    def wait(self, failures: int) -> float:
+        """Before the next attempt: twice as long with every failure, and never the same for two feeds."""
+        return min(self.longest_wait, self.first_wait * 2 ** min(failures, 32)) * random.uniform(0.5, 1.0)
+
 
 class _Pause:
     """How long something was not heard, and how long it may be."""
@@ -176,9 +180,8 @@ class Lines:
         await self._drop_all()
         for symbol in self.wanted:
             self._assembler.hole(symbol)
-        wait = min(self._patience.longest_wait, self._patience.first_wait * 2**self._failures)
-        self._failures = min(self._failures + 1, 16)
-        await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+        self._failures += 1
+        await asyncio.sleep(self._patience.wait(self._failures - 1))
 
     async def _drop_all(self) -> None:
         lines, self._line, self._next = [self._line, self._next], None, None
