@@ -1,5 +1,5 @@
-"""Brings the tables of the database at SIGMA_DATABASE_URL, whose owner this is, to this version's, and gives the role
-named as first argument the tables of results. The journal of orders stays out of its reach.
+"""Brings the tables of the database at SIGMA_DATABASE_URL, whose owner this is, to this version's, and gives
+the role named as first argument the tables of results. The journal of orders stays out of its reach.
 """
 
 from __future__ import annotations

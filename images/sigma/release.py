@@ -1,5 +1,5 @@
-"""Before the chart is uninstalled: stop the operator, then take its finalizers off Strategies and Backtests, so that
-deleting them, or their namespace, never waits for an operator that is gone. Bots go on as they are.
+"""Before the chart is uninstalled: stop the operator, then take its finalizers off Strategies and Backtests,
+so that deleting them, or their namespace, never waits for an operator that is gone. Bots go on as they are.
 
     release.py NAMESPACE RELEASE        SIGMA_NAMESPACES as the operator's: those it watched, empty for all
 """

@@ -1,6 +1,6 @@
-"""Takes out of the installed Kubernetes client what the operator cannot reach: it sends and reads plain JSON, and
-the models and call groups of every API version are most of the client's size. What importing the client loads
-stays.
+"""Takes out of the installed Kubernetes client what the operator cannot reach: it sends and reads plain JSON,
+and the models and call groups of every API version are most of the client's size. What importing the client
+loads stays.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import kubernetes
 import kubernetes.aio.client
-import kubernetes.aio.config  # noqa: F401
+import kubernetes.aio.config
 
 root = Path(kubernetes.__file__).parent
 loaded = {Path(module.__file__) for module in sys.modules.values() if getattr(module, "__file__", None)}

@@ -27,8 +27,8 @@ KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
 
 @dataclass(frozen=True)
 class Image:
-    """One image of the project: its name, the paths, from the top, that go into it beside `images/<folder>`, and
-    the stage of the Dockerfile there, where it is not the last."""
+    """One image of the project: its name, the paths, from the top, that go into it beside `images/<folder>`,
+    and the stage of the Dockerfile there, where it is not the last."""
 
     name: str
     inputs: tuple[str, ...]
@@ -44,10 +44,16 @@ CODE = ("bot/sigma_bot", "operator/sigma_operator")
 SBOM = "images/sbom.sh"
 SIGMA = Image("sigma", ("requirements/bot.lock", "requirements/operator.lock", SBOM, *CODE))
 LIVE = Image("sigma-live", ("requirements/live.lock", SBOM, *CODE), folder="sigma", stage="live")
+FEED = Image(
+    "sigma-feed",
+    ("requirements/live.lock", "requirements/backtest.lock", SBOM, *CODE),
+    folder="sigma",
+    stage="feed",
+)
 BACKTEST = Image("backtest", ("requirements/backtest.lock", "bot/sigma_bot", "examples", SBOM))
 REDIS = Image("redis", (SBOM,))
 POSTGRES = Image("postgres", (SBOM,))
-EVERY = (SIGMA, LIVE, BACKTEST, REDIS, POSTGRES)
+EVERY = (SIGMA, LIVE, FEED, BACKTEST, REDIS, POSTGRES)
 
 
 def write_archive(target: Path, reference: str, layer: Path, config: dict[str, object]) -> None:

@@ -1,0 +1,327 @@
+"""The chart from nothing to Ready, and what must outlive upgrades, kills, lost disks and its own removal.
+
+On a node of its own: these tests uninstall what the others use.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from onenode.client import Client, existing
+from onenode.cluster import Cluster
+from onenode.images import POSTGRES, REDIS, SIGMA, build_image
+from onenode.tools import prepare
+
+from conftest import ROOT
+
+pytestmark = pytest.mark.skipif(
+    existing() is not None, reason="would uninstall what an existing cluster runs"
+)
+RELEASE, NAMESPACE = "sigma-x", "sigma"
+IN = ("-n", NAMESPACE)
+CHART = ROOT / "charts" / "sigma-x"
+# A minute is what ships; a test need not wait for it.
+VALUES = ("--set", "postgres.archive.timeout=5", "--wait", "--timeout=180s")
+Until = Callable[..., None]
+
+
+def upgrade(cluster: Client, *values: str) -> float:
+    """Install or upgrade, and the seconds until everything was Ready."""
+    began = time.monotonic()
+    try:
+        cluster.helm("upgrade", "--install", RELEASE, CHART, *IN, *VALUES, *values)
+    except subprocess.CalledProcessError as problem:
+        pods = cluster.kubectl("get", "pods", *IN, "-o", "wide")
+        pytest.fail(f"helm: {problem.stderr}\n{pods}")
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Client]:
+    own = Cluster("install", prepare())
+    own.down()  # one that a killed run left half-way
+    own.up(bound=True)
+    try:
+        for image in (SIGMA, REDIS, POSTGRES):
+            own.import_image(build_image(image))
+        own.kubectl("create", "namespace", NAMESPACE)
+        own.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        print(f"helm install from nothing to Ready: {upgrade(own):.1f} s")
+        yield own
+    finally:
+        own.down()
+
+
+def sql(cluster: Client, text: str, role: str = "") -> str:
+    """The answer of psql: as the superuser inside the pod, or over the network as a role with its
+    password."""
+    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", text]
+    if role:
+        word = secret(cluster, f"{RELEASE}-postgres")[role]
+        command.append(f"postgresql://sigma_{role}:{word}@{RELEASE}-postgres:5432/sigma")
+    else:
+        command.append("postgresql://postgres@/sigma?host=/run/postgresql")
+    return cluster.kubectl("exec", *IN, f"{RELEASE}-postgres-0", "-c", "postgres", "--", *command).strip()
+
+
+def redis(cluster: Client, role: str, *command: str) -> str:
+    user = ("--user", role, "--pass", secret(cluster, f"{RELEASE}-redis")[role], "--no-auth-warning")
+    return cluster.kubectl("exec", *IN, f"{RELEASE}-redis-0", "--", "redis-cli", *user, *command).strip()
+
+
+def secret(cluster: Client, name: str) -> dict[str, str]:
+    found = json.loads(cluster.kubectl("get", "secret", name, *IN, "-o", "json"))["data"]
+    return {key: base64.b64decode(value).decode() for key, value in found.items()}
+
+
+def get(cluster: Client, what: str) -> Any:
+    return json.loads(cluster.kubectl("get", what, *IN, "-o", "json"))
+
+
+def uid(cluster: Client, pod: str) -> str:
+    return str(get(cluster, f"pod/{pod}")["metadata"]["uid"])
+
+
+def ready(cluster: Client, pod: str, not_uid: str = "") -> bool:
+    """Whether the pod is Ready and another one than that."""
+    found = cluster.try_kubectl("get", "pod", pod, *IN, "-o", "json")
+    if not found:
+        return False
+    document = json.loads(found)
+    conditions = {c["type"]: c["status"] for c in document["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and document["metadata"]["uid"] != not_uid
+
+
+def kill(cluster: Client, pod: str) -> str:
+    """Take a pod away without a word, as a power cut would; its uid."""
+    was = uid(cluster, pod)
+    cluster.kubectl("delete", "pod", pod, *IN, "--grace-period=0", "--force")
+    return was
+
+
+def test_its_own_test_passes(bare: Client) -> None:
+    said = bare.helm("test", RELEASE, *IN, "--logs")
+    assert "a bot reads and writes what is its own" in said
+    assert "makes none" in said
+
+
+def test_the_namespace_refuses_what_is_not_restricted(bare: Client) -> None:
+    labels = get(bare, f"namespace/{NAMESPACE}")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        bare.kubectl("run", "free", *IN, "--image=localhost/none", "--dry-run=server")
+    assert "violates PodSecurity" in refusal.value.stderr
+
+
+def test_an_upgrade_without_change_keeps_passwords_and_pods(bare: Client) -> None:
+    pods = (f"{RELEASE}-redis-0", f"{RELEASE}-postgres-0")
+    secrets = ("redis", "postgres", "redis-users", "connections", "owner")
+    before = {name: secret(bare, f"{RELEASE}-{name}") for name in secrets}, [uid(bare, p) for p in pods]
+    upgrade(bare)
+    after = {name: secret(bare, f"{RELEASE}-{name}") for name in secrets}, [uid(bare, p) for p in pods]
+    assert after == before
+
+
+def test_redis_keeps_its_data_over_a_kill(bare: Client, until: Until) -> None:
+    pod = f"{RELEASE}-redis-0"
+    redis(bare, "feed", "XADD", "sigma.ticks.upbit", "7-0", "p", "payload")
+    assert redis(bare, "operator", "WAITAOF", "1", "0", "2000").split() == ["1", "0"]
+    was = kill(bare, pod)
+    until(lambda: ready(bare, pod, was), "Redis does not come back")
+    assert "payload" in redis(bare, "bot", "XRANGE", "sigma.ticks.upbit", "7-0", "7-0")
+
+
+@pytest.mark.parametrize(
+    ("role", "command", "allowed"),
+    [
+        ("bot", "XRANGE sigma.ticks.upbit - + COUNT 1", True),
+        ("bot", "XADD sigma.ticks.upbit * p forged", False),
+        ("bot", "DEL sigma.ticks.upbit", False),
+        ("bot", "PUBLISH sigma.bot.a x", True),
+        ("bot", "PUBLISH foreign x", False),
+        ("bot", "HSET sigma.want:ticks bot BTC", True),
+        ("bot", "SET foreign x", False),
+        ("bot", "CONFIG SET appendonly no", False),
+        ("bot", "FLUSHALL", False),
+        ("bot", "KEYS *", False),
+        ("bot", "ACL LIST", False),
+        ("feed", "XADD sigma.ticks.binance 1-0 p x", True),
+        ("feed", "SET sigma.bot.a x", False),
+        ("feed", "SHUTDOWN NOSAVE", False),
+        ("operator", "SET sigma.bot.a x", True),
+        ("operator", "DEBUG SLEEP 0", False),
+    ],
+)
+def test_rights_in_redis(bare: Client, role: str, command: str, allowed: bool) -> None:
+    assert ("NOPERM" not in redis(bare, role, *command.split())) is allowed
+
+
+def test_redis_without_a_password_only_pings(bare: Client) -> None:
+    run = ("exec", *IN, f"{RELEASE}-redis-0", "--", "redis-cli")
+    assert bare.kubectl(*run, "PING").strip() == "PONG"
+    assert "NOPERM" in bare.kubectl(*run, "GET", "x")
+
+
+def test_postgres_keeps_its_data_over_a_kill(bare: Client, until: Until) -> None:
+    pod = f"{RELEASE}-postgres-0"
+    sql(bare, "CREATE TABLE kept (what text); INSERT INTO kept VALUES ('before the kill')", "owner")
+    was = kill(bare, pod)
+    began = time.monotonic()
+    until(lambda: ready(bare, pod, was), "PostgreSQL does not come back")
+    print(f"postgres killed to Ready: {time.monotonic() - began:.1f} s")
+    assert sql(bare, "SELECT what FROM kept", "owner") == "before the kill"
+
+
+@pytest.mark.parametrize(
+    ("role", "statement", "refusal"),
+    [
+        ("bot", "SELECT count(*) FROM orders", ""),
+        ("bot", "DELETE FROM orders", ""),
+        ("bot", "CREATE TABLE mine (x int)", "permission denied for schema public"),
+        ("bot", "DROP TABLE orders", "must be owner"),
+        ("backtest", "SELECT count(*) FROM runs", ""),
+        ("backtest", "SELECT version_num FROM sigma_version", ""),
+        ("backtest", "SELECT count(*) FROM orders", "permission denied for table orders"),
+        ("backtest", "SELECT count(*) FROM leases", "permission denied for table leases"),
+        ("reader", "SELECT count(*) FROM orders", ""),
+        ("reader", "DELETE FROM runs", "read-only transaction"),
+        ("reader", "SET default_transaction_read_only=off; DELETE FROM runs", "permission denied for table"),
+        ("owner", "CREATE ROLE other", "permission denied to create role"),
+    ],
+)  # fmt: skip
+def test_rights_in_postgres(bare: Client, role: str, statement: str, refusal: str) -> None:
+    if not refusal:
+        sql(bare, statement, role)
+        return
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        sql(bare, statement, role)
+    assert refusal in error.value.stderr
+
+
+def test_the_archive_follows_what_is_written(bare: Client, until: Until) -> None:
+    sql(bare, "INSERT INTO kept VALUES ('archived')", "owner")
+    wanted = sql(bare, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    newest = "SELECT coalesce(max(last_archived_wal), '') FROM pg_stat_archiver"
+    until(lambda: sql(bare, newest) >= wanted, "the segment does not reach the archive")
+    assert sql(bare, "SELECT archived_count > 0 FROM pg_stat_archiver") == "t"
+    backups = bare.kubectl(
+        "exec", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", "pgbackrest", "--stanza=sigma", "check"
+    )
+    assert "ERROR" not in backups
+
+
+def first_backup(cluster: Client) -> bool:
+    info = ("pgbackrest", "--stanza=sigma", "info", "--output=json")
+    said = cluster.kubectl("exec", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", *info)
+    return any(stanza["backup"] for stanza in json.loads(said))
+
+
+def test_a_lost_data_volume_is_restored_from_the_archive(bare: Client, until: Until) -> None:
+    pod = f"{RELEASE}-postgres-0"
+    until(lambda: first_backup(bare), "no backup was made")
+    sql(bare, "INSERT INTO kept VALUES ('before the disk was lost')", "owner")
+    wanted = sql(bare, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    until(lambda: sql(bare, "SELECT last_archived_wal FROM pg_stat_archiver") >= wanted, "it is not archived")
+    bare.kubectl("delete", "pvc", f"data-{pod}", *IN, "--wait=false")
+    was = kill(bare, pod)
+    began = time.monotonic()
+    until(lambda: ready(bare, pod, was), "PostgreSQL does not come back from the archive")
+    print(f"postgres, data volume lost, to Ready: {time.monotonic() - began:.1f} s")
+    assert "before the disk was lost" in sql(bare, "SELECT what FROM kept", "owner")
+
+
+def test_restores_to_a_moment_and_keeps_what_it_replaces(bare: Client, until: Until) -> None:
+    sql(bare, "INSERT INTO kept VALUES ('before the mistake')", "owner")
+    moment = sql(bare, "SELECT date_trunc('milliseconds', clock_timestamp())")
+    until(
+        lambda: sql(bare, f"SELECT clock_timestamp() > '{moment}'::timestamptz + interval '1 s'") == "t", ""
+    )
+    sql(bare, "DELETE FROM kept", "owner")
+    wanted = sql(bare, "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    until(lambda: sql(bare, "SELECT last_archived_wal FROM pg_stat_archiver") >= wanted, "it is not archived")
+    values = (
+        "--set-string",
+        "postgres.restore.id=drill",
+        "--set-string",
+        f"postgres.restore.target={moment}",
+    )
+    print(f"postgres, to a moment, to Ready: {upgrade(bare, *values):.1f} s")
+    assert "before the mistake" in sql(bare, "SELECT what FROM kept", "owner")
+    assert "before-" in bare.kubectl(
+        "exec", *IN, f"{RELEASE}-postgres-0", "-c", "postgres", "--", "ls", "/data"
+    )
+    sql(bare, "INSERT INTO kept VALUES ('after the restore')", "owner")
+    was = kill(bare, f"{RELEASE}-postgres-0")
+    until(lambda: ready(bare, f"{RELEASE}-postgres-0", was), "PostgreSQL does not come back")
+    assert "after the restore" in sql(bare, "SELECT what FROM kept", "owner"), "a restore is done once"
+
+
+@pytest.mark.parametrize("namespace", [NAMESPACE, "default"])
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("get", "secrets"),
+        ("list", "secrets"),
+        ("list", "pods"),
+        ("create", "pods"),
+        ("create", "jobs.batch"),
+        ("get", "strategies.sigma-x.io"),
+        ("patch", "strategies.sigma-x.io"),
+        ("get", "configmaps"),
+    ],
+)
+def test_bots_feeds_and_jobs_may_do_nothing(bare: Client, namespace: str, verb: str, resource: str) -> None:
+    who = f"--as=system:serviceaccount:{namespace}:default"
+    with pytest.raises(subprocess.CalledProcessError) as answer:
+        bare.kubectl("auth", "can-i", verb, resource, who, "-n", namespace)
+    assert answer.value.stdout.strip() == "no"
+
+
+def test_no_pod_but_the_operators_has_a_token(bare: Client) -> None:
+    with_token = {
+        pod["metadata"]["name"]
+        for pod in get(bare, "pods")["items"]
+        for volume in pod["spec"]["volumes"]
+        if any("serviceAccountToken" in source for source in volume.get("projected", {}).get("sources", []))
+    }
+    assert all("operator" in name for name in with_token)
+    assert with_token
+
+
+def strategy() -> str:
+    folder = ROOT / "examples" / "ema-cross"
+    manifest = yaml.safe_load((folder / "strategy.yaml").read_text())
+    block = manifest["spec"]["strategy"]
+    if "file" in block:
+        block["code"] = (folder / block.pop("file")).read_text()
+    manifest["metadata"]["finalizers"] = ["sigma-x.io/close"]
+    return json.dumps(manifest)
+
+
+def test_uninstall_leaves_nothing_stuck_and_nothing_lost(bare: Client, until: Until) -> None:
+    bare.kubectl("apply", "-n", "default", "-f", "-", stdin=strategy())
+    bare.helm("uninstall", RELEASE, *IN, "--wait", "--timeout=120s")
+    bare.kubectl("get", "strategy/ema-cross", "-n", "default")  # kept, with its definition
+    bare.kubectl("delete", "strategy/ema-cross", "-n", "default", "--timeout=20s")
+    until(lambda: not get(bare, "pods")["items"], "pods are left")
+    leftovers = bare.kubectl("get", "all,secrets,networkpolicies,resourcequotas", *IN, "-o", "name").split()
+    assert leftovers == []
+    assert bare.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name").count(RELEASE) == 0
+    print(f"reinstalled over the same data: {upgrade(bare):.1f} s")
+    assert "after the restore" in sql(bare, "SELECT what FROM kept", "owner")
+    assert "payload" in redis(bare, "bot", "XRANGE", "sigma.ticks.upbit", "7-0", "7-0")
+    bare.helm("test", RELEASE, *IN)
+
+
+def test_a_deleted_namespace_is_not_stuck(bare: Client) -> None:
+    bare.kubectl("apply", "-n", "default", "-f", "-", stdin=strategy())
+    bare.helm("uninstall", RELEASE, *IN, "--wait", "--timeout=120s")
+    bare.kubectl("delete", "strategy/ema-cross", "-n", "default", "--timeout=20s")
+    bare.kubectl("delete", "namespace", NAMESPACE, "--timeout=90s")
