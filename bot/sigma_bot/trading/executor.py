@@ -162,7 +162,9 @@ class OrderExecutor:
     async def _cancel(self, row: OrderRow) -> None:
         for attempt in range(4):
             try:
+                point("cancel.before")
                 await self.venue.cancel(row.symbol, row.client_id, row.venue_id)
+                point("cancel.answered")
                 break
             except RefusedError as error:
                 if error.code != "gone":
@@ -198,7 +200,9 @@ class OrderExecutor:
 
     async def _look(self, row: OrderRow) -> bool:
         """One question; whether it is answered."""
+        point("lookup.before")
         order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
+        point("lookup.answered")
         if order is not None:
             fills = await self.venue.fills(row.symbol, order) if order.filled > row.filled else []
             self.post(Told(row.client_id, order, tuple(fills)))
@@ -236,6 +240,7 @@ class OrderExecutor:
         asked."""
         async with self.reconciling:
             began = time.monotonic()
+            point("reconcile.before")
             for row in self.book.living():
                 if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
                     await self._settle(row)
@@ -251,6 +256,7 @@ class OrderExecutor:
                         self.post(Adopt(order))
                     elif self.book.rows[order.client_id].state not in LIVING:
                         self.post(Told(order.client_id, order, ()))
+            point("reconcile.asked")
             self.post(Reconciled(foreign, time.monotonic() - began))
 
     def reconcile_soon(self, symbols: list[str]) -> None:

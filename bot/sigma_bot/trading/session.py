@@ -32,6 +32,7 @@ from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 from sigma_bot.trading import state
 from sigma_bot.trading.bot import Tock, TradingBot, Watcher
 from sigma_bot.trading.core import Core
+from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk, SimDesk
 from sigma_bot.trading.names import Run
 from sigma_bot.trading.records import Inputs
@@ -289,7 +290,9 @@ class Session:
         lease = self.opened.lease
         while True:
             await asyncio.sleep(lease.ttl_s / 4)
+            point("renew.before")
             await self.journal.renew(lease)
+            point("renew.after")
 
     async def _tock(self) -> None:
         while True:
