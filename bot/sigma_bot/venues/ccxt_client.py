@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import importlib.machinery
 import importlib.util
+import logging
 import sys
 import time
 import types
@@ -214,11 +215,20 @@ def _code(body: object) -> tuple[str, str]:
     return str(code)[:80] if known else "", str(body.get("msg") or "")
 
 
+def _quiet() -> logging.Logger:
+    log = logging.getLogger("sigma_bot.venues.ccxt")
+    log.setLevel(logging.WARNING)
+    return log
+
+
 def _client_class(wire: Wire) -> Any:
     """ccxt's class for the venue, with JSON read exactly and answers judged by our table."""
 
     class Client(exchange_class(wire.venue)):  # type: ignore[misc]
         """Lives as long as its ``Wire``."""
+
+        # ccxt writes whole requests, signature and all, to its log at level debug.
+        logger = _quiet()
 
         def parse_json(self, text: str) -> object:
             try:

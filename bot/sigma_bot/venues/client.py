@@ -12,7 +12,7 @@ from typing import TypeVar
 from sigma_bot.errors import nearest
 from sigma_bot.venues import errors
 from sigma_bot.venues.ccxt_client import Wire
-from sigma_bot.venues.fields import MalformedError
+from sigma_bot.venues.fields import UNREADABLE
 from sigma_bot.venues.limiter import Limiter
 from sigma_bot.venues.types import RefusedError
 
@@ -52,8 +52,8 @@ class Rest:
         answer = await self.wire.call(endpoint.name, params, deadline_ns)
         try:
             return read(answer)
-        except MalformedError as odd:
-            raise errors.malformed(self.wire.venue, str(odd)) from None
+        except UNREADABLE as odd:
+            raise errors.malformed(self.wire.venue, odd) from None
 
     async def clock_offset_ns(self, endpoint: Endpoint, read: Callable[[object], int]) -> int:
         """The venue's clock less ours: of three questions the one that was answered fastest, at half its way.

@@ -289,9 +289,10 @@ def from_exception(venue: str, error: BaseException, sent: bool) -> VenueError |
     return None
 
 
-def malformed(venue: str, what: str) -> UnknownError:
+def malformed(venue: str, odd: Exception) -> UnknownError:
     """An answer or message that makes no sense: counted, and never taken for anything."""
     COUNTS[venue, MALFORMED] += 1
+    what = f"{type(odd).__name__}: {odd}"
     return UnknownError(f"{venue}: answer not understood: {redact(what)[:_SHOWN]}", MALFORMED)
 
 

@@ -25,6 +25,11 @@ class MalformedError(Exception):
     """A message that cannot be what the venue means. Never leaves this room: see `errors.malformed`."""
 
 
+UNREADABLE = (MalformedError, ArithmeticError, LookupError, TypeError, ValueError)
+"""What reading a message may end in. All but the first would be a fault of ours; a message that nobody
+foresaw must not stop a bot all the same, and the error's text says which it was."""
+
+
 def parse_json(text: str) -> object:
     """The JSON value with decimals as Decimal. MalformedError for anything else, NaN too."""
     try:

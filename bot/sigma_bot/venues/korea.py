@@ -10,7 +10,7 @@ from sigma_bot.venues import errors, rules
 from sigma_bot.venues import korea_messages as messages
 from sigma_bot.venues.ccxt_client import Wire
 from sigma_bot.venues.client import Endpoint, Rest, unknown_market
-from sigma_bot.venues.fields import Fields, MalformedError, rows
+from sigma_bot.venues.fields import UNREADABLE, Fields, MalformedError, rows
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.korea_messages import Dialect
 from sigma_bot.venues.limiter import Limiter
@@ -170,7 +170,7 @@ class KoreaClient:
         await self._rest.ask(self._paths.ticker, {"markets": "KRW-BTC"}, _anything_at_all)
         offset = self._wire.date_offset_ns
         if offset is None:
-            raise errors.malformed(self._dialect.venue, "an answer without a Date")
+            raise errors.malformed(self._dialect.venue, MalformedError("an answer without a Date"))
         return offset
 
     async def balances(self) -> dict[str, Balance]:
@@ -233,8 +233,8 @@ class KoreaClient:
             return []
         try:
             return messages.fills(found[1], found[0])
-        except MalformedError as odd:
-            raise errors.malformed(self._dialect.venue, str(odd)) from None
+        except UNREADABLE as odd:
+            raise errors.malformed(self._dialect.venue, odd) from None
 
     async def open_orders(self, symbol: str) -> list[VenueOrder]:
         """See `VenueClient`. Read until a page is not full."""

@@ -166,9 +166,7 @@ def report(dialect: Dialect, event: Fields) -> list[VenueOrder | VenueFill | Str
     told: list[VenueOrder | VenueFill | StreamBreak] = []
     trade = event.text("state") == "trade"
     venue_id, client_id = _first(event, "uuid", "order_id"), event.text(dialect.identifier, "")
-    symbol, side = event.text("code"), event.raw(_named(event, "ask_bid", "side"))
-    if side not in SIDE:
-        raise MalformedError(f"order {venue_id}: side {str(side)[:20]!r}")
+    symbol, side = event.text("code"), event.one_of(_named(event, "ask_bid", "side"), SIDE)
     filled = event.number("executed_volume", "0")
     remaining = event.number("remaining_volume", "0")
     quantity = filled + remaining if trade else event.number(_named(event, "volume", "order_quantity"), "0")
@@ -176,14 +174,14 @@ def report(dialect: Dialect, event: Fields) -> list[VenueOrder | VenueFill | Str
     if trade and not remaining and filled:
         status = "filled"
     if trade:
-        told.append(_fill(event, venue_id, client_id, symbol, SIDE[str(side)]))
+        told.append(_fill(event, venue_id, client_id, symbol, side))
     told.append(
         _checked(
             VenueOrder(
                 client_id=client_id,
                 venue_id=venue_id,
                 symbol=symbol,
-                side=SIDE[str(side)],
+                side=side,
                 status=status,
                 quantity=quantity,
                 filled=filled,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sigma_bot.venues import errors
 from sigma_bot.venues.client import Backoff
-from sigma_bot.venues.fields import MalformedError, parse_json
+from sigma_bot.venues.fields import UNREADABLE, parse_json
 from sigma_bot.venues.keys import redact
 from sigma_bot.venues.types import StreamBreak, UnknownError, VenueError, VenueFill, VenueOrder
 
@@ -91,8 +91,8 @@ async def _session(
                     yield StreamBreak(lost)
                 continue
             told = line.read(message)
-        except MalformedError as odd:
-            yield StreamBreak(str(errors.malformed(line.venue, str(odd))))
+        except UNREADABLE as odd:
+            yield StreamBreak(str(errors.malformed(line.venue, odd)))
             continue
         for event in told:
             yield event
