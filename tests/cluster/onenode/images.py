@@ -42,7 +42,7 @@ class Image:
 
 CODE = ("bot/sigma_bot", "operator/sigma_operator")
 SBOM = "images/sbom.sh"
-SIGMA = Image("sigma", ("requirements/bot.lock", "requirements/operator.lock", SBOM, *CODE))
+SIGMA = Image("sigma", ("requirements/bot.lock", "requirements/operator.lock", SBOM, *CODE), stage="sigma")
 LIVE = Image("sigma-live", ("requirements/live.lock", SBOM, *CODE), folder="sigma", stage="live")
 FEED = Image(
     "sigma-feed",
