@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -100,6 +100,24 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             "!has(self.tickSize) || size(self.priceBands) == 0",
             "leave 'priceBands' out or leave 'tickSize' out: a market has one price grid",
             ".priceBands",
+        ),
+        Rule(
+            "size(self.priceBands) == 0 || double(self.priceBands[0].from) == 0.0",
+            'the first band must start at "0"',
+            ".priceBands",
+        ),
+        Rule(
+            "self.priceBands.map(b, double(b.from)).isSorted()"
+            " && self.priceBands.all(b, self.priceBands.exists_one(c, double(b.from) == double(c.from)))",
+            "bands must rise: each must start above the one before it",
+            ".priceBands",
+        ),
+        Rule(
+            "!has(self.rules) || self.rules != 'binance'"
+            " || ((has(self.tickSize) || size(self.priceBands) > 0) && has(self.lotSize))",
+            "tickSize is missing, or lotSize: on Binance they differ by symbol"
+            " (PRICE_FILTER and LOT_SIZE of exchangeInfo)",
+            ".rules",
         ),
         _absolute("data"),
     ),
@@ -197,6 +215,15 @@ def marks(annotation: object) -> Iterator[object]:
             yield from marks(part)
 
 
+def item_marks(annotation: object) -> Iterator[object]:
+    """What stands inside `Annotated[...]` of the items of a tuple."""
+    if getattr(annotation, "__origin__", None) is tuple:
+        yield from marks(get_args(annotation)[0])
+    else:
+        for part in get_args(annotation):
+            yield from item_marks(part)
+
+
 def _decimal_rules(bound: DecimalText) -> Iterator[Rule]:
     if bound.gt is not None:
         yield Rule(f"double(self) > {float(bound.gt)}", f"must be above {bound.gt}")
@@ -214,10 +241,10 @@ def _duration_rule(bound: Between) -> Rule:
     return Rule(f"{length} >= {low} && {length} <= {high}", f"must be from {bound.ge} to {bound.le}")
 
 
-def bounds(field: FieldInfo) -> list[Schema]:
-    """CEL for the bounds of a field that its JSON schema does not carry."""
+def bounds(found: Iterable[object]) -> list[Schema]:
+    """CEL for the bounds among these marks, which a JSON schema does not carry."""
     rules: list[Rule] = []
-    for mark in (*field.metadata, *marks(field.annotation)):
+    for mark in found:
         if isinstance(mark, DecimalText):
             rules += _decimal_rules(mark)
         elif isinstance(mark, Between):
@@ -280,8 +307,10 @@ class Narrower:
         default = schema.get("default")
         if default is not None:
             out["default"] = without_nulls(default)
-        if rules := bounds(field):
+        if rules := bounds((*field.metadata, *marks(field.annotation))):
             out["x-kubernetes-validations"] = rules
+        if "items" in out and (rules := bounds(item_marks(field.annotation))):
+            out["items"]["x-kubernetes-validations"] = rules
         return out
 
     def any(self, schema: Schema) -> Schema:

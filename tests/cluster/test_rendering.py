@@ -1,0 +1,155 @@
+"""Whatever a valid manifest says, the API server takes it and every object that is made of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, note, settings
+from hypothesis import strategies as st
+from onenode.client import Client
+from test_manifests import BASES, defined
+
+from sigma_operator import bot, render
+from sigma_operator.settings import BacktestSettings, BotSettings
+
+Object = dict[str, Any]
+__all__ = ["defined"]
+
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
+amounts = st.decimals("0.01", "999999999", places=2).map(lambda d: format(d, "f"))
+fractions = st.decimals("0.001", "1", places=3).map(lambda d: format(d, "f"))
+durations = st.builds(lambda n, unit: f"{n}{unit}", st.integers(1, 59), st.sampled_from(["s", "m"]))
+values = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(-1e9, 1e9))
+codes = st.text(min_size=1, max_size=300).filter(lambda text: "\x00" not in text)
+pods = st.fixed_dictionaries(
+    {},
+    optional={
+        "image": st.sampled_from(["ghcr.io/me/bot:1.2", "bot", "r.example:5000/a/b@sha256:" + "a" * 64]),
+        "cpu": st.sampled_from(["20m", "1", "16"]),
+        "memory": st.sampled_from(["64Mi", "3Gi"]),
+    },
+)
+strategies = st.fixed_dictionaries(
+    {"code": codes},
+    optional={
+        "class": st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,30}", fullmatch=True),
+        "params": st.dictionaries(
+            st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True), values, max_size=8
+        ),
+    },
+)
+limits = st.fixed_dictionaries(
+    {"maxPosition": amounts, "maxNotional": amounts, "staleAfter": durations},
+    optional={"maxDrawdown": fractions, "priceCollar": fractions, "maxOpenOrders": st.integers(1, 128)},
+)
+markets = st.lists(
+    st.fixed_dictionaries(
+        {"symbol": st.from_regex(r"[A-Z0-9][A-Z0-9._/-]{0,20}", fullmatch=True)},
+        optional={
+            "tickSize": amounts,
+            "lotSize": amounts,
+            "fees": st.fixed_dictionaries({"minimum": amounts}),
+        },
+    ),
+    min_size=1,
+    max_size=16,
+    unique_by=lambda market: market["symbol"],
+)
+common = {"strategy": strategies, "markets": markets, "risk": limits}
+
+
+@st.composite
+def bots(draw: st.DrawFn) -> Object:
+    """A Strategy, every other one with real money."""
+    live, name, loss = draw(st.booleans()), draw(names), draw(amounts)
+    spec = {key: draw(value) for key, value in common.items()}
+    spec["risk"]["maxDailyLoss"] = loss
+    spec["account"] = {"venue": draw(st.sampled_from(["upbit", "bithumb", "binance"])), "name": name}
+    if live or draw(st.booleans()):
+        spec["account"]["secretRef"] = {"name": draw(names)}
+    if live:
+        spec["mode"] = "live"
+        spec["account"]["confirm"] = {"account": name, "maxLoss": loss}
+    spec["swapPolicy"] = draw(st.sampled_from(["drain", "adopt", "flatten"]))
+    spec["deletionPolicy"] = draw(st.sampled_from(["leave", "cancel", "flatten"]))
+    spec |= {"bot": draw(pods), "suspend": draw(st.booleans())}
+    return resource("Strategy", draw(names), spec)
+
+
+jobs = st.fixed_dictionaries(
+    {},
+    optional={
+        "deadline": durations,
+        "ttl": durations,
+        "retries": st.integers(0, 10),
+        "dataClaim": names,
+    },
+)
+runs = st.builds(
+    lambda name, spec, job: resource("Backtest", name, spec | {"job": job, "data": {"source": "sample"}}),
+    names,
+    st.fixed_dictionaries(common),
+    st.builds(lambda job, pod: job | pod, jobs, pods),
+)
+
+
+def resource(kind: str, name: str, spec: Object) -> Object:
+    return {
+        "apiVersion": "sigma-x.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "default", "uid": "0a5d6a0e-1111-4222-8333-444455556666"},
+        "spec": spec,
+    }
+
+
+def take(cluster: Client, documents: list[Object]) -> None:
+    """Dry-run them all in one call."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": documents}
+    command = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
+    try:
+        cluster.kubectl(*command, stdin=json.dumps(listed))
+    except subprocess.CalledProcessError as refusal:
+        note(refusal.stderr)
+        raise
+
+
+modest = settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@modest
+@given(manifest=bots())
+@example(manifest=BASES["live"] | {"metadata": resource("Strategy", "live", {})["metadata"]})
+def test_objects_of_a_strategy(defined: Client, manifest: Object) -> None:
+    strategy = bot.read(manifest)
+    settings = BotSettings(venue_url="http://emulator.test:9000", pull_secrets=("pull",))
+    take(
+        defined,
+        [
+            manifest,
+            bot.config_map(manifest, strategy),
+            bot.network_policy(manifest, settings),
+            bot.stateful_set(manifest, strategy, settings, 1),
+            bot.close_job(manifest, strategy, settings, "flatten"),
+        ],
+    )
+
+
+@modest
+@given(manifest=runs)
+def test_objects_of_a_backtest(defined: Client, manifest: Object) -> None:
+    take(defined, [manifest, *render.children(manifest, BacktestSettings(pull_secrets=("pull",)))])
+
+
+@pytest.mark.parametrize("suspend", [True, False])
+def test_a_suspended_backtest(defined: Client, suspend: bool) -> None:
+    manifest = resource("Backtest", "waits", BASES["backtest"]["spec"] | {"suspend": suspend})
+    made = render.children(manifest, BacktestSettings())
+    assert ("suspend" in made[-1]["spec"]) is suspend
+    take(defined, made)
