@@ -53,3 +53,36 @@ def ended(code: int, document: object | None = None, reason: str = "Error") -> d
     """A container's end, with what it left as its message."""
     message = "" if document is None else json.dumps(document)
     return {"exitCode": code, "reason": reason, "message": message}
+
+
+def strategy_resource(status: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A Strategy as it was applied."""
+    out: dict[str, Any] = {
+        "apiVersion": "sigma-x.io/v1alpha1",
+        "kind": "Strategy",
+        "metadata": {"name": "ema", "namespace": "desk", "uid": UID, "generation": 1},
+        "spec": {
+            "strategy": {"code": "class A: pass\n", "params": {"fast": 3}},
+            "markets": [{"symbol": "KRW-BTC", "rules": "upbit"}],
+            "account": {"venue": "upbit", "name": "main", "currency": "KRW", "cash": "100000"},
+        },
+    }
+    return out if status is None else out | {"status": status}
+
+
+def bot_pod(revision: str = "aaaaaaaaaa", ready: bool = False, **container: Any) -> dict[str, Any]:
+    """A bot's pod; `container` are fields of its container's status."""
+    status: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}
+    if container:
+        status["containerStatuses"] = [{"name": "bot", "image": "s:1", **container}]
+    return {
+        "metadata": {
+            "name": "ema-0",
+            "namespace": "desk",
+            "uid": "pod-uid",
+            "creationTimestamp": NOW,
+            "labels": {"sigma-x.io/revision": revision},
+        },
+        "spec": {"nodeName": "one"},
+        "status": status,
+    }

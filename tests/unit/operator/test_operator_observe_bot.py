@@ -1,0 +1,163 @@
+"""The state of a bot's pod as a Strategy's status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from operator_samples import NOW, bot_pod, ended, strategy_resource
+
+from sigma_operator.observe_bot import Answer, Finding, find, needs_events, read_answer, status_of
+from sigma_operator.revisions import History
+from sigma_operator.status import Revision
+
+Object = dict[str, Any]
+LATER = "2026-01-02T03:09:00Z"
+RUNNING = {"state": {"running": {}}}
+CRASHED = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+MOUNT = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
+
+
+def crashed(code: int, message: str = "", reason: str = "Error") -> Object:
+    document = {"error": {"code": code, "message": message}} if message else None
+    return bot_pod(**CRASHED, lastState={"terminated": ended(code, document, reason)})
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    return bot_pod(state={"waiting": {"reason": reason, "message": message}})
+
+
+@pytest.mark.parametrize(
+    ("pod", "answer", "phase", "reason", "said"),
+    [
+        (None, None, "Pending", "Starting", "is being made"),
+        (bot_pod(), None, "Starting", "Starting", "is being started"),
+        (waiting("ContainerCreating"), None, "Starting", "Starting", "is being started"),
+        (waiting("ErrImagePull", "no x:1"), None, "Pending", "ErrImagePull", "can't be pulled: no x:1"),
+        (
+            waiting("CreateContainerConfigError", 'secret "sigma-x-connections" not found'),
+            None,
+            "Pending",
+            "SecretMissing",
+            "sigma-x-connections",
+        ),
+        (bot_pod(**RUNNING), None, "Starting", "Starting", "not ready yet"),
+        (
+            bot_pod(**RUNNING),
+            Answer("Reconciling", "asks upbit for its orders"),
+            "Starting",
+            "Reconciling",
+            "upbit",
+        ),
+        (bot_pod(ready=True, **RUNNING), None, "Running", "Running", "trades"),
+        (bot_pod(ready=True, **RUNNING), Answer("Trading", "trades"), "Running", "Running", "trades"),
+        (
+            bot_pod(**RUNNING),
+            Answer("DailyLoss", "lost 3 % today", True, NOW),
+            "Halted",
+            "DailyLoss",
+            "lost 3 %",
+        ),
+        (
+            crashed(2, "spec.strategy.code:7: invalid syntax"),
+            None,
+            "Failed",
+            "BadInput",
+            "code:7: invalid syntax",
+        ),
+        (crashed(3, "ValueError: too dear"), None, "Failed", "StrategyRaised", "too dear"),
+        (crashed(4, "another bot holds the lease"), None, "Starting", "LeaseHeld", "another bot"),
+        (crashed(1), None, "Failed", "BotFailed", "exit code 1"),
+        (crashed(137, reason="OOMKilled"), None, "Failed", "OutOfMemory", "more memory"),
+        (crashed(137), None, "Starting", "Restarting", "starts again"),
+    ],
+)
+def test_where_it_stands(
+    pod: Object | None, answer: Answer | None, phase: str, reason: str, said: str
+) -> None:
+    finding = find(False, [] if pod is None else [pod], [], answer)
+    assert (finding.phase, finding.reason) == (phase, reason)
+    assert said in finding.message
+    assert finding.ready is (phase == "Running")
+
+
+@pytest.mark.parametrize(("code", "final"), [(2, True), (3, True), (1, False), (4, False), (137, False)])
+def test_what_the_same_content_would_do_again(code: int, final: bool) -> None:
+    assert find(False, [crashed(code)], [], None).final is final
+
+
+def test_a_secret_that_can_not_be_mounted_is_only_in_the_events() -> None:
+    pod = waiting("ContainerCreating")
+    assert needs_events([pod])
+    event = {"reason": "FailedMount", "message": MOUNT, "involvedObject": {"uid": "pod-uid"}}
+    finding = find(False, [pod], [event], None)
+    assert finding.reason == "SecretMissing"
+    assert 'secret "keys" not found' in finding.message
+    other = event | {"involvedObject": {"uid": "of a pod before"}}
+    assert find(False, [pod], [other], None).reason == "Starting"
+
+
+def test_a_running_bot_needs_no_events() -> None:
+    assert not needs_events([bot_pod(**RUNNING)])
+
+
+def test_no_room_on_the_node_is_said() -> None:
+    pod = bot_pod()
+    pod["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "message": "Insufficient memory"}
+    ]
+    assert find(False, [pod], [], None).reason == "Unschedulable"
+
+
+def test_suspended_is_said_once_the_bot_is_gone() -> None:
+    pod = bot_pod(ready=True, **RUNNING)
+    assert find(True, [pod], [], None).reason == "Stopping"
+    assert find(True, [], [], None).phase == "Suspended"
+
+
+@pytest.mark.parametrize("body", ["", "ok", "[]", "7", "{"])
+def test_what_is_no_answer(body: str) -> None:
+    assert read_answer(body) is None
+
+
+def test_an_answer() -> None:
+    body = '{"ready": false, "reason": "Halted", "message": "by hand", "halted": true}'
+    assert read_answer(body) == Answer("Halted", "by hand", True, "")
+
+
+def status(resource: Object, finding: Finding, now: str = NOW, entries: tuple[Revision, ...] = ()) -> Object:
+    return status_of(resource, finding, History(entries), now, {"mode": "sim", "code_digest": "d" * 64})
+
+
+def conditions(status: Object) -> dict[str, str]:
+    return {condition["type"]: condition["status"] for condition in status["conditions"]}
+
+
+def test_ready_is_false_from_the_first_look() -> None:
+    made = status(strategy_resource(), find(False, [], [], None))
+    assert conditions(made) == {"Ready": "False", "Progressing": "True", "Halted": "False"}
+    assert made["observedGeneration"] == 1
+
+
+def test_times_move_only_when_something_flips() -> None:
+    first = status(strategy_resource(), find(False, [], [], None))
+    same = status(strategy_resource(first), find(False, [], [], None), LATER)
+    assert same == first
+    up = find(False, [bot_pod(ready=True, **RUNNING)], [], None)
+    after = status(strategy_resource(first), up, LATER)
+    times = {c["type"]: c["lastTransitionTime"] for c in after["conditions"]}
+    assert times == {"Ready": LATER, "Progressing": NOW, "Halted": NOW}
+    assert (after["since"], after["revision"], after["image"]) == (LATER, "aaaaaaaaaa", "s:1")
+
+
+def test_a_halt_is_remembered_after_it_is_over() -> None:
+    halted = find(False, [bot_pod(**RUNNING)], [], Answer("DailyLoss", "lost 3 %", True))
+    during = status(strategy_resource(), halted)
+    assert conditions(during)["Halted"] == "True"
+    assert conditions(during)["Ready"] == "False"
+    assert during["lastHalt"] == {"reason": "DailyLoss", "message": "lost 3 %", "time": NOW}
+    assert status(strategy_resource(during), halted, LATER) == during, "the time of the halt stays"
+    up = find(False, [bot_pod(ready=True, **RUNNING)], [], None)
+    after = status(strategy_resource(during), up, LATER)
+    assert conditions(after)["Halted"] == "False"
+    assert after["lastHalt"] == during["lastHalt"]
