@@ -171,8 +171,9 @@ class Journal:
     async def commit(self, lease: Lease, change: Change, admit: Admit | None = None) -> int:
         """Store ``change`` in one transaction; the number of the commit, one more than the last.
 
-        ``admit(others)`` is called with what the account's other bots use, none of which can store a change
-        with a use of the account before this one is stored; it may change ``change`` in place or raise.
+        When the change tells a use of the account, ``admit(others)`` is called with what the account's other
+        bots use; none of them can store a use before this change is stored. It may change ``change`` in place
+        or raise.
 
         Raises, with nothing stored: LeaseLostError, IllegalTransitionError, FillConflictError, StorageError.
         CommitUnknownError: the answer was lost, and the database cannot be asked.

@@ -24,7 +24,7 @@ async def write(session: Session, lease: Lease, change: Change, admit: Admit | N
     if not found:
         raise await lost(session, lease)
     number, run, checkpoints, mode, venue, account = found[0]
-    if admit is not None:
+    if admit is not None and change.usage is not None:
         admit(await _others(session, lease.bot_id, mode, venue, account))
     head = (lease.bot_id, run, number)
     if change.orders:

@@ -2,7 +2,7 @@
 
 SQLAlchemy costs a process 17 MiB and every statement a tenth of a millisecond. Here work is a coroutine that
 gets a `Session`; the two databases differ in the statements' text and in how decimals are held. Opening
-brings the tables up to date as everywhere; only then is anything heavy imported.
+brings the tables up to date as everywhere, in a process of its own.
 
 What is committed here is money: every commit is on the disk when it returns (SQLite ``synchronous=FULL``,
 PostgreSQL ``synchronous_commit=on``).
@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from sigma_bot.storage.errors import CommitUnknownError, StorageError, explained
 from sigma_bot.storage.revision import REVISION, VERSION_TABLE
+from sigma_bot.storage.upgrade import upgraded
 from sigma_bot.storage.urls import Place, place
 
 T = TypeVar("T")
@@ -78,9 +79,7 @@ class Direct:
                 if await database.run(_is_current, write=False):
                     return database
             await database.close()
-        from sigma_bot.storage.database import Database
-
-        await (await Database.open(url, create=create, lock_timeout=lock_timeout)).close()
+        await upgraded(url, lock_timeout)
         return database
 
     async def close(self) -> None:

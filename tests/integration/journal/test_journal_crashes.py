@@ -6,13 +6,14 @@ import asyncio
 import signal
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from holding import step
 from journal_processes import begin, hear, holding, told
-from journal_samples import NOW, identity, started
+from journal_samples import NOW, identity, started, whole
 
 import servers
 from sigma_bot.journal import Journal, open_journal
@@ -113,7 +114,7 @@ async def test_a_connection_cut_inside_a_commit_stores_nothing(
 
         await journal.commit(lease, step(1))
         with pytest.raises(StorageError, match="nothing was stored"):
-            await journal.commit(lease, step(2), admit)
+            await journal.commit(lease, replace(step(2), usage=whole().usage), admit)
         assert await assert_whole(journal, 1) == 1
         assert await journal.commit(lease, step(2)) == 2
 
