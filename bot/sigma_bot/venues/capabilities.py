@@ -34,6 +34,7 @@ BINANCE = Capabilities(
 # docs.upbit.com/kr/reference: order-create ("identifier": unique to the account, never to be used again, also
 #   after the order has ended; orders since 2024-10-18), get-order (by identifier; trades[]), auth (a nonce,
 #   no time in the token, so an old request is as good as a new one).
+# A market buy is by money there (ord_type price); ours goes as a limit order, see `rules.market_buy_limit`.
 # Fee 0.05 % in the quote currency, on top of a bid, out of the proceeds of an ask (krw-market-info).
 UPBIT = Capabilities(
     venue="upbit",
@@ -44,15 +45,16 @@ UPBIT = Capabilities(
     # No window: only the line and the venue's own queue can hold a request back. A minute is a guess on the
     # safe side; whatever turns up later is adopted.
     late_arrival_s=60.0,
-    market_buy_by_money=True,
+    market_buy_by_money=False,
     fee_in="quote",
     trades_with_order=True,
     withdrawal_permission_visible=False,
     day_offset_s=_KOREA,
 )
 
-# apidocs.bithumb.com: as Upbit; client_order_id since 2026-06-30 (changelog), 1 to 36 of [A-Za-z0-9_-]; the
-#   token holds a time, but the pages do not say how old it may be, so no window is relied on.
+# apidocs.bithumb.com: as Upbit; client_order_id and ioc since 2026-06-30 (changelog; orders are found by it
+#   at GET /v1/order). The form of the id was not found: ours keep to the strictest of the three venues. The
+#   token holds a time, but the pages read do not say how old it may be, so no window is relied on.
 BITHUMB = Capabilities(
     venue="bithumb",
     lookup_by_client_id=True,
@@ -60,7 +62,7 @@ BITHUMB = Capabilities(
     client_id_reusable=False,
     signed_window_ms=0,
     late_arrival_s=60.0,
-    market_buy_by_money=True,
+    market_buy_by_money=False,
     fee_in="quote",
     trades_with_order=True,
     withdrawal_permission_visible=False,

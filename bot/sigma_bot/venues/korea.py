@@ -21,6 +21,8 @@ from sigma_bot.venues.types import (
     NewOrder,
     RefusedError,
     StreamBreak,
+    TransientError,
+    UnknownError,
     VenueError,
     VenueFill,
     VenueMarket,
@@ -182,8 +184,10 @@ class KoreaClient:
 
     async def create(self, order: NewOrder, deadline_ns: int) -> tuple[VenueOrder, list[VenueFill]]:
         """See `VenueClient`. The answer tells that it was taken, not how it fills."""
-        market = self._markets.get(order.symbol) or await self.market(order.symbol)
-        params = messages.new_order(self._dialect, order, market)
+        bands: rules.Bands = ()
+        if order.limit is None and order.side == "buy":
+            bands = await self._bands(order.symbol)
+        params = messages.new_order(self._dialect, order, bands)
 
         limit = Decimal(str(params["price"])) if "price" in params else None
 
@@ -191,6 +195,17 @@ class KoreaClient:
             return messages.placed(self._dialect, Fields(answer, "order"), order, limit)
 
         return await self._rest.ask(self._paths.create, params, read, deadline_ns), []
+
+    async def _bands(self, symbol: str) -> rules.Bands:
+        """The price steps of a market, as last read. Should they have to be asked for and not be told,
+        nothing of the order has been sent yet."""
+        known = self._markets.get(symbol)
+        if known is None:
+            try:
+                known = await self.market(symbol)
+            except UnknownError as error:
+                raise TransientError(str(error), errors.UNSENT) from None
+        return known.bands
 
     async def cancel(self, symbol: str, client_id: str, venue_id: str | None) -> None:  # noqa: ARG002
         """See `VenueClient`."""

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Literal, cast
 
 from sigma_bot.venues.fields import Fields, MalformedError, wire
-from sigma_bot.venues.rules import market_buy_limit
-from sigma_bot.venues.types import Balance, NewOrder, StreamBreak, VenueFill, VenueMarket, VenueOrder
+from sigma_bot.venues.rules import Bands, market_buy_limit
+from sigma_bot.venues.types import Balance, NewOrder, StreamBreak, VenueFill, VenueOrder
 
 Status = Literal["open", "filled", "cancelled", "expired", "refused"]
 STATE: dict[str, str] = {"wait": "open", "watch": "open", "done": "filled", "cancel": "cancelled"}
@@ -37,13 +37,14 @@ UPBIT = Dialect("upbit", "identifier", "ord_type", "uuid")
 BITHUMB = Dialect("bithumb", "client_order_id", "order_type", "order_id")
 
 
-def new_order(dialect: Dialect, order: NewOrder, market: VenueMarket) -> dict[str, object]:
-    """The parameters of a new order. A market buy goes as a limit order that must fill at once."""
+def new_order(dialect: Dialect, order: NewOrder, bands: Bands) -> dict[str, object]:
+    """The parameters of a new order. A market buy goes as a limit order that must fill at once; only it needs
+    the price steps."""
     side = "bid" if order.side == "buy" else "ask"
     params: dict[str, object] = {"market": order.symbol, "side": side, "volume": wire(order.quantity)}
     limit, tif = order.limit, order.tif
     if limit is None and order.side == "buy":
-        limit, tif = market_buy_limit(market.bands, order.reference), "ioc"
+        limit, tif = market_buy_limit(bands, order.reference), "ioc"
     if limit is None:
         params[dialect.new_type] = "market"
     else:

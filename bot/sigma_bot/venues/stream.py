@@ -26,6 +26,8 @@ LIFE_S = 23 * 3600.0
 """Binance cuts after 24 hours: be first, at a moment of ours."""
 STEADY_S = 10.0
 """A connection that lived so long was a success: the next failure waits little."""
+CLOSE_S = 1.0
+"""A venue that does not answer our goodbye is not waited for."""
 LARGEST = 1 << 20
 """Bytes of a message. Larger ones cut the line."""
 
@@ -46,32 +48,32 @@ class Line:
 
 
 async def listen(session: aiohttp.ClientSession, line: Line) -> AsyncIterator[Event]:
-    """Events of a private stream, for ever."""
+    """Events of a private stream, until the session is closed."""
+    from aiohttp import ClientError, ClientWSTimeout
+
     backoff, lost = Backoff(), "the stream is open"
-    while True:
+    while not session.closed:
         began = time.monotonic()
         try:
             async with session.ws_connect(
-                line.url, headers=line.headers(), heartbeat=PING_S, max_msg_size=LARGEST
+                line.url,
+                headers=line.headers(),
+                heartbeat=PING_S,
+                max_msg_size=LARGEST,
+                timeout=ClientWSTimeout(ws_close=CLOSE_S),
             ) as socket:
                 await socket.send_str(line.hello())
                 async for event in _session(socket, line, lost, began + LIFE_S):
                     yield event
         except VenueError as error:
             lost = str(error)
-        except (OSError, TimeoutError, _client_error()) as error:
+        except (OSError, TimeoutError, ClientError) as error:
             lost = f"{type(error).__name__}: {error}"
         errors.COUNTS[line.venue, "stream-lost"] += 1
         lost = redact(f"the stream was lost ({lost})")
         if time.monotonic() - began > STEADY_S:
             backoff.reset()
         await backoff.wait()
-
-
-def _client_error() -> type[Exception]:
-    import aiohttp
-
-    return aiohttp.ClientError
 
 
 async def _session(

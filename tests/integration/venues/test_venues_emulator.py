@@ -408,6 +408,28 @@ async def test_a_silent_stream_is_made_anew(scene: Scene, monkeypatch: pytest.Mo
         assert heard.last.client_id == order(scene, 2).client_id
 
 
+@BOTH
+async def test_a_line_without_news_is_made_anew(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "SILENCE_S", 0.3)
+    async with at(scene) as (_, _, heard):
+        await heard.until(lambda h: len(h.breaks) == 2)
+        assert "silent" in heard.breaks[1]
+
+
+@BOTH
+async def test_the_stream_ends_with_the_client(scene: Scene) -> None:
+    async with Emulator(scene.venue, [scene.symbol]) as exchange:
+        keys = Keys(exchange.key, exchange.secret)
+        client = open_venue(scene.venue, keys, LocalLimiter(scene.venue), exchange.url)
+        await client.open()
+        heard = Heard()
+        reader = asyncio.create_task(heard.follow(client))
+        await heard.until(lambda h: h.breaks)
+        await client.close()
+        async with asyncio.timeout(PATIENCE):
+            await reader
+
+
 NONSENSE = ["{", "[]", "NaN", b"\xff\x00\x01", '"text"', "[" * 50_000]
 REPORTS = {
     "binance": (

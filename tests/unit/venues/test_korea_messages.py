@@ -14,7 +14,7 @@ from sigma_bot.venues import korea_messages as messages
 from sigma_bot.venues import rules
 from sigma_bot.venues.fields import Fields, MalformedError, parse_json, rows
 from sigma_bot.venues.korea_messages import BITHUMB, UPBIT
-from sigma_bot.venues.types import NewOrder, StreamBreak, VenueFill, VenueMarket, VenueOrder
+from sigma_bot.venues.types import NewOrder, StreamBreak, VenueFill, VenueOrder
 
 D = Decimal
 
@@ -189,10 +189,6 @@ def test_bithumbs_second_version_of_the_stream() -> None:
     assert (order.venue_id, order.client_id, order.quantity, order.side) == ("C01", "sx-1", D("0.5"), "buy")
 
 
-def market(bands: rules.Bands) -> VenueMarket:
-    return VenueMarket("KRW-BTC", "BTC", "KRW", bands, rules.LOT, rules.LOT, D(5000), True, D(0), D(0))
-
-
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -214,7 +210,7 @@ def test_new_orders(change: dict[str, object], expected: dict[str, str]) -> None
         "client_id": "sx-1", "symbol": "KRW-BTC", "side": "buy", "kind": "limit", "quantity": D("0.010"),
         "limit": D("6.7E7"), "tif": "gtc", "post_only": False, "reference": D(67_010_100),
     }  # fmt: skip
-    sent = messages.new_order(UPBIT, NewOrder(**(base | change)), market(rules.preset_bands("upbit")))  # type: ignore[arg-type]
+    sent = messages.new_order(UPBIT, NewOrder(**(base | change)), rules.preset_bands("upbit"))  # type: ignore[arg-type]
     assert {name: sent[name] for name in expected} == expected
     assert (sent["market"], sent["identifier"]) == ("KRW-BTC", "sx-1")
     assert ("time_in_force" in sent) == ("time_in_force" in expected)
