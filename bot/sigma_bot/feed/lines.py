@@ -38,7 +38,7 @@ class Patience:
 
     def wait(self, failures: int) -> float:
         """Before the next attempt: twice as long with every failure, and never the same for two feeds."""
-        return min(self.longest_wait, self.first_wait * 2 ** min(failures, 32)) * random.uniform(0.5, 1.0)
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(failures, 32)) * random.uniform(0.5, 1.0)
 
 
 class _Pause:

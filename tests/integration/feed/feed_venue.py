@@ -9,6 +9,7 @@ import gzip
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,11 @@ class FakeVenue:
         """To everybody connected."""
         data = message if isinstance(message, bytes | str) else json.dumps(message)
         for socket in list(self.sockets):
-            if binary and not isinstance(data, str):
-                await socket.send_bytes(data)
-            elif binary:
-                await socket.send_bytes(data.encode())
-            else:
-                await socket.send_str(data if isinstance(data, str) else data.decode())
+            with suppress(ConnectionError):  # a client that was killed
+                if not binary:
+                    await socket.send_str(data if isinstance(data, str) else data.decode())
+                else:
+                    await socket.send_bytes(data.encode() if isinstance(data, str) else data)
 
     async def cut(self) -> None:
         """Drop every connection without a word."""
