@@ -19,6 +19,7 @@ from sigma_bot.emulator.exchange import Exchange
 from sigma_bot.emulator.face import Answer, Face, Request
 from sigma_bot.emulator.faults import Fault, FaultScript
 from sigma_bot.emulator.limits import Limiter
+from sigma_bot.emulator.model import Rules
 from sigma_bot.emulator.player import Player
 from sigma_bot.emulator.upbit import UpbitFace
 
@@ -72,11 +73,11 @@ class Emulator:
         balances: Mapping[str, Decimal] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        rules: Sequence[Rules] | None = None,
     ) -> None:
         self.venue, self.host, self.port = venue, host, port
         self.key, self.secret = API_KEY, API_SECRET
-        rules = presets.rules_for(venue, symbols)
-        self.exchange = Exchange(presets.STYLES[venue], rules)
+        self.exchange = Exchange(presets.STYLES[venue], rules or presets.rules_for(venue, symbols))
         opening = presets.OPENING[venue] if balances is None else balances
         self.exchange.add_account(ACCOUNT, dict(opening), Key(API_KEY, API_SECRET, ACCOUNT))
         self.limiter = Limiter(self.exchange.now)
@@ -86,7 +87,7 @@ class Emulator:
         self.player: Player | None = None
         self.admin = Admin(self)
         self._runner: web.AppRunner | None = None
-        self._clock: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
@@ -105,7 +106,9 @@ class Emulator:
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = self._runner.addresses[0][1]
-        self._clock = asyncio.create_task(self._ticks())
+        self._tasks.append(asyncio.create_task(self._ticks()))
+        if self.player is not None:
+            self._tasks.append(asyncio.create_task(self.player.run()))
         return self
 
     async def __aexit__(
@@ -115,11 +118,15 @@ class Emulator:
         trace: TracebackType | None,
     ) -> None:
         self.faults.clear()
-        if self._clock is not None:
-            self._clock.cancel()
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
         self.cut_sockets()
         if self._runner is not None:
             await self._runner.cleanup()
+        for result in results:  # a player that broke must not pass for one that ended
+            if isinstance(result, Exception):
+                raise result
 
     def cut_sockets(self) -> None:
         """Break every WebSocket."""
