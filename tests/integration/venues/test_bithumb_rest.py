@@ -23,7 +23,8 @@ D = Decimal
 ORDER = {
     "uuid": "C01", "side": "bid", "ord_type": "limit", "price": "9500000", "state": "wait",
     "market": "KRW-BTC", "created_at": "2026-07-04T15:05:46+09:00", "volume": "0.001",
-    "remaining_volume": "0.001", "paid_fee": "0", "executed_volume": "0", "trades": [], "client_order_id": "sx-1",
+    "remaining_volume": "0.001", "paid_fee": "0", "executed_volume": "0", "trades": [],
+    "client_order_id": "sx-1",
 }  # fmt: skip
 PLACED = {
     "order_id": "C01", "market": "KRW-BTC", "side": "bid", "order_type": "limit",
