@@ -238,12 +238,9 @@ def _port(settings: BotSettings) -> int:
     return address.port or (443 if address.scheme == "https" else 80)
 
 
-def close_name(resource: Mapping[str, Any]) -> str:
-    """Name of the Job that closes what a deleted Strategy leaves."""
-    return f"{resource['metadata']['name']}-close"
-
-
-def close_job(resource: Mapping[str, Any], strategy: Strategy, settings: BotSettings, policy: str) -> Object:
+def close_job(
+    resource: Mapping[str, Any], strategy: Strategy, settings: BotSettings, policy: str, job: str
+) -> Object:
     """The Job that cancels orders, or also closes positions, once the bot is gone. Closing twice is closing
     once, so whatever breaks off is repeated until the deadline."""
     name = resource["metadata"]["name"]
@@ -251,7 +248,7 @@ def close_job(resource: Mapping[str, Any], strategy: Strategy, settings: BotSett
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata(resource, close_name(resource), marks(name, CLOSE)),
+        "metadata": metadata(resource, job, marks(name, CLOSE)),
         "spec": {
             "backoffLimit": 10,
             "activeDeadlineSeconds": settings.close_deadline,

@@ -21,6 +21,11 @@ MOST = 65_536  # bytes read of an answer
 log = logging.getLogger("sigma_operator")
 
 
+def told(answer: Answer | None) -> object:
+    """What of an answer is worth a look at its Strategy; the words may hold figures that never rest."""
+    return None if answer is None else (answer.reason, answer.halted, answer.flat)
+
+
 class BotWatch:
     """Asks every bot that runs, round after round."""
 
@@ -68,7 +73,7 @@ class BotWatch:
         async def one(key: tuple[str, str], address: str, before: Answer | None) -> None:
             async with limit:
                 answer = await self._get(address)
-            if answer != before and self._running.get(key) == (address, before):
+            if told(answer) != told(before) and self._running.get(key) == (address, before):
                 self._running[key] = (address, answer)
                 self._wake(*key)
 

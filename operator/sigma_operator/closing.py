@@ -6,9 +6,9 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sigma_bot.errors import BadInputError
 from sigma_operator import bot
-from sigma_operator.kube import Api, ApiError
+from sigma_operator.jobs import CloseJobs
+from sigma_operator.kube import Api
 from sigma_operator.objects import COMPONENT, Object, owned_by
 from sigma_operator.revisions import History
 from sigma_operator.settings import GROUP, STRATEGY_LABEL, BotSettings
@@ -24,10 +24,11 @@ log = logging.getLogger("sigma_operator")
 class Closer:
     """Ends Strategies that are being deleted."""
 
-    def __init__(self, api: Api, settings: BotSettings, writer: Writer) -> None:
+    def __init__(self, api: Api, settings: BotSettings, writer: Writer, jobs: CloseJobs) -> None:
         self.api = api
         self.settings = settings
         self.writer = writer
+        self.jobs = jobs
 
     async def close(self, resource: Object) -> float | None:
         """One step; seconds until the next one, None once the Strategy is let go."""
@@ -67,30 +68,16 @@ class Closer:
 
     async def _job(self, resource: Object, policy: str) -> float | None:
         """Close by a Job of the bot's image."""
-        own = resource["metadata"]
-        try:
-            job = await self.api.get("Job", own["namespace"], bot.close_name(resource))
-            if job is None:
-                strategy = bot.read(resource)
-                await self.api.apply(bot.config_map(resource, strategy))
-                job = await self.api.apply(bot.close_job(resource, strategy, self.settings, policy))
-        except BadInputError as error:
-            await self._let_go(resource, "CloseFailed", f"'{policy}' can't be done: {error}", True)
-            return None
-        except ApiError as error:
-            if error.code != 403:  # a namespace that is being deleted takes no new objects
-                raise
-            await self._let_go(resource, "CloseRefused", f"'{policy}' can't be done: {error}", True)
-            return None
-        states = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
-        if "Complete" in states:
-            await self._let_go(resource, "Closed", f"'{policy}' is done", False)
-            return None
-        if "Failed" in states:
-            text = f"'{policy}' failed: {states['Failed'].get('message', '')}; look at the account yourself"
+        ran = History.of(resource).to_run()
+        outcome = await self.jobs.run(resource, f"{resource['metadata']['name']}-close", ran, policy)
+        if not outcome.over:
+            return AGAIN
+        if outcome.problem:
+            text = f"'{policy}' failed: {outcome.problem}; look at the account yourself"
             await self._let_go(resource, "CloseFailed", text, True)
-            return None
-        return AGAIN
+        else:
+            await self._let_go(resource, "Closed", f"'{policy}' is done", False)
+        return None
 
     async def _let_go(self, resource: Object, reason: str, message: str, trouble: bool) -> None:
         own = resource["metadata"]

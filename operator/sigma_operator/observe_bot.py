@@ -9,7 +9,7 @@ from typing import Any
 
 from sigma_operator.bot import CONTAINER
 from sigma_operator.observe import LONGEST, WAITING, Object, Truth, condition_of, read_error
-from sigma_operator.revisions import History
+from sigma_operator.revisions import History, Progress
 from sigma_operator.settings import REVISION_LABEL
 from sigma_operator.status import Condition, Halt, StrategyPhase, StrategyStatus
 
@@ -31,6 +31,8 @@ class Answer:
     message: str = ""
     halted: bool = False
     since: str = ""
+    flat: bool = False
+    """It holds nothing and has no open order."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class Finding:
     final: bool = False
     halt: Halt | None = None
     pod: Object | None = None
+    answer: Answer | None = None
+
+
+def _flat(said: Mapping[str, Any]) -> bool:
+    """Nothing held and nothing open, by what the bot counts; what it does not count is no proof."""
+    held, orders = said.get("positions"), said.get("open_orders")
+    return isinstance(held, dict) and not any(held.values()) and orders == 0
 
 
 def read_answer(body: str) -> Answer | None:
@@ -55,6 +64,7 @@ def read_answer(body: str) -> Answer | None:
             str(said.get("message") or ""),
             said.get("halted") is True,
             str(said.get("since") or ""),
+            _flat(said),
         )
     except (ValueError, AttributeError):
         return None
@@ -133,7 +143,7 @@ def _starting(pod: Object, answer: Answer | None) -> Finding:
     reason, text = "Starting", "the bot runs and is not ready yet"
     if answer is not None and answer.reason:
         reason, text = answer.reason, answer.message or text
-    return Finding("Starting", reason, text, pod=pod)
+    return Finding("Starting", reason, text, pod=pod, answer=answer)
 
 
 def find_pod(pod: Object, events: Iterable[Object], answer: Answer | None) -> Finding:
@@ -200,23 +210,25 @@ def status_of(
     history: History,
     now: str,
     running: Mapping[str, Any],
-    refusal: str = "",
+    progress: Progress,
 ) -> dict[str, Any]:
-    """The status to write, `now` in ISO 8601 UTC. `running` are mode and code digest of what runs; `refusal`
-    says why the resource as it is now can't be run."""
+    """The status to write, `now` in ISO 8601 UTC. `running` are mode and code digest of what runs."""
     before = resource.get("status", {})
     halt = finding.halt
     if halt is not None and not halt.time:
         known = before.get("lastHalt", {})
         went_on = known.get("reason") == halt.reason and before.get("phase") == "Halted"
         halt = halt.model_copy(update={"time": known["time"] if went_on else now})
-    progress = history.progress(finding, refusal)
+    ready = condition_of(resource, "Ready") or {}
+    message = finding.message
+    if finding.answer is not None and ready.get("reason") == finding.reason:
+        message = ready["message"]  # the bot's words may hold figures that never rest
     status = StrategyStatus(
         observed_generation=resource["metadata"]["generation"],
         phase=finding.phase,
         since=before["since"] if before.get("phase") == finding.phase else now,
         conditions=(
-            _condition(resource, "Ready", truth(finding.ready), finding.reason, finding.message, now),
+            _condition(resource, "Ready", truth(finding.ready), finding.reason, message, now),
             _condition(resource, "Progressing", truth(progress.on), progress.reason, progress.message, now),
             _condition(
                 resource,

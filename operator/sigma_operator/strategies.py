@@ -4,7 +4,6 @@ be the first, and the last may have broken off anywhere."""
 from __future__ import annotations
 
 import ast
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sigma_bot.errors import BadInputError
 from sigma_bot.spec import Strategy
 from sigma_operator import bot
 from sigma_operator.closing import FINALIZER, Closer
+from sigma_operator.jobs import CloseJobs
 from sigma_operator.kube import Api
 from sigma_operator.objects import COMPONENT, Object, content_hash, owned_by
 from sigma_operator.observe_bot import (
@@ -28,6 +28,7 @@ from sigma_operator.observe_bot import (
 )
 from sigma_operator.revisions import History
 from sigma_operator.settings import STRATEGY_LABEL, Settings
+from sigma_operator.swapping import Hold, Swapper
 from sigma_operator.writing import Writer
 
 RESYNC, UNSETTLED = 300.0, 5.0  # seconds until a Strategy is looked at without being woken
@@ -79,7 +80,9 @@ class StrategyReconciler:
         self.settings = settings.bot
         self.bots = bots
         self.writer = writer or Writer(api)
-        self.closer = Closer(api, self.settings, self.writer)
+        self.jobs = CloseJobs(api, self.settings, self.writer)
+        self.closer = Closer(api, self.settings, self.writer, self.jobs)
+        self.swapper = Swapper(self.jobs)
         self._made: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def __call__(self, namespace: str, name: str) -> float | None:
@@ -113,14 +116,23 @@ class StrategyReconciler:
         answer = await self._ask(resource, pods)
         finding = find(suspend, pods, events, answer)
         history = self._judge(wanted.history, finding, suspend)
+        hold = None if suspend else await self.swapper.hold(resource, history, pods, finding, answer)
         # The revision is recorded before the pod of the one before it is stopped.
-        await self._write(resource, finding, history, wanted.strategy, wanted.refusal)
+        await self._write(resource, finding, history, wanted.strategy, wanted.refusal, hold)
         if history.to_run() != wanted.history.to_run():
             return 0.0  # rolled back just now: the next step sees to it
-        await self._make(resource, present, wanted.strategy, 0 if suspend else 1)
-        await self._replace(pods, finding, bot.revision(wanted.strategy))
+        await self._make(resource, present, wanted.strategy, self._replicas(suspend, hold))
+        if hold is None:
+            await self._replace(pods, finding, bot.revision(wanted.strategy))
         await self._drop(resource, history)
-        return UNSETTLED if finding.phase in ("Pending", "Starting") else RESYNC
+        return UNSETTLED if hold is not None or finding.phase in ("Pending", "Starting") else RESYNC
+
+    @staticmethod
+    def _replicas(suspend: bool, hold: Hold | None) -> int | None:
+        """How many bots there are to be, one at most; None leaves the old one as it is."""
+        if hold is not None:
+            return 0 if hold.stop else None
+        return 0 if suspend else 1
 
     # --- what is to run -------------------------------------------------------------------------------------
 
@@ -141,23 +153,10 @@ class StrategyReconciler:
                 return Wanted(strategy, history)
         if not history.entries:
             return Wanted(None, history, refusal)
-        earlier = await self._recorded(resource, history.to_run())
+        earlier = await self.jobs.recorded(resource, history.to_run())
         if earlier is None and not refusal:
             return Wanted(strategy, history, "the revision that ran before is gone with its ConfigMap")
         return Wanted(earlier, history, refusal)
-
-    async def _recorded(self, resource: Object, revised: str) -> Strategy | None:
-        """The content of a revision, from its ConfigMap."""
-        own = resource["metadata"]
-        config = await self.api.get("ConfigMap", own["namespace"], bot.config_name(own["name"], revised))
-        if config is None or not owned_by(config, resource):
-            return None
-        try:
-            document = json.loads(config["data"][bot.MANIFEST])
-            return bot.read({**resource, "spec": document["spec"]})
-        except (ValueError, KeyError, BadInputError) as error:
-            log.warning("%s/%s: revision %s can't be read: %s", own["namespace"], own["name"], revised, error)
-            return None
 
     def _judge(self, history: History, finding: Finding, suspend: bool) -> History:
         if finding.pod is None or suspend or leaving(finding.pod):
@@ -185,14 +184,15 @@ class StrategyReconciler:
     # --- what is done ---------------------------------------------------------------------------------------
 
     async def _make(
-        self, resource: Object, present: Object | None, strategy: Strategy, replicas: int
+        self, resource: Object, present: Object | None, strategy: Strategy, replicas: int | None
     ) -> None:
         """Make what is missing, put right what was changed by hand; what is right is not written."""
         own = resource["metadata"]
         documents = [bot.config_map(resource, strategy)]
         if self.settings.network_policy:
             documents.append(bot.network_policy(resource, self.settings))
-        documents.append(bot.stateful_set(resource, strategy, self.settings, replicas))
+        if replicas is not None:
+            documents.append(bot.stateful_set(resource, strategy, self.settings, replicas))
         for document in documents:
             kind, name = document["kind"], document["metadata"]["name"]
             known = present if kind == "StatefulSet" else await self.api.get(kind, own["namespace"], name)
@@ -227,11 +227,13 @@ class StrategyReconciler:
         history: History,
         strategy: Strategy | None,
         refusal: str = "",
+        hold: Hold | None = None,
     ) -> None:
         running: Mapping[str, Any] = {}
         if strategy is not None:
             running = {"mode": strategy.spec.mode, "code_digest": bot.code_digest(strategy) or None}
-        status = status_of(resource, finding, history, self.writer.now(), running, refusal)
+        progress = history.progress(finding, refusal) if hold is None else hold.progress
+        status = status_of(resource, finding, history, self.writer.now(), running, progress)
         trouble = finding.phase in ("Failed", "Halted", "Pending") and finding.reason != "Starting"
         await self.writer.status(resource, status, finding.message, trouble)
         before = History.of(resource).newest

@@ -136,7 +136,7 @@ def test_objects_of_a_strategy(defined: Client, manifest: Object) -> None:
             bot.config_map(manifest, strategy),
             bot.network_policy(manifest, settings),
             bot.stateful_set(manifest, strategy, settings, 1),
-            bot.close_job(manifest, strategy, settings, "flatten"),
+            bot.close_job(manifest, strategy, settings, "flatten", "closes"),
         ],
     )
 

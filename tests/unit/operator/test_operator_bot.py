@@ -171,7 +171,7 @@ def test_network_leads_to_the_stores_the_venue_and_nowhere_else(resource: Object
 
 def test_the_closing_job_does_what_the_policy_says_with_the_bots_rights() -> None:
     resource = live()
-    job = bot.close_job(resource, bot.read(resource), BotSettings(close_deadline=9), "flatten")
+    job = bot.close_job(resource, bot.read(resource), BotSettings(close_deadline=9), "flatten", "ema-close")
     pod = job["spec"]["template"]["spec"]
     assert pod["containers"][0]["args"][-2:] == ["--close", "flatten"]
     assert job["spec"]["activeDeadlineSeconds"] == 9

@@ -126,7 +126,9 @@ def test_an_answer() -> None:
 
 
 def status(resource: Object, finding: Finding, now: str = NOW, entries: tuple[Revision, ...] = ()) -> Object:
-    return status_of(resource, finding, History(entries), now, {"mode": "sim", "code_digest": "d" * 64})
+    history = History(entries)
+    running = {"mode": "sim", "code_digest": "d" * 64}
+    return status_of(resource, finding, history, now, running, history.progress(finding))
 
 
 def conditions(status: Object) -> dict[str, str]:
