@@ -350,3 +350,11 @@ def test_generated_passwords_are_long(render: Render) -> None:
     for word in secret["stringData"].values():
         assert re.fullmatch(r"[A-Za-z0-9]{32}", word)
         assert base64.b64encode(word.encode())
+
+
+def test_hashes_are_quoted() -> None:
+    """Sixteen digits, or an `e` among them, would else be a number, which the API server refuses: rarely."""
+    lines = [line for path in CHARTS.glob("*/templates/*.yaml") for line in path.read_text().splitlines()]
+    hashed = [line for line in lines if "sha256sum" in line]
+    assert len(hashed) >= 2
+    assert [line for line in hashed if "| quote }}" not in line] == []
