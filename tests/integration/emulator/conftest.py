@@ -66,6 +66,15 @@ async def binance():
         yield pair
 
 
+@pytest.fixture(params=["binance", "upbit"])
+async def venue(request):
+    make = binance_client if request.param == "binance" else upbit_client
+    symbols = ["BTCUSDT"] if request.param == "binance" else ["KRW-BTC"]
+    async with served(Emulator(request.param, symbols), make) as (em, client):
+        await client.load_markets()
+        yield em, client
+
+
 @pytest.fixture
 async def upbit():
     async with served(Emulator("upbit", ["KRW-BTC", "KRW-ETH"]), upbit_client) as pair:
