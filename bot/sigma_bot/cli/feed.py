@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from sigma_bot.errors import BadInputError
 
 if TYPE_CHECKING:
     from sigma_bot.feed.feed import Feed
+    from sigma_bot.health.server import Pages
 
 STATUS_S = 60.0
 
@@ -46,8 +48,13 @@ def feed(venue: str, symbols: str, url: str | None, out: Path | None) -> None:
 
 
 async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None) -> None:
+    from sigma_bot import __version__
     from sigma_bot.bus import MEMORY, bus_url, open_bus
     from sigma_bot.feed.feed import Feed
+    from sigma_bot.health.logs import configure
+    from sigma_bot.health.metrics import FeedMetrics
+    from sigma_bot.health.pulse import measure_lag
+    from sigma_bot.health.server import Pages
     from sigma_bot.storage.urls import redacted
 
     where = bus_url(url)
@@ -57,9 +64,11 @@ async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None
         )
     if where == MEMORY and not symbols:
         raise BadInputError("feed: without a bus no bot can say what it needs; name --symbols")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    configure()
     bus = open_bus(where)
-    running = Feed(venue, bus, symbols, out)
+    metrics = FeedMetrics({"venue": venue, "version": __version__})
+    running = Feed(venue, bus, symbols, out, metrics=metrics)
+    pages = Pages(running.pulse, running.readiness, running.facts, metrics.text)
     click.echo(
         f"feed of {venue}: {', '.join(symbols) or 'what bots want'}; "
         f"bus {redacted(where)}; recording {out if out is not None else 'none'}; Ctrl-C ends it"
@@ -68,14 +77,35 @@ async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    status = asyncio.create_task(_report(running))
+    beside = [asyncio.create_task(_report(running)), asyncio.create_task(measure_lag(metrics.lag))]
     try:
-        await task
+        with _served(pages):
+            await task
     except asyncio.CancelledError:
         click.echo(f"stopped at batch {running.counters.last_seq}; everything is flushed")
     finally:
-        status.cancel()
+        task.cancel()
+        for one in beside:
+            one.cancel()
         await bus.close()
+
+
+@contextmanager
+def _served(pages: Pages) -> Iterator[None]:
+    """Probes and metrics on SIGMA_HEALTH_PORT, where it is set."""
+    from sigma_bot.health.server import HealthServer, health_address
+
+    address = health_address()
+    if address is None:
+        yield
+        return
+    host, port = address
+    server = HealthServer(pages, port, host)
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
 
 
 async def _report(running: Feed) -> None:

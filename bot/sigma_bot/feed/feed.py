@@ -10,7 +10,11 @@ import logging
 import re
 import time
 from collections.abc import Collection
+from dataclasses import asdict, replace
+from functools import partial
+from math import nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sigma_bot.bus import Bus, BusError
 from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
@@ -24,6 +28,11 @@ from sigma_bot.feed.lines import Lines, Patience
 from sigma_bot.feed.protocol import dialect
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
+from sigma_bot.health.pulse import Pulse
+from sigma_bot.health.server import Readiness
+
+if TYPE_CHECKING:
+    from sigma_bot.health.metrics import FeedMetrics
 
 log = logging.getLogger("sigma.feed")
 
@@ -39,6 +48,8 @@ AHEAD_NS = 5 * 1_000_000_000
 GIVE_BACK = 600
 """Recorded batches that an empty log is given back at the start: a minute."""
 FLUSH_S = 5.0
+STUCK_BATCHES = 30
+"""Batches that wait for the bus before the feed counts as not ready: three seconds."""
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
@@ -50,8 +61,8 @@ def wants_topic(venue: str) -> str:
 class Feed:
     """``run`` until cancelled. ``symbols`` are fed always, others while a bot wants them.
 
-    ``out`` is the folder of the recording, None for none. Raises BadInputError for a venue or symbol that
-    does not exist.
+    ``out`` is the folder of the recording, None for none; ``metrics`` are told what happens. Raises
+    BadInputError for a venue or symbol that does not exist.
     """
 
     def __init__(
@@ -61,6 +72,7 @@ class Feed:
         symbols: Collection[str] = (),
         out: Path | None = None,
         patience: Patience | None = None,
+        metrics: FeedMetrics | None = None,
     ) -> None:
         self.venue, self._bus = venue, bus
         self._dialect = dialect(venue)
@@ -68,12 +80,13 @@ class Feed:
         for symbol in self._fixed:
             if not _SYMBOL.fullmatch(symbol):
                 raise BadInputError(f"symbols: {symbol!r} is no symbol of a venue; write it as {venue} does")
-        self._out = out
+        self._out, self._metrics = out, metrics
+        self.pulse = Pulse()
         self.counters = Counters()
         self.clock = Clock()
         self._patience = patience or Patience()
         self._assembler = Assembler()
-        self._publisher = Publisher(bus, venue, self.counters)
+        self._publisher = Publisher(bus, venue, self.counters, metrics)
         self._recorder: Recorder | None = None
         self._venue: Venue | None = None
         self._lines: Lines | None = None
@@ -95,7 +108,9 @@ class Feed:
         """Feed until cancelled; then publish and record what is there, and close."""
         self._venue = Venue(self._dialect)
         try:
-            self._lines = Lines(self._venue, self.clock, self._assembler, self.counters, self._patience)
+            self._lines = Lines(
+                self._venue, self.clock, self._assembler, self.counters, self._patience, self._metrics
+            )
             await self._list_markets(self._fixed)
             if self._out is not None:
                 self._recorder = await asyncio.to_thread(Recorder, self._out, self.venue)
@@ -197,6 +212,7 @@ class Feed:
                 self._end += INTERVAL
                 self._close(self._end)
             self.counters.late_ns = now - self._end
+            self.pulse.touch()
 
     def _skip(self, now: int) -> None:
         """The machine slept: go on behind a hole."""
@@ -218,7 +234,7 @@ class Feed:
         payload = TickBatch(self.venue, self._seq, end, gaps, ticks).encode()
         if self._recorder is not None:
             self._recorder.write(self._seq, end, payload)
-        self._publisher.put(self._seq, payload)
+        self._publisher.put(self._seq, payload, len(ticks))
         counters.batches += 1
         counters.ticks += len(ticks)
         counters.gaps += len(gaps)
@@ -227,6 +243,10 @@ class Feed:
             counters.symbols[tick.symbol].ticks += 1
         for symbol in gaps:
             counters.symbols[symbol].gaps += 1
+            if self._metrics is not None:
+                self._metrics.gap(symbol)
+        if self._metrics is not None and self._recorder is not None and not self._recorder.behind:
+            self._metrics.recorded(len(ticks))
 
     # What bots want
 
@@ -267,6 +287,28 @@ class Feed:
         self._wanted = symbols
         assert self._lines is not None
         self._lines.want(symbols, resumed=self._seq > 0)
+        if self._metrics is not None:
+            self._metrics.subscribed({symbol: partial(self._silent_for, symbol) for symbol in symbols})
+
+    def _silent_for(self, symbol: str) -> float:
+        """Seconds since a symbol's last event, NaN before the first."""
+        held = self.counters.symbols.get(symbol)
+        return (self.clock() - held.received_ts) / 1e9 if held is not None and held.received_ts else nan
+
+    def facts(self) -> dict[str, object]:
+        """The counters, for another thread."""
+        return asdict(replace(self.counters, symbols=dict(self.counters.symbols)))
+
+    def readiness(self) -> Readiness:
+        """Whether ticks flow."""
+        counters = self.counters
+        if counters.waiting > STUCK_BATCHES:
+            return Readiness(False, "BusAway", f"{counters.waiting} batches wait: {counters.last_error}")
+        if not counters.batches:
+            return Readiness(False, "Starting", "no batch yet")
+        if self._wanted and not counters.connected:
+            return Readiness(False, "NotConnected", f"{self.venue}: {counters.last_error or 'connecting'}")
+        return Readiness(True, "Feeding", f"{len(self._wanted)} symbols of {self.venue}")
 
     async def _list_markets(self, needed: Collection[str]) -> None:
         """Refuse symbols the venue does not list. A venue that does not answer refuses none."""
@@ -308,6 +350,8 @@ class Feed:
             self.counters.last_error = f"the venue's clock: {error}"
             return
         self.counters.clock_offset_ns, self.counters.clock_accuracy_ns = offset, accuracy
+        if self._metrics is not None:
+            self._metrics.clock_offset(offset / 1e9)
 
     async def _keep_recording(self) -> None:
         recorder = self._recorder

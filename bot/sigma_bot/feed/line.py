@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import time
 from collections.abc import Callable, Collection
@@ -71,10 +72,17 @@ class Venue:
         """Every symbol the venue lists. Raises NoAnswerError."""
         return self.dialect.markets(await self._ask(self.dialect.listing_endpoint))
 
-    async def _ask(self, endpoint: str) -> Any:
+    async def quotes(self, symbols: Collection[str]) -> list[Quote]:
+        """The quotes of now where a stream tells only changes, else none. Raises NoAnswerError."""
+        if not self.dialect.quotes_endpoint:
+            return []
+        named = {"symbols": json.dumps(sorted(symbols), separators=(",", ":"))}
+        return self.dialect.quotes(await self._ask(self.dialect.quotes_endpoint, named))
+
+    async def _ask(self, endpoint: str, params: dict[str, str] | None = None) -> Any:
         base_error = exchange_errors().BaseError
         try:
-            return await getattr(self._exchange, endpoint)()
+            return await getattr(self._exchange, endpoint)(params or {})
         except (base_error, OSError, ValueError, TypeError) as error:
             raise NoAnswerError(f"{type(error).__name__}: {str(error)[:200]}") from error
 

@@ -6,15 +6,20 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
 from sigma_bot.feed.counters import Counters, SymbolCounters
-from sigma_bot.feed.line import Line, LineLostError, Venue
+from sigma_bot.feed.line import Line, LineLostError, NoAnswerError, Venue
 from sigma_bot.feed.protocol import MalformedError, Quote, RefusalError, Trade
+
+if TYPE_CHECKING:
+    from sigma_bot.health.metrics import FeedMetrics
 
 TURN_S = 0.25
 """How often the watch looks."""
+SILENCE = "nothing was heard"
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,15 @@ class Lines:
     """
 
     def __init__(
-        self, venue: Venue, clock: Clock, assembler: Assembler, counters: Counters, patience: Patience
+        self,
+        venue: Venue,
+        clock: Clock,
+        assembler: Assembler,
+        counters: Counters,
+        patience: Patience,
+        metrics: FeedMetrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self._venue, self._clock, self._assembler = venue, clock, assembler
         self._counters, self._patience = counters, patience
         self._line: Line | None = None
@@ -89,6 +101,8 @@ class Lines:
         self._asked = 0.0
         self._all = _Pause(patience.silent, patience.most)
         self._each: dict[str, _Pause] = {}
+        self._unquoted: frozenset[str] = frozenset()  # no quote came since they were asked for
+        self._questions: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         self.wanted: frozenset[str] = frozenset()
 
@@ -132,7 +146,9 @@ class Lines:
         assert line is not None
         if self.changed.is_set():
             self.changed.clear()
+            fresh = self.wanted - line.symbols
             await self._ask(line)
+            self._ask_quotes(fresh)
             if self._next is not None:
                 await self._next.subscribe(self.wanted)
         await self._wait(line)
@@ -158,12 +174,33 @@ class Lines:
         self._counters.connected = True
         self._renew_at = line.opened + self._patience.renew * random.uniform(0.97, 1.0)
         self._asked = line.opened
+        self._ask_quotes(self.wanted)
         for pause in (self._all, *self._each.values()):
             pause.begin(line.opened)
 
     async def _ask(self, line: Line, again: bool = False) -> None:
         self._asked = time.monotonic()
         await line.subscribe(self.wanted, again)
+
+    def _ask_quotes(self, symbols: frozenset[str]) -> None:
+        """Where a stream brings changes only, begin with the quotes of now."""
+        if symbols and self._venue.dialect.quotes_endpoint:
+            self._unquoted |= symbols
+            task = asyncio.create_task(self._first_quotes(symbols))
+            self._questions.add(task)
+            task.add_done_callback(self._questions.discard)
+
+    async def _first_quotes(self, symbols: frozenset[str]) -> None:
+        try:
+            quotes = await self._venue.quotes(symbols)
+        except NoAnswerError as error:  # the first change brings one
+            self._counters.last_error = f"quotes: {error}"
+            return
+        received = self._clock()
+        for quote in quotes:
+            if quote.symbol in self._unquoted and self._counters.connected:
+                self._unquoted -= {quote.symbol}
+                self._assembler.event(quote, received)
 
     async def _lost(self, why: str) -> None:
         """Mark the holes, wait a little longer each time, and let the next turn connect."""
@@ -174,6 +211,8 @@ class Lines:
         counters.last_error = why
         if counters.connected:
             counters.reconnects += 1
+            if self._metrics is not None:
+                self._metrics.reconnect("silence" if why == SILENCE else "cut")
         if self._next is not None and not self._next.lost.is_set() and self._switched >= self.wanted:
             await self._switch()  # the new one has everything already: nothing was missed
             return
@@ -185,6 +224,8 @@ class Lines:
 
     async def _drop_all(self) -> None:
         lines, self._line, self._next = [self._line, self._next], None, None
+        for task in self._questions:
+            task.cancel()
         self._counters.connected = False
         for line in lines:
             if line is not None:
@@ -219,6 +260,8 @@ class Lines:
         old, self._line, self._next = self._line, self._next, None
         self._counters.connections += 1
         self._counters.renewals += 1
+        if self._metrics is not None:
+            self._metrics.reconnect("renewal")
         self._counters.connected = True
         self._renew_at = time.monotonic() + self._patience.renew * random.uniform(0.97, 1.0)
         if old is not None:
@@ -231,7 +274,7 @@ class Lines:
         now = time.monotonic()
         if self._all.over(now):
             self._all.double(now)
-            raise LineLostError("nothing was heard")
+            raise LineLostError(SILENCE)
         quiet = [symbol for symbol in self.wanted if self._each[symbol].over(now)]
         for symbol in quiet:
             self._each[symbol].double(now)
@@ -239,12 +282,16 @@ class Lines:
             self._counters.symbols[symbol].silences += 1
         if quiet:
             await self._ask(line, again=True)
+            self._ask_quotes(frozenset(quiet))
 
     def _new_line(self) -> Line:
         return Line(self._venue, self._clock, self._on_event, self._on_fault)
 
     def _on_event(self, line: Line, event: Quote | Trade, received: int) -> None:
         self._counters.messages += 1
+        if self._metrics is not None:
+            delay = (received - event.exchange_ts) / 1e9 if event.exchange_ts else None
+            self._metrics.message("trade" if isinstance(event, Trade) else "book", delay)
         symbol = event.symbol
         counters = self._counters.symbols.get(symbol)
         if counters is None:
@@ -255,6 +302,8 @@ class Lines:
         natural = now - self._asked > self._patience.answer
         self._all.heard(now, natural)
         self._each[symbol].heard(now, natural)
+        if self._unquoted and isinstance(event, Quote):
+            self._unquoted -= {symbol}
         if self._next is not None and isinstance(event, Quote):
             if line is self._next:
                 self._switched.add(symbol)
@@ -268,6 +317,8 @@ class Lines:
         if isinstance(fault, RefusalError):
             self._counters.refusals += 1
             return
+        if self._metrics is not None:
+            self._metrics.malformed(self._venue.dialect.venue)
         counters = self._counters.symbols.get(fault.symbol)
         if counters is None:
             self._counters.malformed += 1

@@ -77,6 +77,13 @@ class Dialect(Protocol):
         """A message's meaning; None for acknowledgements, pongs and repeats. Raises MalformedError or
         RefusalError."""
 
+    @property
+    def quotes_endpoint(self) -> str:
+        """ccxt's method for the quotes of now; empty where subscribing brings them."""
+
+    def quotes(self, answer: object) -> list[Quote]:
+        """The quotes in the answer of ``quotes_endpoint``; odd rows are left out."""
+
     def markets(self, listing: object) -> set[str]:
         """The symbols in the answer of ``listing_endpoint``."""
 
@@ -159,6 +166,12 @@ class _Korean:
     address: Callable[[Any], str]
     listing_endpoint: str
     time_endpoint: str = ""  # neither has one
+    quotes_endpoint: str = ""
+
+    def quotes(self, answer: object) -> list[Quote]:
+        """See Dialect."""
+        del answer
+        return []
 
     def url(self, urls: Any) -> str:
         """See Dialect."""
@@ -228,6 +241,19 @@ class _Binance:
     venue: str = "binance"
     listing_endpoint: str = "publicGetExchangeInfo"
     time_endpoint: str = "publicGetTime"
+    quotes_endpoint: str = "publicGetTickerBookTicker"
+
+    def quotes(self, answer: object) -> list[Quote]:
+        """See Dialect."""
+        found = []
+        for row in answer if isinstance(answer, list) else []:
+            try:
+                symbol = _symbol(row.get("symbol"))
+                prices = (row.get("bidPrice"), row.get("askPrice"))
+                found.append(_quote(symbol, *prices, row.get("bidQty"), row.get("askQty"), 0))
+            except (AttributeError, MalformedError):
+                continue  # an empty book, or no row of quotes
+        return found
 
     def url(self, urls: Any) -> str:
         """See Dialect."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 from sigma_bot.bus import Bus, BusError, HoleError
 from sigma_bot.bus.messages import ticks_log
 from sigma_bot.errors import SigmaError
 from sigma_bot.feed.counters import Counters
+
+if TYPE_CHECKING:
+    from sigma_bot.health.metrics import FeedMetrics
 
 WAITING = 3000
 """Batches that wait while the bus is away: five minutes. More would only age."""
@@ -27,9 +32,9 @@ class FeedConflictError(SigmaError):
 class Publisher:
     """A queue before ``Bus.append``. Its ``run`` ends only by cancellation or FeedConflictError."""
 
-    def __init__(self, bus: Bus, venue: str, counters: Counters) -> None:
-        self._bus, self._log, self._counters = bus, ticks_log(venue), counters
-        self._waiting: deque[tuple[int, bytes]] = deque()
+    def __init__(self, bus: Bus, venue: str, counters: Counters, metrics: FeedMetrics | None = None) -> None:
+        self._bus, self._log, self._counters, self._metrics = bus, ticks_log(venue), counters, metrics
+        self._waiting: deque[tuple[int, bytes, int]] = deque()
         self._known: deque[tuple[int, bytes]] = deque(maxlen=REMEMBERED)
         self._bell, self._empty = asyncio.Event(), asyncio.Event()
         self._empty.set()
@@ -39,9 +44,9 @@ class Publisher:
         """Whether no more may wait."""
         return len(self._waiting) >= WAITING
 
-    def put(self, seq: int, payload: bytes) -> None:
-        """Queue a batch."""
-        self._waiting.append((seq, payload))
+    def put(self, seq: int, payload: bytes, ticks: int = 0) -> None:
+        """Queue a batch of so many ticks."""
+        self._waiting.append((seq, payload, ticks))
         self._counters.waiting = len(self._waiting)
         self._empty.clear()
         self._bell.set()
@@ -54,9 +59,12 @@ class Publisher:
         """Publish what is queued. ``on_first`` is called once, after the first batch."""
         while True:
             while self._waiting:
-                seq, payload = self._waiting[0]
+                seq, payload, ticks = self._waiting[0]
+                began = perf_counter()
                 await self._deliver(seq, payload)
                 self._waiting.popleft()
+                if self._metrics is not None:
+                    self._metrics.batch(ticks, perf_counter() - began)
                 self._known.append((seq, payload))
                 self._counters.waiting = len(self._waiting)
                 on_first()

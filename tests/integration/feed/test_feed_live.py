@@ -205,6 +205,7 @@ async def test_a_venue_that_refuses_is_tried_again(fake: FakeVenue) -> None:
     feed = Feed("upbit", bus, ["KRW-BTC"], patience=SOON)
     async with running(feed):
         await settle(lambda: "503" in feed.counters.last_error)
+        await heard(bus, lambda b: True)
         assert not feed.counters.connected
         fake.refuse = False
         await fake.until(lambda: bool(fake.requests))

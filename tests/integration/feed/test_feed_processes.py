@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientConnectionError, ClientSession
 from feed_venue import FakeVenue, book, trade
 from redis import Redis
 from redis.exceptions import ConnectionError
@@ -56,8 +58,12 @@ def assert_recorded(out: Path, batches: list[TickBatch], symbol: str) -> None:
 
 
 @contextmanager
-def process_of(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def process_of(
+    command: list[str], environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     try:
         yield process
     finally:
@@ -314,3 +320,37 @@ async def test_what_was_recorded_and_not_published_is_published_later(
             await asyncio.to_thread(process.communicate)
     assert_recorded(tmp_path / "out", await everything(bus), "KRW-BTC")
     await bus.close()
+
+
+async def test_the_process_says_how_it_is(fake: FakeVenue, tmp_path: Path) -> None:
+    port = servers._free_port()
+    command = [*COMMAND, "--venue", "upbit", "--symbols", "KRW-BTC", "--out", str(tmp_path)]
+    environment = {**os.environ, "SIGMA_HEALTH_PORT": f"127.0.0.1:{port}"}
+
+    async def page(name: str) -> tuple[int, str]:
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/{name}") as answer:
+            return answer.status, await answer.text()
+
+    async with busy(fake):
+        with process_of(command, environment):
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        if (await page("readyz"))[0] == 200 and "sigma_feed_ticks_total 0" not in (
+                            await page("metrics")
+                        )[1]:
+                            break
+                    except ClientConnectionError:  # it does not listen yet
+                        pass
+                    await asyncio.sleep(0.05)
+            assert (await page("healthz"))[0] == 200
+            metrics = (await page("metrics"))[1]
+            assert 'sigma_feed_messages_total{kind="book"}' in metrics
+            assert 'sigma_feed_staleness_seconds{symbol="KRW-BTC"}' in metrics
+            assert '"last_seq"' in (await page("status"))[1]
+            fake.refuse = True
+            await fake.cut()
+            async with asyncio.timeout(30):
+                while (await page("readyz"))[0] != 503:
+                    await asyncio.sleep(0.02)
+            assert "NotConnected" in (await page("readyz"))[1]
