@@ -89,7 +89,7 @@ class BotRunner:
                 self.why_not = (reason, str(error).splitlines()[0])
                 log.error("%s", error)
                 self.pulse.touch()
-                return wait
+                return max(wait, getattr(error, "after", 0.0))
         raise error
 
     async def _session(self) -> None:
@@ -188,6 +188,7 @@ class BotRunner:
                 "cash": b.cash,
                 "equity": b.equity,
                 "open_orders": b.n_active,
+                "flat": session.bot.core.flat,
                 "orders": b.n_orders,
                 "fills": b.n_fills,
                 "rejected": {REASONS[i]: n for i, n in enumerate(b.rejected) if n},

@@ -30,7 +30,7 @@ from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.storage.urls import home
 from sigma_bot.trading.runner import BotRunner, banner
-from sigma_bot.trading.session import Settings, bot_name
+from sigma_bot.trading.session import CLOSING, Settings, bot_name
 from sigma_bot.venues.types import VenueClient
 
 log = logging.getLogger("sigma_bot")
@@ -178,9 +178,9 @@ async def _close(runner: BotRunner, journal: Journal, policy: str) -> None:
     """Bring the account to its end by ``policy``, then return."""
     bot = bot_name(runner.settings.manifest)
     if policy == "flatten":
-        await journal.control("strategy", bot, "flatten", "closed", by="close", now=time.time_ns())
+        await journal.control("strategy", bot, "flatten", "closed", by=CLOSING, now=time.time_ns())
     elif policy == "cancel":
-        await journal.control("strategy", bot, "halt", "closed", by="close", now=time.time_ns())
+        await journal.control("strategy", bot, "halt", "closed", by=CLOSING, now=time.time_ns())
     while policy != "leave":
         session = runner.session
         if session is not None and session.bot.told.halted:

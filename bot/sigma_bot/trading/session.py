@@ -42,6 +42,8 @@ from sigma_bot.trading.ticks import TickReader
 log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 WANT_S = 30.0
+CLOSING = "close"
+"""Who gives the controls that close a bot."""
 CHANGES = ("refuse", "adopt", "reset")
 """What to do when the code or the manifest is not the one that the stored state comes from."""
 
@@ -152,10 +154,22 @@ async def open_bot(journal: Journal, settings: Settings) -> Opened:
     registered = await journal.register(identity, time.time_ns())
     lease = await take_lease(journal, identity.name, settings)
     try:
+        await lift_closing(journal, identity.name)
         return await _restore(journal, lease, settings, loaded, identity, registered)
     except BaseException:
         await journal.release(lease)
         raise
+
+
+async def lift_closing(journal: Journal, bot: str) -> None:
+    """A bot that was closed and is started again trades again: what closing it left is lifted."""
+    controls = await journal.controls_for(bot)
+    now = time.time_ns()
+    for flatten in controls.flatten:
+        if flatten.by == CLOSING:
+            await journal.done(bot, flatten.id, now)
+    if any(halt.by == CLOSING and halt.scope == "strategy" for halt in controls.halts):
+        await journal.control("strategy", bot, "resume", "started again", by=CLOSING, now=now)
 
 
 async def _restore(
