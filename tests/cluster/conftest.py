@@ -6,6 +6,7 @@ SIGMA_KUBECONFIG names an existing one instead.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -46,29 +47,36 @@ def cluster() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def installed(cluster: object) -> object:
-    """The cluster with the images on its node and the chart installed and Ready."""
+    """The cluster with the images on its node and the chart installed and Ready: with a feed, and an emulator
+    for its exchange."""
     from onenode.client import Client
-    from onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
+    from onenode.images import EVERY, build_image
 
     assert isinstance(cluster, Client)
-    for image in (SIGMA, BACKTEST, REDIS, POSTGRES):
+    for image in EVERY:
         cluster.import_image(build_image(image))
     cluster.kubectl("create", "namespace", "sigma")
     cluster.kubectl("label", "namespace", "sigma", "pod-security.kubernetes.io/enforce=restricted")
     began = time.monotonic()
-    cluster.helm("install", "sigma-x", ROOT / "charts" / "sigma-x", "-n", "sigma", "--wait", "--timeout=120s")
+    values = ("--set", "emulator.enabled=true,feeds[0].venue=upbit,feeds[0].symbols[0]=KRW-BTC")
+    chart = ROOT / "charts" / "sigma-x"
+    cluster.helm("install", "sigma-x", chart, "-n", "sigma", *values, "--wait", "--timeout=180s")
     print(f"helm install to Ready: {time.monotonic() - began:.1f} s")
     return cluster
 
 
 @pytest.fixture
 def desk(installed: object) -> Iterator[object]:
-    """A namespace that enforces the restricted standard, taken away afterwards."""
+    """A namespace that enforces the restricted standard, taken away afterwards. It is younger than the chart,
+    so the Secret that `desks` would give it is copied."""
     from onenode.client import Client
 
     assert isinstance(installed, Client)
     installed.kubectl("create", "namespace", NAMESPACE)
     installed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    secret = json.loads(installed.kubectl("get", "secret/sigma-x-connections", "-n", "sigma", "-o", "json"))
+    secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": NAMESPACE}
+    installed.kubectl("create", "-f", "-", stdin=json.dumps(secret))
     yield installed
     installed.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
 
@@ -89,7 +97,6 @@ def until() -> Callable[[Callable[[], object], str], None]:
 @pytest.fixture(scope="session")
 def host_digest() -> Callable[[Path], str]:
     """The digest that the command line on this machine gives for a manifest."""
-    import json
 
     def run(manifest: Path) -> str:
         command = [sys.executable, "-m", "sigma_bot.cli.main", "backtest", str(manifest)]

@@ -91,7 +91,7 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
   "resources" $b.resources
   "live_resources" $b.liveResources
   "connections" (printf "%s-connections" .Release.Name)
-  "venue_url" $b.venueUrl
+  "venue_url" (include "sigma.venueUrl" .)
   "grace" (int $b.grace)
   "progress_deadline" (int $b.progressDeadline)
   "close_deadline" (int $b.closeDeadline)
@@ -104,6 +104,11 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 {{- $names := list -}}
 {{- range .Values.imagePullSecrets }}{{ $names = append $names .name }}{{ end -}}
 {{ $names | toJson }}
+{{- end }}
+
+{{- /* Where venues are to be found: empty for the venues themselves. */}}
+{{- define "sigma.venueUrl" -}}
+{{- if .Values.bot.venueUrl }}{{ .Values.bot.venueUrl }}{{ else if .Values.emulator.enabled }}{{ printf "http://%s-emulator.%s.svc:9000" .Release.Name .Release.Namespace }}{{ end -}}
 {{- end }}
 
 {{- /* Egress rules. */}}
@@ -133,6 +138,10 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 {{- define "sigma.egress.venues" -}}
 - to: {{ .Values.networkPolicy.venues | toJson }}
   ports: [{protocol: TCP, port: 443}]
+{{- if .Values.emulator.enabled }}
+- to: [{{ include "sigma.store" (dict "name" "emulator" "root" .) }}]
+  ports: [{protocol: TCP, port: 9000}]
+{{- end }}
 {{- end }}
 
 {{- define "sigma.store" -}}

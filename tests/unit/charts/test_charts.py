@@ -209,6 +209,24 @@ def test_policies_say_who_reaches_what(render: Render) -> None:
         assert denied <= template["metadata"]["labels"].items(), found["metadata"]["name"]
 
 
+def test_an_emulator_takes_the_place_of_venues(render: Render) -> None:
+    objects = render({"emulator": {"enabled": True}, **FEEDS})
+    (service,) = of(objects, "Service", "sigma-x-emulator")
+    (operator,) = of(objects, "Deployment", "sigma-x-operator")
+    env = {e["name"]: e["value"] for e in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
+    url = "http://sigma-x-emulator.sigma.svc:9000"
+    assert service["spec"]["ports"][0]["port"] == 9000
+    assert Settings.from_environment(env).bot.venue_url == url
+    (feed,) = of(objects, "StatefulSet", "sigma-x-feed-upbit")
+    assert {"name": "SIGMA_VENUE_URL", "value": url} in feed["spec"]["template"]["spec"]["containers"][0][
+        "env"
+    ]
+    for name in ("sigma-x-bots", "sigma-x-feed"):
+        egress = of(objects, "NetworkPolicy", name)[0]["spec"]["egress"]
+        assert any(port["port"] == 9000 for rule in egress for port in rule["ports"]), name
+    assert not of(render(FEEDS), "Service", "sigma-x-emulator")
+
+
 def test_live_goes_before_sim_before_backtests(render: Render) -> None:
     value = {c["metadata"]["name"]: c["value"] for c in of(render(), "PriorityClass")}
     assert value["sigma-data"] > value["sigma-live"] > value["sigma-sim"] > 0 > value["sigma-backtest"]
