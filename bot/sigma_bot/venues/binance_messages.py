@@ -114,7 +114,8 @@ def report(event: Fields) -> list[VenueOrder | VenueFill]:
     """What an executionReport says: the fill first, then the order. `C` is the order's own id when `c` is
     that of a cancel."""
     execution = event.text("x")
-    client_id = event.text("C", "") or event.text("c", "")
+    original = event.text("C", "")
+    client_id = event.text("c", "") if original in ("", "null") else original
     told: list[VenueOrder | VenueFill] = []
     found = _checked(
         VenueOrder(

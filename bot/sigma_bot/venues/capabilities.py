@@ -42,9 +42,9 @@ UPBIT = Capabilities(
     client_id_pattern=r"[a-zA-Z0-9_-]{1,64}",
     client_id_reusable=False,
     signed_window_ms=0,
-    # No window: only the line and the venue's own queue can hold a request back. A minute is a guess on the
-    # safe side; whatever turns up later is adopted.
-    late_arrival_s=60.0,
+    # No window: only the line and the venue's own queue can hold a request back. This is a guess on the safe
+    # side, four times our longest wait for an answer; whatever turns up later is adopted.
+    late_arrival_s=45.0,
     market_buy_by_money=False,
     fee_in="quote",
     trades_with_order=True,
@@ -61,7 +61,7 @@ BITHUMB = Capabilities(
     client_id_pattern=r"[a-zA-Z0-9_-]{1,36}",
     client_id_reusable=False,
     signed_window_ms=0,
-    late_arrival_s=60.0,
+    late_arrival_s=45.0,
     market_buy_by_money=False,
     fee_in="quote",
     trades_with_order=True,

@@ -178,7 +178,7 @@ class Wire:
         attempt = _attempt.get()
         if attempt is not None:
             attempt.status, attempt.headers = status, headers
-        self.date_offset_ns = _date_offset(headers.get("Date", ""), time.time_ns())
+        self.date_offset_ns = _date_offset(errors.header(headers, "date"), time.time_ns())
         code, message = _code(body)
         if status >= 300 or (code and is_object(body) and _says_no(body)):
             raise errors.from_answer(self.venue, status, code, message or _text(body), headers)

@@ -175,6 +175,9 @@ TABLE: tuple[Row, ...] = (
     Row(H, None, "under_price_limit*", "", REFUSED, "minimum", "the order is below the venue's minimum"),
     Row(KOREA, None, "over_krw_funds*", "", REFUSED, "maximum", "the order is above the venue's maximum"),
     Row(KOREA, None, "invalid_price*", "", REFUSED, "filter", _GRID),
+    Row(KOREA, None, "volume_too_large", "", REFUSED, "maximum", "the order is above the venue's maximum"),
+    Row(KOREA, None, "too_many_orders", "", REFUSED, "maximum", "too many open orders"),
+    Row(KOREA, None, "invalid_funds*", "", REFUSED, "filter", _GRID),
     Row(KOREA, None, "invalid_volume*", "", REFUSED, "filter", _GRID),
     Row(KOREA, None, "notfoundmarket", "", REFUSED, UNKNOWN_MARKET, "the market is not known"),
     Row(KOREA, None, "market_does_not_exist", "", REFUSED, UNKNOWN_MARKET, "the market is not known"),
@@ -256,14 +259,19 @@ def from_answer(
         text += f" ({' '.join(part for part in (code, said) if part) or f'HTTP {status}'})"
     COUNTS[venue, ours] += 1
     if row.kind is TRANSIENT:
-        return TransientError(text, ours, _pause(status, headers or {}))
+        return TransientError(text, ours, retry_after(status, headers or {}))
     error: VenueError = row.kind.value(text, ours)
     return error
 
 
-def _pause(status: int, headers: Mapping[str, str]) -> float:
-    """Seconds that the venue asks for."""
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+def header(headers: Mapping[str, str], wanted: str) -> str:
+    """A header's value whatever its case, "" without."""
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")
+
+
+def retry_after(status: int, headers: Mapping[str, str]) -> float:
+    """Seconds that the venue asks for, else a guess."""
+    said = header(headers, "retry-after")
     if said.isdecimal() and len(said) < 7:
         return float(said)
     return BAN if status == 418 else PAUSE

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sigma_bot.venues.errors import BAN, COUNTS
+from sigma_bot.venues.errors import COUNTS, header, retry_after
 from sigma_bot.venues.types import TransientError
 
 SLOTS = 20
@@ -112,11 +112,10 @@ class Window:
 
 def usage(venue: str, headers: Mapping[str, str]) -> dict[str, int]:
     """Units used by bucket, as the venue's headers say."""
-    lower = {name.lower(): value for name, value in headers.items()}
     if venue == "binance":
         names = {"weight": "x-mbx-used-weight-1m", "orders": "x-mbx-order-count-10s"}
-        return {name: int(v) for name, h in names.items() if _count(v := lower.get(h, ""))}
-    return _remaining(venue, lower.get("remaining-req", ""))
+        return {name: int(v) for name, h in names.items() if _count(v := header(headers, h))}
+    return _remaining(venue, header(headers, "remaining-req"))
 
 
 def _remaining(venue: str, header: str) -> dict[str, int]:
@@ -138,11 +137,7 @@ def _count(text: str) -> bool:
 
 def ban_ms(status: int, headers: Mapping[str, str]) -> int:
     """How long the venue shuts us out, 0 when it does not."""
-    if status not in (418, 429):
-        return 0
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    default = BAN if status == 418 else 1.0
-    return int(1000 * (float(said) if _count(said) else default))
+    return int(1000 * retry_after(status, headers)) if status in (418, 429) else 0
 
 
 async def pause(venue: str, wait_ms: int, deadline_ns: int | None) -> None:

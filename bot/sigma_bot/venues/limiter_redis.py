@@ -164,6 +164,11 @@ class RedisLimiter:
 def connect(venue: str, url: str, key: str) -> RedisLimiter:
     """A limiter on the Redis at ``url``. Nothing is sent yet."""
     import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
-    client = redis.asyncio.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    # Tried once: by itself the client would go on for seconds, and an order waits.
+    client = redis.asyncio.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+    )
     return RedisLimiter(venue, client, key)

@@ -17,7 +17,7 @@ import redis.asyncio
 from sigma_bot.venues import limiter_redis
 from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.limiter import BUCKETS, LocalLimiter
-from sigma_bot.venues.limiter_redis import SCRIPT, RedisLimiter, keys_of, table
+from sigma_bot.venues.limiter_redis import SCRIPT, RedisLimiter, connect, keys_of, table
 from sigma_bot.venues.types import TransientError
 
 
@@ -71,8 +71,7 @@ async def test_counts_of_a_key_are_not_those_of_another_and_of_an_address_are(
 
 
 async def test_without_redis_a_process_keeps_to_a_small_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = redis.asyncio.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.2)
-    limiter = RedisLimiter("binance", nowhere, "key")
+    limiter = connect("binance", "redis://127.0.0.1:1", "key")
     before = COUNTS["binance", "limiter-alone"]
     await limiter.acquire({"orders": 7, "weight": 1})
     assert COUNTS["binance", "limiter-alone"] == before + 1
