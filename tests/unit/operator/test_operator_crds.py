@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sigma_operator.crds import definitions, text
+from sigma_operator.reference import reference
 
 FOLDER = Path(__file__).resolve().parents[3] / "crds"
 Schema = dict[str, Any]
@@ -75,3 +76,15 @@ def test_names(definition: Schema) -> None:
     names = definition["spec"]["names"]
     assert (names["kind"], names["shortNames"]) in [("Backtest", ["bt"]), ("Strategy", ["strat"])]
     assert names["categories"] == ["sigma"]
+
+
+def test_the_reference_is_the_generated_one() -> None:
+    written = (FOLDER.parent / "docs" / "crds.md").read_text()
+    assert written == reference(), "run `make crds`"
+
+
+def test_the_reference_names_every_field(definition: Schema) -> None:
+    page = reference()
+    for _, schema in nodes(schema_of(definition)["properties"]["spec"], "spec"):
+        for name in schema.get("properties", {}):
+            assert f"| {name} |" in page or f"| **{name}** |" in page
