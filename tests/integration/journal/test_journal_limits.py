@@ -15,7 +15,7 @@ from sigma_bot.journal import Lease, open_journal
 from sigma_bot.storage.errors import StorageError
 from sigma_bot.trading.records import Change, Usage
 
-MOST = 12
+MOST = 10
 
 
 async def test_bots_never_exceed_their_accounts_limit_together(database: str) -> None:
