@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
+import aiohttp
 import pytest
 from scripted_venue import CUT, Answer, VenueServer
 
@@ -171,6 +172,26 @@ async def test_nothing_is_written_after_the_deadline(
     venue_server.on(CREATE, answered())
     with pytest.raises(TransientError) as late:
         await client.create(order(), time.monotonic_ns() - 1)
+    assert late.value.code == "late"
+    assert venue_server.of(CREATE) == []
+
+
+async def test_a_connection_that_takes_past_the_deadline_is_not_written_to(
+    client: BinanceClient, venue_server: VenueServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue_server.on(CREATE, answered())
+    deadline = time.monotonic_ns() + 30_000_000
+    connect = aiohttp.TCPConnector.connect
+
+    async def slowly(*request: object, **options: object) -> object:
+        made = await connect(*request, **options)  # type: ignore[arg-type]
+        while time.monotonic_ns() <= deadline:
+            await asyncio.sleep(0.005)
+        return made
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", slowly)
+    with pytest.raises(TransientError) as late:
+        await client.create(order(), deadline)
     assert late.value.code == "late"
     assert venue_server.of(CREATE) == []
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -475,3 +479,42 @@ async def test_no_log_and_no_error_shows_a_secret(scene: Scene, caplog: pytest.L
     shown = caplog.text + str(lost.value) + repr(lost.value) + "".join(traceback.format_exception(lost.value))
     for secret in (exchange.key, exchange.secret, "signature=", "eyJ"):
         assert secret not in shown.replace("signature=***", "")
+
+
+FROM_ENVIRONMENT = """
+import asyncio, os, sys
+from sigma_bot.errors import SigmaError
+from sigma_bot.venues.open import open_venue_from_environment
+
+async def main():
+    try:
+        client = await open_venue_from_environment(sys.argv[1])
+    except SigmaError as error:
+        print("no:", error)
+        return
+    print(sorted(await client.balances()), [n for n in os.environ if "API" in n])
+    await client.close()
+
+asyncio.run(main())
+"""
+
+
+@BOTH
+async def test_a_client_from_the_environment(scene: Scene, redis_url: str, tmp_path: Path) -> None:
+    async with Emulator(scene.venue, [scene.symbol]) as exchange:
+        plain = {"SIGMA_VENUE_URL": exchange.url, "SIGMA_REDIS_URL": redis_url, "PATH": os.environ["PATH"]}
+        held = sorted(c for c, h in exchange.exchange.accounts["main"].holdings.items() if h.free)
+        (tmp_path / "apiKey").write_text(exchange.key)
+        (tmp_path / "secret").write_text(exchange.secret)
+        for keys, said in (
+            ({"SIGMA_API_KEY": exchange.key, "SIGMA_API_SECRET": exchange.secret}, f"{held} []"),
+            ({"SIGMA_KEYS_DIR": str(tmp_path)}, f"{held} []"),
+            ({}, "no: no API keys: SIGMA_API_KEY is not set"),
+            ({"SIGMA_API_KEY": exchange.key, "SIGMA_API_SECRET": "another-secret"}, f"no: {scene.venue}: "),
+        ):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", FROM_ENVIRONMENT, scene.venue, env=plain | keys, stdout=subprocess.PIPE
+            )
+            output, _ = await process.communicate()
+            assert output.decode().startswith(said)
+            assert process.returncode == 0
