@@ -17,14 +17,8 @@ class EmaCross(Strategy):
         self.slow_ema.setup(self.slow)
 
     def on_bar(self, bar, broker):
-        self.trade(bar.close, broker)
-
-    def on_tick(self, tick, broker):
-        self.trade(tick.mid, broker)
-
-    def trade(self, price, broker):
-        fast = self.fast_ema.update(price)
-        slow = self.slow_ema.update(price)
+        fast = self.fast_ema.update(bar.close)
+        slow = self.slow_ema.update(bar.close)
         if not self.slow_ema.ready:
             return
         if fast > slow and broker.position == 0:
