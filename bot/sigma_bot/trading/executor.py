@@ -97,6 +97,8 @@ class OrderExecutor:
         self.venue, self.book, self.deadline, self.post = venue, book, deadline, post
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.sending: set[str] = set()
+        self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
 
     def send(self, approved: Approved) -> None:
@@ -133,31 +135,39 @@ class OrderExecutor:
             self.post(Bug(error))
 
     async def _send(self, approved: Approved) -> None:
-        row, tries = approved.row, 0
+        row = approved.row
+        self.sending.add(row.client_id)
+        try:
+            fact = await self._answer(approved)
+        finally:
+            self.sending.discard(row.client_id)
+        self.post(fact)
+        if isinstance(fact, Outcome) and fact.state is State.UNKNOWN:
+            self.unanswered[row.client_id] = time.monotonic()
+            log.warning("order %s: no answer (%s); looking it up", row.client_id, fact.reason)
+            await self._settle(row)
+
+    async def _answer(self, approved: Approved) -> Told | Outcome:
+        """Send until the venue has taken or refused it, or nobody knows."""
+        client_id, tries = approved.row.client_id, 0
         began = time.monotonic()
         while True:
             try:
                 point("send.before")
                 order, fills = await self.venue.create(approved.order, self.deadline())
                 point("send.answered")
-                self.post(Told(row.client_id, order, tuple(fills)))
-                return
+                return Told(client_id, order, tuple(fills))
             except RefusedError as error:
-                self.post(Outcome(row.client_id, State.REFUSED, str(error)))
-                return
+                return Outcome(client_id, State.REFUSED, str(error))
             except TransientError as error:
                 wait = max(error.after, 0.05 * 2**tries)
                 if error.code == "late" or time.monotonic() - began + wait > FRESH_S:
-                    self.post(Outcome(row.client_id, State.REFUSED, f"not sent: {error}"))
-                    return
+                    return Outcome(client_id, State.REFUSED, f"not sent: {error}")
                 tries += 1
                 await asyncio.sleep(wait)
             except UnknownError as error:
                 point("send.unknown")
-                log.warning("order %s: no answer (%s); looking it up", row.client_id, error)
-                self.post(Outcome(row.client_id, State.UNKNOWN, str(error)))
-                await self._settle(row)
-                return
+                return Outcome(client_id, State.UNKNOWN, str(error))
 
     async def _cancel(self, row: OrderRow) -> None:
         for attempt in range(4):
@@ -209,9 +219,10 @@ class OrderExecutor:
             return True
         if row.state in (State.OPEN, State.PARTIAL):
             raise UnknownError("the venue no longer knows an order that it had accepted")
-        # whoever could have sent it lost the lease before we began: from then on it can only arrive late
-        waited = min(time.monotonic() - self.started, (time.time_ns() - row.created) / 1e9)
+        # another process that could have sent it lost the lease before we began: it can only arrive late
+        waited = time.monotonic() - self.unanswered.get(row.client_id, self.started)
         if waited > self.venue.capabilities.late_arrival_s:
+            self.unanswered.pop(row.client_id, None)
             self.post(Outcome(row.client_id, State.ABSENT, "the venue does not know it"))
             return True
         return False
@@ -242,6 +253,8 @@ class OrderExecutor:
             began = time.monotonic()
             point("reconcile.before")
             for row in self.book.living():
+                if row.client_id in self.sending:
+                    continue  # its answer is on its way
                 if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
                     await self._settle(row)
                 else:
