@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from holding import step
 from journal_processes import begin, hear, holding, told
@@ -161,3 +162,27 @@ async def test_a_cancelled_commit_leaves_the_journal_usable(journal: Journal) ->
     loaded = await journal.load("ema")
     assert loaded is not None
     assert await journal.commit(lease, Change(1, NOW)) == loaded.commit + 1
+
+
+async def test_nobody_takes_the_lease_inside_a_commit(
+    postgres_database: str, postgres_server: servers.Postgres
+) -> None:
+    """Between the check of the lease and the commit, the lease's row cannot change."""
+    refused: list[str] = []
+
+    def take() -> None:
+        take_it = ("SET lock_timeout = '100ms'", "UPDATE leases SET token = token + 1")
+        try:
+            postgres_server.execute(*take_it, database=postgres_database.rpartition("/")[2])
+        except asyncpg.LockNotAvailableError as error:
+            refused.append(str(error))
+
+    def admit(_: Any) -> None:
+        taking = threading.Thread(target=take)
+        taking.start()
+        taking.join()
+
+    async with await open_journal(postgres_database) as journal:
+        lease = await started(journal)
+        assert await journal.commit(lease, replace(step(1), usage=whole().usage), admit) == 1
+    assert len(refused) == 1
