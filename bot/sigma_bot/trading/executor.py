@@ -97,7 +97,6 @@ class OrderExecutor:
         self.venue, self.book, self.deadline, self.post = venue, book, deadline, post
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.sending: set[str] = set()
         self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
 
@@ -136,11 +135,7 @@ class OrderExecutor:
 
     async def _send(self, approved: Approved) -> None:
         row = approved.row
-        self.sending.add(row.client_id)
-        try:
-            fact = await self._answer(approved)
-        finally:
-            self.sending.discard(row.client_id)
+        fact = await self._answer(approved)
         self.post(fact)
         if isinstance(fact, Outcome) and fact.state is State.UNKNOWN:
             self.unanswered[row.client_id] = time.monotonic()
@@ -253,8 +248,8 @@ class OrderExecutor:
             began = time.monotonic()
             point("reconcile.before")
             for row in self.book.living():
-                if row.client_id in self.sending:
-                    continue  # its answer is on its way
+                if row.state is State.INTENT and row.token == self.book.token:
+                    continue  # this very session is sending it, and will be answered
                 if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
                     await self._settle(row)
                 else:
