@@ -17,7 +17,6 @@ from sigma_bot.venues.limiter import Limiter
 from sigma_bot.venues.types import RefusedError
 
 T = TypeVar("T")
-FOREVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
