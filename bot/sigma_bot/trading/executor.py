@@ -33,6 +33,8 @@ from sigma_bot.venues.types import (
 
 log = logging.getLogger(__name__)
 PARK_AFTER_S = 60.0
+DOUBT_NS = 600 * 1_000_000_000
+"""So long an order that never arrived is asked for again at each reconciliation."""
 FRESH_S = 2.0
 """An order that could not be sent for so long is given up: its price is another by now."""
 
@@ -254,6 +256,10 @@ class OrderExecutor:
                     await self._settle(row)
                 else:
                     await self._look(row)
+            for row in self.book.doubted(time.time_ns() - DOUBT_NS):
+                order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
+                if order is not None:
+                    await self.fetch_fills(order, row.client_id)
             foreign = 0
             for symbol in symbols:
                 for order in await self.venue.open_orders(symbol):

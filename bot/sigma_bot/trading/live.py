@@ -110,6 +110,10 @@ class LiveBook:
         """Orders that may still fill, oldest first."""
         return [row for row in self.rows.values() if row.state in LIVING]
 
+    def doubted(self, since: int) -> list[OrderRow]:
+        """Orders found absent ``since`` then: one may turn up late after all."""
+        return [row for row in self.rows.values() if row.state is State.ABSENT and row.updated > since]
+
     # --- from the engine to the venue
 
     def collect(

@@ -30,7 +30,7 @@ from sigma_bot.trading.exact import money_of
 from sigma_bot.trading.executor import Adopt, OrderExecutor
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
-from sigma_bot.trading.records import LIVING, FillRow, OrderRow
+from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
@@ -194,6 +194,7 @@ class Works:
         """Ask the venue for everything that may have happened, and book it; then orders may go."""
         bot, desk = self.session.bot, self.desk
         desk.gate.drift = await self.venue.clock_offset_ns()
+        await self._recall()
         holding = asyncio.create_task(self._hold())
         try:
             await desk.executor.reconcile(self.symbols)
@@ -208,6 +209,13 @@ class Works:
         desk.gate.closed = ""
         desk.executor.follow()
         log.info("reconciled: %d orders open, %d foreign", len(desk.book.living()), desk.foreign)
+
+    async def _recall(self) -> None:
+        """Take the last orders that never arrived into memory again: they may have arrived since."""
+        book = self.desk.book
+        entries = await self.session.journal.orders(self.session.opened.run.bot, limit=100)
+        absent = [e.row for e in entries if e.row.state is State.ABSENT and e.row.client_id not in book.rows]
+        remember(book, absent, ())
 
     async def _hold(self) -> None:
         lease = self.session.opened.lease
