@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import json
 import os
+import time
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -164,7 +165,7 @@ class Recorder:
             if any(low <= first <= high for low, high in covered):
                 continue
             before = covered[-1][1] if covered else None
-            found, numbers = collect(frames(path), before)
+            found, numbers = collect(_politely(frames(path)), before)
             for symbol, columns in found.items():
                 self._write_parts(symbol, columns, numbers[0])
             if numbers:
@@ -191,6 +192,14 @@ class Recorder:
     def close(self) -> None:
         """Give the files back."""
         self._spool.close()
+
+
+def _politely(entries: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Let the clock's thread in between: it would wait 5 ms for the interpreter otherwise."""
+    for number, entry in enumerate(entries):
+        if number % 10 == 0:
+            time.sleep(0)
+        yield entry
 
 
 def _crosses_midnight(ts: array[int]) -> bool:
