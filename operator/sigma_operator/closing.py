@@ -10,7 +10,8 @@ from sigma_operator import bot
 from sigma_operator.jobs import CloseJobs
 from sigma_operator.kube import Api
 from sigma_operator.objects import COMPONENT, Object, owned_by
-from sigma_operator.revisions import History
+from sigma_operator.observe_bot import Finding, status_of
+from sigma_operator.revisions import History, Progress
 from sigma_operator.settings import GROUP, STRATEGY_LABEL, BotSettings
 from sigma_operator.writing import Writer
 
@@ -36,6 +37,7 @@ class Closer:
         if FINALIZER not in own.get("finalizers", []):
             return None
         policy = str(resource["spec"].get("deletionPolicy", "cancel"))
+        await self._say(resource, policy)
         if own.get("annotations", {}).get(SKIP):
             await self._let_go(resource, "CloseSkipped", f"let go without '{policy}', as {SKIP} asks", True)
             return None
@@ -49,6 +51,15 @@ class Closer:
             await self._let_go(resource, "Closed", "its orders and positions are left as they are", False)
             return None
         return await self._job(resource, policy)
+
+    async def _say(self, resource: Object, policy: str) -> None:
+        history, text = History.of(resource), f"deleted with '{policy}'"
+        finding = Finding("Deleting", "Deleting", text)
+        before = resource.get("status", {})
+        running = {"mode": before.get("mode"), "code_digest": before.get("codeDigest")}
+        progress = Progress(False, "Deleting", text)
+        status = status_of(resource, finding, history, self.writer.now(), running, progress)
+        await self.writer.status(resource, status, text, False)
 
     def _left(self, resource: Object) -> float:
         """Seconds until the deadline."""

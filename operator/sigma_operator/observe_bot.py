@@ -168,7 +168,7 @@ def find(suspended: bool, pods: Iterable[Object], events: Iterable[Object], answ
     if suspended:
         if pod is None:
             return Finding("Suspended", "Suspended", "suspended: no bot runs")
-        return Finding("Suspended", "Stopping", "suspended: the bot is ending", pod=pod)
+        return Finding("Running", "Stopping", "to be suspended: the bot is ending", pod=pod)
     if pod is None:
         return Finding("Pending", "Starting", "the bot's pod is being made")
     return find_pod(pod, events, answer)

@@ -111,7 +111,8 @@ def test_no_room_on_the_node_is_said() -> None:
 
 def test_suspended_is_said_once_the_bot_is_gone() -> None:
     pod = bot_pod(ready=True, **RUNNING)
-    assert find(True, [pod], [], None).reason == "Stopping"
+    stopping = find(True, [pod], [], None)
+    assert (stopping.phase, stopping.reason, stopping.ready) == ("Running", "Stopping", False)
     assert find(True, [], [], None).phase == "Suspended"
 
 

@@ -1,0 +1,312 @@
+"""Strategies on a real cluster: bots that trade, are killed, changed, halted, suspended and deleted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from floor import (
+    CODE,
+    IN,
+    RELEASE,
+    apply,
+    conditions,
+    delete,
+    floor,
+    get,
+    sigkill_bot,
+    strategy,
+    wait,
+    wait_phase,
+    wait_reason,
+    with_code,
+    with_params,
+)
+from onenode.client import Client
+
+Object = dict[str, Any]
+Until = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def desk(installed: object) -> Iterator[Client]:
+    assert isinstance(installed, Client)
+    with floor(installed) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def trader(desk: Client) -> str:
+    """A Strategy that runs through most of the tests here."""
+    began = time.monotonic()
+    apply(desk, strategy("trader"))
+    wait_phase(desk, "trader", "Running")
+    print(f"apply to a bot that processes ticks: {time.monotonic() - began:.1f} s")
+    return "trader"
+
+
+def revisions(resource: Object) -> list[tuple[str, str]]:
+    return [(entry["revision"], entry["outcome"]) for entry in resource["status"]["revisions"]]
+
+
+def test_runs_and_says_so(desk: Client, trader: str) -> None:
+    desk.kubectl("wait", f"strat/{trader}", *IN, "--for=condition=Ready", "--timeout=5s")
+    found = get(desk, f"strat/{trader}")
+    status = found["status"]
+    assert (status["phase"], status["mode"]) == ("Running", "sim")
+    assert conditions(found)["Progressing"]["status"] == "False"
+    assert conditions(found)["Halted"]["status"] == "False"
+    assert revisions(found) == [(status["revision"], "Ready")]
+    assert "sigma-x/sigma" in status["image"]
+    table = desk.kubectl("get", "strat", *IN)
+    assert "sim" in table
+    assert "Running" in table
+
+
+def test_the_pod_has_no_token_and_no_keys_in_its_environment(desk: Client, trader: str) -> None:
+    listing = "import os; print(os.path.exists('/var/run/secrets/kubernetes.io'), sorted(os.environ))"
+    said = desk.kubectl("exec", f"{trader}-0", *IN, "--", "/opt/sigma/bin/python", "-c", listing)
+    assert said.startswith("False")
+    assert "SIGMA_API_KEY" not in said
+
+
+def test_a_killed_bot_comes_back(desk: Client, trader: str) -> None:
+    before = get(desk, f"pod/{trader}-0")["metadata"]["uid"]
+    sigkill_bot(desk, trader)
+    began = time.monotonic()
+    wait(desk, trader, lambda r: r["status"]["phase"] != "Running", "its end is not noticed", 15)
+    wait_phase(desk, trader, "Running")
+    print(f"killed to running again: {time.monotonic() - began:.1f} s")
+    assert get(desk, f"pod/{trader}-0")["metadata"]["uid"] == before
+
+
+@pytest.mark.parametrize("kind", ["statefulset", "networkpolicy", "configmap"])
+def test_a_deleted_child_is_made_again(desk: Client, trader: str, kind: str, until: Until) -> None:
+    revision = get(desk, f"strat/{trader}")["status"]["revision"]
+    name = f"{trader}-{revision}" if kind == "configmap" else trader
+    uid = get(desk, f"{kind}/{name}")["metadata"]["uid"]
+    desk.kubectl("delete", f"{kind}/{name}", *IN)
+    if kind == "configmap":  # nobody watches these; the next step finds out
+        desk.kubectl("annotate", f"strat/{trader}", *IN, "--overwrite", "look=again")
+
+    def there() -> bool:
+        found = desk.try_kubectl("get", f"{kind}/{name}", *IN, "-o", "jsonpath={.metadata.uid}")
+        return found not in ("", uid)
+
+    until(there, f"the {kind} is not made again", 20)
+    wait_phase(desk, trader, "Running")
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch", "path", "right"),
+    [
+        ("statefulset", {"spec": {"replicas": 0}}, "{.spec.replicas}", "1"),
+        (
+            "statefulset",
+            {"spec": {"updateStrategy": {"type": "RollingUpdate"}}},
+            "{.spec.updateStrategy.type}",
+            "OnDelete",
+        ),
+        ("networkpolicy", {"spec": {"egress": None}}, "{.spec.egress[1].ports[0].port}", "443"),
+    ],
+)
+def test_a_child_edited_by_hand_is_put_right(
+    desk: Client, trader: str, kind: str, patch: Object, path: str, right: str, until: Until
+) -> None:
+    desk.kubectl("patch", f"{kind}/{trader}", *IN, "--type=merge", "-p", json.dumps(patch))
+    until(
+        lambda: desk.kubectl("get", f"{kind}/{trader}", *IN, "-o", f"jsonpath={path}") == right,
+        "is not put right",
+        20,
+    )
+    wait_phase(desk, trader, "Running")
+
+
+def test_a_change_is_another_revision_and_never_two_traders(desk: Client, trader: str) -> None:
+    old = get(desk, f"strat/{trader}")["status"]["revision"]
+    manifest = with_params(strategy(trader), fast=5, slow=9)
+    apply(desk, manifest)
+    seen = set()
+    deadline = time.monotonic() + 60
+    while True:
+        pods = json.loads(
+            desk.kubectl("get", "pods", *IN, "-l", f"sigma-x.io/strategy={trader}", "-o", "json")
+        )
+        assert len(pods["items"]) <= 1
+        seen.update(pod["metadata"]["labels"]["sigma-x.io/revision"] for pod in pods["items"])
+        found = get(desk, f"strat/{trader}")
+        if found["status"]["phase"] == "Running" and found["status"]["revision"] != old:
+            break
+        assert time.monotonic() < deadline, found["status"]
+    new = found["status"]["revision"]
+    assert seen == {old, new}
+    assert revisions(found)[-2:] == [(old, "Ready"), (new, "Ready")]
+
+
+def test_a_revision_that_can_not_start_is_rolled_back(desk: Client, trader: str) -> None:
+    good = get(desk, f"strat/{trader}")["status"]["revision"]
+    apply(desk, with_code(strategy(trader), f"import nowhere\n{CODE}"))
+    progress = wait_reason(desk, trader, "RolledBack", 60, kind="Progressing")
+    assert "nowhere" in progress["message"]
+    found = wait(
+        desk,
+        trader,
+        lambda r: r["status"]["phase"] == "Running" and r["status"].get("revision") == good,
+        "the revision before does not run again",
+    )
+    assert revisions(found)[-1][1] == "RolledBack"
+    apply(desk, with_params(strategy(trader), fast=5, slow=9))
+    found = wait_phase(desk, trader, "Running")
+    wait_reason(desk, trader, "Settled", 10, kind="Progressing")
+    assert get(desk, f"strat/{trader}")["status"]["revision"] == good
+
+
+def test_a_syntax_error_stops_nothing_that_runs(desk: Client, trader: str) -> None:
+    uid = get(desk, f"pod/{trader}-0")["metadata"]["uid"]
+    apply(desk, with_code(strategy(trader), "def broken(:\n"))
+    progress = wait_reason(desk, trader, "BadInput", 10, kind="Progressing")
+    assert "spec.strategy.code:1" in progress["message"]
+    assert get(desk, f"strat/{trader}")["status"]["phase"] == "Running"
+    assert get(desk, f"pod/{trader}-0")["metadata"]["uid"] == uid
+    apply(desk, with_params(strategy(trader), fast=5, slow=9))
+    wait_reason(desk, trader, "Settled", 10, kind="Progressing")
+
+
+def test_suspend_and_resume(desk: Client, trader: str, until: Until) -> None:
+    suspend = {"spec": {"suspend": True}}
+    desk.kubectl("patch", f"strat/{trader}", *IN, "--type=merge", "-p", json.dumps(suspend))
+    found = wait_phase(desk, trader, "Suspended")
+    assert conditions(found)["Ready"]["status"] == "False"
+    assert not desk.kubectl("get", "pods", *IN, "-l", f"sigma-x.io/strategy={trader}", "-o", "name")
+    suspend["spec"]["suspend"] = False
+    desk.kubectl("patch", f"strat/{trader}", *IN, "--type=merge", "-p", json.dumps(suspend))
+    wait_phase(desk, trader, "Running")
+
+
+def test_the_operator_is_away_while_things_change(desk: Client, trader: str) -> None:
+    scale = ("scale", "deployment/sigma-x-operator", "-n", RELEASE)
+    desk.kubectl(*scale, "--replicas=0")
+    desk.kubectl("wait", "pods", "-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "--for=delete")
+    apply(desk, with_params(strategy(trader), fast=4, slow=8), strategy("newcomer", suspend=True))
+    desk.kubectl("delete", f"networkpolicy/{trader}", *IN)
+    old = get(desk, f"strat/{trader}")["status"]["revision"]
+    desk.kubectl(*scale, "--replicas=1")
+    wait(desk, trader, lambda r: r["status"].get("revision") not in (None, old), "the change is not made")
+    wait_phase(desk, trader, "Running")
+    wait_phase(desk, "newcomer", "Suspended")
+    desk.kubectl("get", f"networkpolicy/{trader}", *IN)
+    assert delete(desk, "newcomer") < 30
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "params", "reason", "said"),
+    [
+        ("syntax", "class A(Strategy)\n    pass\n", {}, "BadInput", "spec.strategy.code:1"),
+        ("param", CODE, {"fats": 5}, "BadInput", "did you mean 'fast'"),
+        ("bounds", CODE, {"fast": -5}, "BadInput", "spec.strategy.params.fast"),
+        ("module", f"import nowhere\n{CODE}", {}, "BadInput", "nowhere"),
+    ],
+)
+def test_a_bad_strategy_is_told_within_ten_seconds(
+    desk: Client, name: str, code: str, params: Object, reason: str, said: str
+) -> None:
+    apply(desk, with_code(with_params(strategy(name, deletionPolicy="leave"), **params), code))
+    ready = wait_reason(desk, name, reason, 10)
+    assert said in ready["message"]
+    assert get(desk, f"strat/{name}")["status"]["phase"] == "Failed"
+    delete(desk, name)
+
+
+def test_an_image_that_is_not_there(desk: Client) -> None:
+    apply(desk, strategy("image", deletionPolicy="leave", bot={"image": "localhost/none:1"}))
+    ready = wait(
+        desk,
+        "image",
+        lambda r: "image" in conditions(r).get("Ready", {}).get("message", ""),
+        "the missing image is not told",
+        10,
+    )
+    assert conditions(ready)["Ready"]["reason"] in ("ErrImagePull", "ImagePullBackOff")
+    assert ready["status"]["phase"] == "Pending"
+    apply(desk, strategy("image", deletionPolicy="leave"))
+    wait_phase(desk, "image", "Running")
+    delete(desk, "image")
+
+
+def test_a_missing_secret_is_told_and_followed_when_it_comes(desk: Client) -> None:
+    manifest = strategy("keyless", deletionPolicy="leave")
+    manifest["spec"]["account"]["secretRef"] = {"name": "late"}
+    apply(desk, manifest)
+    ready = wait_reason(desk, "keyless", "SecretMissing", 10)
+    assert "late" in ready["message"]
+    desk.kubectl(
+        "create", "secret", "generic", "late", *IN, "--from-literal=apiKey=a", "--from-literal=secret=b"
+    )
+    wait_phase(desk, "keyless", "Running", 90)
+    delete(desk, "keyless")
+
+
+def test_deletion_cancels_by_a_job_and_leaves_nothing(desk: Client, until: Until) -> None:
+    apply(desk, strategy("goner", deletionPolicy="cancel"))
+    wait_phase(desk, "goner", "Running")
+    print(f"deleted with its orders cancelled in {delete(desk, 'goner'):.1f} s")
+    events = desk.kubectl("get", "events", *IN, "--field-selector=involvedObject.name=goner")
+    assert "'cancel' is done" in events
+    left = "statefulsets,pods,jobs,configmaps,networkpolicies"
+    until(lambda: "goner" not in desk.kubectl("get", left, *IN, "-o", "name"), "children are left behind", 30)
+
+
+def test_deletion_is_never_stuck(desk: Client) -> None:
+    """The bot's image is not there, so nothing can be closed."""
+    manifest = strategy("stuck", deletionPolicy="flatten", bot={"image": "localhost/none:1"})
+    apply(desk, manifest)
+    wait_phase(desk, "stuck", "Pending")
+    assert 20 < delete(desk, "stuck") < 60
+    assert "Close" in desk.kubectl("get", "events", *IN, "--field-selector=involvedObject.name=stuck")
+
+
+def test_deletion_can_be_let_go_at_once(desk: Client) -> None:
+    apply(desk, strategy("hurry", deletionPolicy="flatten", bot={"image": "localhost/none:1"}))
+    wait_phase(desk, "hurry", "Pending")
+    desk.kubectl("annotate", "strat/hurry", *IN, "sigma-x.io/skip-close=true")
+    assert delete(desk, "hurry") < 10
+
+
+@pytest.mark.parametrize("policy", ["drain", "flatten"])
+def test_the_other_ways_to_change(desk: Client, policy: str) -> None:
+    name = f"swaps-{policy}"
+    manifest = strategy(name, swapPolicy=policy, deletionPolicy="leave")
+    apply(desk, manifest)
+    old = wait_phase(desk, name, "Running")["status"]["revision"]
+    apply(desk, with_params(manifest, fast=3, slow=6))
+    found = wait(
+        desk,
+        name,
+        lambda r: r["status"]["phase"] == "Running" and r["status"].get("revision") not in (None, old),
+        "the new revision does not run",
+        90,
+    )
+    assert revisions(found)[-1][1] == "Ready"
+    jobs = desk.kubectl("get", "jobs", *IN, "-l", f"sigma-x.io/strategy={name}", "-o", "name")
+    assert bool(jobs) is (policy == "flatten")
+    delete(desk, name)
+
+
+def test_a_hundred_at_once(desk: Client, until: Until) -> None:
+    names = [f"many-{number}" for number in range(100)]
+    began = time.monotonic()
+    apply(desk, *(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
+
+    def all_seen() -> bool:
+        listed = json.loads(desk.kubectl("get", "strat", *IN, "-o", "json"))["items"]
+        found = {s["metadata"]["name"]: s.get("status", {}).get("phase") for s in listed}
+        return all(found.get(name) == "Suspended" for name in names)
+
+    until(all_seen, "not all are reconciled")
+    print(f"100 Strategies reconciled in {time.monotonic() - began:.1f} s")
+    sets = desk.kubectl("get", "statefulsets", *IN, "-o", "name").split()
+    assert len([name for name in sets if "many-" in name]) == 100
+    desk.kubectl("delete", "strat", *IN, *names, "--timeout=90s")
