@@ -99,6 +99,7 @@ class OrderExecutor:
         self.venue, self.book, self.deadline, self.post = venue, book, deadline, post
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.sending: set[str] = set()
         self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
 

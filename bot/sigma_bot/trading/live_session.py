@@ -301,11 +301,10 @@ class Works:
         client_id = adopt.order.client_id
         bot = self.session.opened.run.bot
         journal = self.session.journal
-        found = [e.row for e in await journal.orders(bot) if e.row.client_id == client_id]
-        if not found:
+        found = await journal.order(bot, client_id)
+        if found is None:
             log.error("the venue holds %s, which the journal does not know; left alone", client_id)
             return
-        fills = [e.row for e in await journal.fills(bot) if e.row.client_id == client_id]
         if client_id not in self.desk.book.rows:
-            remember(self.desk.book, found, fills)
+            remember(self.desk.book, [found[0]], found[1])
         await self.desk.executor.fetch_fills(adopt.order, client_id)

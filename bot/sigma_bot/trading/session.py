@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from sigma_bot.trading.core import Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk, SimDesk
 from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import Inputs
+from sigma_bot.trading.records import InputRow, Inputs
 from sigma_bot.trading.simulator import SimulatorExecutor
 from sigma_bot.trading.ticks import TickReader
 
@@ -195,8 +195,8 @@ async def _restore(
     desk: dict[str, Any] = {}
     if stored is not None and stored.state is not None:
         desk = state.load(stored.state, core.broker, None if adopted else code.instance)
-    inputs = await journal.inputs(identity.name, registered.run)
-    core.silent_from = silent_from([(entry.row.kind, entry.row.tick) for entry in inputs])
+    newest = await journal.last_inputs(identity.name, registered.run, ("raised", "resume"))
+    core.silent_from = silent_from(newest)
     run = Run(
         identity.name,
         registered.run,
@@ -234,15 +234,12 @@ async def _changed(
     return await journal.adopt(lease, identity), True
 
 
-def silent_from(inputs: list[tuple[str, int]]) -> int | None:
+def silent_from(newest: Mapping[str, InputRow]) -> int | None:
     """The tick on which the strategy raised, unless it was resumed since."""
-    out = None
-    for kind, tick in inputs:
-        if kind == "raised":
-            out = tick
-        elif kind == "resume":
-            out = None
-    return out
+    raised, resumed = newest.get("raised"), newest.get("resume")
+    if raised is None or (resumed is not None and resumed.number > raised.number):
+        return None
+    return raised.tick
 
 
 def sim_desk(opened: Opened) -> SimDesk:
