@@ -6,6 +6,7 @@ set -eu
   if [ $# -gt 0 ]; then
     for metadata in "$1"/*.dist-info/METADATA; do
       awk -F ': ' '
+        { sub(/\r$/, "") } # some are written on Windows
         /^$/ { exit }
         $1 == "Name" { name = tolower($2); gsub("_", "-", name) }
         $1 == "Version" { version = $2 }

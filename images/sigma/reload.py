@@ -34,16 +34,16 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def main(command: list[str]) -> int:
-    if not COPY.exists():  # a container that was started again keeps what was synchronised
-        shutil.copytree(SOURCE, COPY, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(COPY)}
+def main(command: list[str], source: Path = SOURCE, copy: Path = COPY) -> int:
+    if not copy.exists():  # a container that was started again keeps what was synchronised
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
-        seen = newest(COPY)
+        seen = newest(copy)
         process = subprocess.Popen(command, env=environment)
         try:
-            while newest(COPY) == seen and (process.poll() is None or process.returncode):
+            while newest(copy) == seen and (process.poll() is None or process.returncode):
                 time.sleep(LOOK)  # one that failed waits here for the edit that mends it
             if process.poll() == 0:
                 return 0
