@@ -212,8 +212,7 @@ class OrderExecutor:
         order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
         point("lookup.answered")
         if order is not None:
-            fills = await self.venue.fills(row.symbol, order) if order.filled > row.filled else []
-            self.post(Told(row.client_id, order, tuple(fills)))
+            await self._tell(row, order)
             return True
         if row.state in (State.OPEN, State.PARTIAL):
             raise UnknownError("the venue no longer knows an order that it had accepted")
@@ -224,6 +223,11 @@ class OrderExecutor:
             self.post(Outcome(row.client_id, State.ABSENT, "the venue does not know it"))
             return True
         return False
+
+    async def _tell(self, row: OrderRow, order: VenueOrder) -> None:
+        """Post what the venue says, with the fills that we lack."""
+        fills = await self.venue.fills(row.symbol, order) if order.filled > row.filled else []
+        self.post(Told(row.client_id, order, tuple(fills)))
 
     async def fetch_fills(self, order: VenueOrder, client_id: str) -> None:
         """Ask for the fills that a report left out."""
@@ -250,7 +254,11 @@ class OrderExecutor:
         async with self.reconciling:
             began = time.monotonic()
             point("reconcile.before")
-            for row in self.book.living():
+            living = self.book.living()
+            foreign, there = await self._open(symbols)
+            for row in living:  # one question for each that is not open any more
+                if row.client_id in there:
+                    continue
                 if row.state is State.INTENT and row.token == self.book.token:
                     continue  # this very session is sending it, and will be answered
                 if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
@@ -261,18 +269,23 @@ class OrderExecutor:
                 order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
                 if order is not None:
                     await self.fetch_fills(order, row.client_id)
-            foreign = 0
-            for symbol in symbols:
-                for order in await self.venue.open_orders(symbol):
-                    known = ids.parse(order.client_id)
-                    if known is None or known.bot != self.book.run.tag:
-                        foreign += 1
-                    elif order.client_id not in self.book.rows:
-                        self.post(Adopt(order))
-                    elif self.book.rows[order.client_id].state not in LIVING:
-                        self.post(Told(order.client_id, order, ()))
             point("reconcile.asked")
             self.post(Reconciled(foreign, time.monotonic() - began))
+
+    async def _open(self, symbols: list[str]) -> tuple[int, set[str]]:
+        """Tell what the venue holds open; how many of these orders are foreign, and the ids of ours."""
+        foreign, there = 0, set()
+        for symbol in symbols:
+            for order in await self.venue.open_orders(symbol):
+                known = ids.parse(order.client_id)
+                if known is None or known.bot != self.book.run.tag:
+                    foreign += 1
+                elif order.client_id not in self.book.rows:
+                    self.post(Adopt(order))
+                else:
+                    there.add(order.client_id)
+                    await self._tell(self.book.rows[order.client_id], order)
+        return foreign, there
 
     def reconcile_soon(self, symbols: list[str]) -> None:
         """``reconcile`` beside everything else; a venue that can't be asked is asked again next time."""

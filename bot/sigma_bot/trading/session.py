@@ -18,6 +18,7 @@ from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import CONTROL
 from sigma_bot.callbacks import start
+from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
@@ -263,7 +264,9 @@ class Session:
         metrics: BotMetrics,
     ) -> None:
         self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
-        self.reader = TickReader(bus, venue, opened.after)
+        # a fresh run warms up on what the feed has kept, so that it may trade the sooner
+        self.reader = TickReader(bus, venue, opened.after, opened.core.warmup // INTERVAL)
+        self.metrics = metrics
         self.beside: tuple[Work, ...] = ()
         self.bot = TradingBot(
             opened.core,
@@ -288,11 +291,14 @@ class Session:
                 group.create_task(work())
 
     async def _read(self) -> None:
-        begun = self.opened.after is not None
+        begun, holes = self.opened.after is not None, 0
         async for batch in self.reader.batches():
             if not begun:
                 begun = True
                 await self.journal.begin_ticks(self.opened.lease, batch.seq, batch.ts)
+            if self.reader.holes != holes:
+                self.metrics.gap(self.reader.holes - holes)
+                holes = self.reader.holes
             self.bot.post(batch)
             while self.bot.mailbox.qsize() > 1000:  # catching up: don't hold the whole log in memory
                 await asyncio.sleep(0.01)

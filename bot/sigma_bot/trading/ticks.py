@@ -16,11 +16,12 @@ PAGE = 500
 
 
 class TickReader:
-    """Batches after ``after``, for ever. ``holes`` counts batches that no log held any more, ``malformed``
-    payloads that were no batches."""
+    """Batches after ``after``, for ever; None begins with the next one, or with the last ``history`` that the
+    log still holds. ``holes`` counts batches that no log held any more, ``malformed`` payloads that were no
+    batches."""
 
-    def __init__(self, bus: Bus, venue: str, after: int | None) -> None:
-        self.bus, self.log, self.last = bus, ticks_log(venue), after
+    def __init__(self, bus: Bus, venue: str, after: int | None, history: int = 0) -> None:
+        self.bus, self.log, self.last, self.history = bus, ticks_log(venue), after, history
         self.holes = self.malformed = self.reconnects = 0
 
     async def batches(self) -> AsyncIterator[TickBatch]:
@@ -50,8 +51,11 @@ class TickReader:
         """What the log holds after the last batch, up to before ``until``."""
         if self.last is None:
             newest = await self.bus.last(self.log)
-            self.last = newest[0] if newest is not None else None
-            return
+            if newest is None:
+                return
+            begin = max(newest[0] - self.history, 0)
+            oldest = await self.bus.read(self.log, begin, 1)
+            self.last = oldest[0][0] - 1 if self.history and oldest else newest[0]
         while True:
             page = await self.bus.read(self.log, self.last, PAGE)
             for seq, payload in page:

@@ -107,3 +107,21 @@ async def listening(runner) -> None:
         while runner.session is None:
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
+
+
+async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
+    told, rows = manifest(warmup="30s"), batches(walk(1200))
+    bus = open_bus("memory://", tmp_path / "spool")
+    await publish(bus, rows[:1000])
+    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+        async with running(journal, bus, told) as runner:
+            await processed(runner, 1000)
+            await publish(bus, rows[1000:])
+            await processed(runner, 1200)
+        run = await journal.run_of("cross")
+        assert run.first_tick == 701
+        rejected = [e.row for e in await journal.notices("cross") if e.row.kind == "rejection"]
+        assert {r.code for r in rejected} <= {"warm-up"}
+        fills = await journal.fills("cross")
+        assert fills
+        assert min(e.row.ts for e in fills) > rows[999].ts
