@@ -108,12 +108,24 @@ def run_sweep(replay: Replay, plan: Plan, progress: Progress = lambda _done, _to
     """Run every trial. Raises BadInputError when not one of them has an outcome, and StrategyError with the
     parameters when the strategy raised."""
     started = time.perf_counter()
-    with _Runner(replay, plan.jobs, progress) as runner:
+    with Runner(replay, plan.jobs, progress) as runner:
         if plan.sampler == "tpe":
             outcomes = _guided(runner, plan)
         else:
-            chosen = grid(plan.axes, plan.trials) if plan.sampler == "grid" else _random(plan)
+            chosen = combinations_of(plan)
             outcomes = runner.run(chosen, len(chosen))
+    return conclude(replay, plan, outcomes, started)
+
+
+def combinations_of(plan: Plan) -> list[Params]:
+    """What a grid or a random sweep runs, in order."""
+    if plan.sampler == "grid":
+        return grid(plan.axes, plan.trials)
+    return drawn(plan.axes, plan.trials or 100, plan.seed)
+
+
+def conclude(replay: Replay, plan: Plan, outcomes: Sequence[Outcome], started: float) -> SweepResult:
+    """What the outcomes of all trials say; ``started`` by ``time.perf_counter``."""
     best = _best(outcomes, plan)
     result = replay.trial(best.params)
     return SweepResult(
@@ -128,7 +140,7 @@ def run_sweep(replay: Replay, plan: Plan, progress: Progress = lambda _done, _to
     )
 
 
-class _Runner:
+class Runner:
     """Runs combinations on several cores, each a forked process that shares the columns and the compiled
     code. Processes and not threads: what Python does around a compiled run takes as long as the run, and
     threads would do it one after another. An error or Ctrl-C ends the others at their next checkpoint."""
@@ -140,7 +152,7 @@ class _Runner:
         self.pool: ProcessPoolExecutor | None = None
         self.done = 0
 
-    def __enter__(self) -> _Runner:
+    def __enter__(self) -> Runner:
         if self.jobs > 1:
             fork = multiprocessing.get_context("fork")
             self.pool = ProcessPoolExecutor(
@@ -153,10 +165,13 @@ class _Runner:
         if self.pool is not None:
             self.pool.shutdown(wait=True, cancel_futures=True)
 
-    def run(self, chosen: Sequence[Params], total: int) -> list[Outcome]:
-        """The outcomes, in the order of ``chosen``; they are numbered on from the last call."""
+    def run(
+        self, chosen: Sequence[Params], total: int, numbers: Sequence[int] | None = None
+    ) -> list[Outcome]:
+        """The outcomes, in the order of ``chosen``; they are numbered on from the last call, unless told."""
         first, rows = self.done, self.replay.market.rows
-        numbers = range(first, first + len(chosen))
+        if numbers is None:
+            numbers = range(first, first + len(chosen))
         results: Iterator[Outcome]
         if self.pool is None:
             results = (
@@ -199,11 +214,7 @@ def _trial(replay: Replay, number: int, params: Params, stop: mmap.mmap) -> Outc
     return Outcome(number, params, metrics_of(result, result_trades(result)), result.digest)
 
 
-def _random(plan: Plan) -> list[Params]:
-    return drawn(plan.axes, plan.trials or 100, plan.seed)
-
-
-def _guided(runner: _Runner, plan: Plan) -> list[Outcome]:
+def _guided(runner: Runner, plan: Plan) -> list[Outcome]:
     """Let Optuna's tree-structured Parzen estimator choose (Bergstra et al., 2011). A combination that it
     asks for twice is run once; invalid ones and those without a value are reported as failed."""
     import optuna

@@ -14,9 +14,12 @@ from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sigma_bot.backtest.replay import Replay
     from sigma_bot.backtest.sweep import Outcome, SweepResult
     from sigma_bot.report.definitions import Metric
+    from sigma_bot.storage.records import Sweep, Trial
 
 LISTED = 15
 COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "trades")
@@ -43,6 +46,8 @@ COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "t
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one a core]")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Fix another parameter.")
 @run_options
+@click.option("--shard", metavar="PART/PARTS", help="Run and store one part only; --merge joins them.")
+@click.option("--merge", type=click.IntRange(1, 1000), metavar="PARTS", help="Join parts that are stored.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--html", metavar="FILE", help="Write a report with a heat map.")
 @click.option("--db", metavar="URL", help="Store the trials here.  [default: ~/.sigma/sigma.db]")
@@ -61,6 +66,8 @@ def sweep(
     end: str | None,
     data: str | None,
     engine: str,
+    shard: str | None,
+    merge: int | None,
     output: str,
     html: str | None,
     db: str | None,
@@ -71,10 +78,14 @@ def sweep(
     \b
     sigma sweep examples/ema-cross/backtest.yaml --param fast=5:50:5 --param slow=20:200:10
     sigma sweep FILE --param fast=2:100 --param slow=10:400:2 --trials 300 --html sweep.html
+
+    On several machines with one database: --shard 1/4 to --shard 4/4, then --merge 4. A part that is stored
+    is not run again.
     """
     from sigma_bot.backtest.replay import open_replay
     from sigma_bot.backtest.sweep import Plan, check_objective, run_sweep
     from sigma_bot.backtest.sweep_space import grid, parse_space
+    from sigma_bot.cli import sweep_parts
     from sigma_bot.cli.backtest import check_target, override
     from sigma_bot.spec import load_manifest
     from sigma_bot.strategy_file import load_strategy
@@ -90,7 +101,10 @@ def sweep(
     bar = Progress("sweep")
     try:
         replay = open_replay(manifest, file.parent, engine)  # type: ignore[arg-type]
-        found = run_sweep(replay, plan, bar.update)
+        if shard is not None:
+            click.echo(sweep_parts.run_part(replay, plan, shard, db, bar.update))
+            return
+        found = sweep_parts.join(replay, plan, merge, db) if merge else run_sweep(replay, plan, bar.update)
     finally:
         bar.clear()
     if html is not None:
@@ -183,11 +197,28 @@ def write_html(path: str, found: SweepResult) -> None:
 def save(found: SweepResult, replay: Replay, url: str | None) -> str:
     """Store the head and every trial, whole or not at all; the id."""
     from sigma_bot.storage import use_store
-    from sigma_bot.storage.records import Sweep, Trial
+
+    head, rows = head_of(found, replay, found.result.name), rows_of(found.trials)
+    return use_store(lambda store: store.save_trials(head, rows), url)
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[Trial]:
+    """Trials as they are stored."""
+    from sigma_bot.storage.records import Trial
+
+    return [
+        Trial(t.number, t.params, {"invalid": t.invalid} if t.invalid else t.metrics, t.digest)
+        for t in outcomes
+    ]
+
+
+def head_of(found: SweepResult, replay: Replay, name: str) -> Sweep:
+    """The head of a stored sweep."""
+    from sigma_bot.storage.records import Sweep
 
     plan, result = found.plan, found.result
-    head = Sweep(
-        name=result.name,
+    return Sweep(
+        name=name,
         digest=found.digest,
         digests=result.digests,
         engine=result.engine,
@@ -213,11 +244,6 @@ def save(found: SweepResult, replay: Replay, url: str | None) -> str:
         },
         manifest=result.manifest,
     )
-    rows = [
-        Trial(t.number, t.params, {"invalid": t.invalid} if t.invalid else t.metrics, t.digest)
-        for t in found.trials
-    ]
-    return use_store(lambda store: store.save_trials(head, rows), url)
 
 
 def show(found: SweepResult, replay: Replay) -> None:
