@@ -24,6 +24,8 @@ from types import TracebackType
 from typing import Literal, TextIO
 from urllib.parse import quote
 
+from sigma_bot.venues.keys import redact
+
 HIDDEN = "***"
 REPEATS = 5
 WINDOW_S = 60.0
@@ -75,7 +77,7 @@ class _Secrets:
             self._pattern = re.compile("|".join(map(_alternative, longest_first)))
 
     def scrub(self, text: str) -> str:
-        return text if self._pattern is None else self._pattern.sub(HIDDEN, text)
+        return redact(text if self._pattern is None else self._pattern.sub(HIDDEN, text))
 
     def clear(self) -> None:
         self._values, self._pattern = set(), None
@@ -91,7 +93,8 @@ _secrets = _Secrets()
 register_secret = _secrets.add
 """``register_secret(value)``: from now on this text appears in no log line and no uncaught error."""
 scrub = _secrets.scrub
-"""``scrub(text)``: the text with every registered secret replaced by ``***``."""
+"""``scrub(text)``: the text with every registered secret, loaded API key, token and signature replaced by
+``***``."""
 forget_secrets = _secrets.clear
 """``forget_secrets()``: for tests."""
 
