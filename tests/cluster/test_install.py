@@ -269,6 +269,27 @@ def test_restores_to_a_moment_and_keeps_what_it_replaces(bare: Client, until: Un
     assert "after the restore" in sql(bare, "SELECT what FROM kept", "owner"), "a restore is done once"
 
 
+def test_the_settings_of_an_object_store_are_understood(bare: Client) -> None:
+    """No such store is at hand; pgBackRest gets as far as asking for it, with our file."""
+    given = {
+        "enabled": True,
+        "endpoint": "127.0.0.1:1",
+        "bucket": "b",
+        "region": "r",
+        "existingSecret": "keys",
+    }
+    values = ("--set-json", f"archive.s3={json.dumps({**given, 'encrypt': True})}")
+    shown = ("--show-only", "templates/configuration.yaml")
+    rendered = yaml.safe_load(bare.helm("template", RELEASE, ROOT / "charts" / "postgres", *values, *shown))
+    words = "PGBACKREST_REPO2_S3_KEY=k PGBACKREST_REPO2_S3_KEY_SECRET=s PGBACKREST_REPO2_CIPHER_PASS=p"
+    script = (
+        f"cat > /tmp/s3.conf; {words} pgbackrest --config=/tmp/s3.conf --repo=2 --io-timeout=1 repo-ls 2>&1"
+    )
+    target = ("exec", "-i", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", "sh", "-c", script + "; true")
+    said = bare.kubectl(*target, stdin=rendered["data"]["pgbackrest.conf"])
+    assert "unable to connect to '127.0.0.1:1'" in said, said
+
+
 @pytest.mark.parametrize("namespace", [NAMESPACE, "default"])
 @pytest.mark.parametrize(
     ("verb", "resource"),
