@@ -42,8 +42,10 @@ setup: .venv/dev.stamp servers ## Install everything for development and tests
 # --- the two commands ----------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: .venv/run.stamp ## Backtest an example on real bars and write an HTML report
+demo: .venv/run.stamp ## Backtest an example with an HTML report, then trade on an emulated exchange and compare
 	@$(BIN)/sigma backtest examples/ema-cross/backtest.yaml --html ema-cross.html
+	@echo
+	@$(BIN)/sigma demo
 	@echo
 	@echo "Open ema-cross.html in a browser. Next:"
 	@echo "  source .venv/bin/activate"
@@ -72,9 +74,21 @@ format: .venv/dev.stamp ## Format and fix what can be fixed
 bench: .venv/dev.stamp ## Measure, beside the peers, in throw-away environments
 	$(BIN)/python -m tests.bench
 
+.PHONY: bench-live crash soak
+bench-live: .venv/dev.stamp servers ## Measure the live path: latency, throughput, halt, restart, memory
+	$(BIN)/python -m tests.bench_live
+
+crash: .venv/dev.stamp servers ## Kill bots at every step of the order path, 1,000 times and more
+	$(BIN)/python -m tests.crash
+
+MINUTES ?= 30
+soak: .venv/dev.stamp servers ## Run 20 bots with faults at random for MINUTES
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 .PHONY: crds
 crds: .venv/dev.stamp ## Generate the CRDs from the manifest types
 	$(BIN)/python -m sigma_operator.crds crds
+	$(BIN)/python -m sigma_operator.reference docs/crds.md
 
 .PHONY: cluster-up cluster-down cluster-test
 cluster-up: .venv/dev.stamp ## Start the single-node cluster of the tests

@@ -53,8 +53,7 @@ def _trade(config: Path, mode: str, db: str | None, close: str | None) -> int:
     swap = os.environ.get("SIGMA_SWAP", "adopt")
     if swap not in SWAPS:
         raise BadInputError(f"SIGMA_SWAP: must be one of {', '.join(SWAPS)}, got {swap!r}")
-    host = "0.0.0.0" if "SIGMA_HEALTH_PORT" in os.environ else "127.0.0.1"
-    return serve(Settings(manifest, config.parent, SWAPS[swap]), Places(database=db, health_host=host), close)
+    return serve(Settings(manifest, config.parent, SWAPS[swap]), Places(database=db), close)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "Lift a halt.",
     "flatten": "Halt, cancel what is open and close what is held.",
     "parity": "Backtest what a SIM run saw and compare order by order.",
+    "inline": "Print a manifest with its source in it, for kubectl.",
     "feed": "Receive a venue's market data and publish it as ticks.",
     "replay": "Emulate an exchange that replays recorded data.",
     "demo": "Replay, feed, bot and backtest in one go, without a network.",

@@ -47,6 +47,14 @@ class Tock:
     controls: Controls
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Batches that nobody has any more: both ends included."""
+
+    first: int
+    last: int
+
+
 @dataclass(slots=True)
 class Told:
     """What the outside wants to know of a bot, kept up to date by its steps."""
@@ -112,6 +120,8 @@ class TradingBot:
             if isinstance(item, TickBatch):
                 change.tick, change.ts = item.seq, item.ts
                 self._batch(item)
+            elif isinstance(item, Gap):
+                self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
             elif isinstance(item, Tock):
                 self._control(item.controls, change)
             else:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from sigma_bot.health.metrics import ErrorKind
 from sigma_bot.trading import ids
 from sigma_bot.trading.approval import Approved
 from sigma_bot.trading.crash import point
@@ -94,9 +95,14 @@ class OrderExecutor:
     """One account at one venue."""
 
     def __init__(
-        self, venue: VenueClient, book: LiveBook, deadline: Callable[[], int], post: Callable[[Fact], None]
+        self,
+        venue: VenueClient,
+        book: LiveBook,
+        deadline: Callable[[], int],
+        post: Callable[[Fact], None],
+        failed: Callable[[ErrorKind], None],
     ) -> None:
-        self.venue, self.book, self.deadline, self.post = venue, book, deadline, post
+        self.venue, self.book, self.deadline, self.post, self.failed = venue, book, deadline, post, failed
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
         self.sending: set[str] = set()
@@ -136,6 +142,14 @@ class OrderExecutor:
         except Exception as error:  # noqa: BLE001 - whatever it is, the bot is told and stops
             self.post(Bug(error))
 
+    def _count(self, error: VenueError) -> None:
+        kinds: dict[type[VenueError], ErrorKind] = {
+            RefusedError: "refused",
+            TransientError: "transient",
+            UnknownError: "unknown",
+        }
+        self.failed(kinds.get(type(error), "bug"))
+
     async def _send(self, approved: Approved) -> None:
         row = approved.row
         fact = await self._answer(approved)
@@ -156,14 +170,17 @@ class OrderExecutor:
                 point("send.answered")
                 return Told(client_id, order, tuple(fills))
             except RefusedError as error:
+                self._count(error)
                 return Outcome(client_id, State.REFUSED, str(error))
             except TransientError as error:
+                self._count(error)
                 wait = max(error.after, 0.05 * 2**tries)
                 if error.code == "late" or time.monotonic() - began + wait > FRESH_S:
                     return Outcome(client_id, State.REFUSED, f"not sent: {error}")
                 tries += 1
                 await asyncio.sleep(wait)
             except UnknownError as error:
+                self._count(error)
                 point("send.unknown")
                 return Outcome(client_id, State.UNKNOWN, str(error))
 
@@ -175,13 +192,16 @@ class OrderExecutor:
                 point("cancel.answered")
                 break
             except RefusedError as error:
+                self._count(error)
                 if error.code != "gone":
                     self.post(CancelFailed(row.client_id, str(error)))
                     return
                 break
             except TransientError as error:
+                self._count(error)
                 await asyncio.sleep(max(error.after, 0.1 * 2**attempt))
-            except UnknownError:
+            except UnknownError as error:
+                self._count(error)
                 break
         else:
             self.post(CancelFailed(row.client_id, "the venue takes no cancel now"))
@@ -197,6 +217,7 @@ class OrderExecutor:
                 if await self._look(row):
                     return
             except VenueError as error:
+                self._count(error)
                 reason = str(error)
             if row.state in (State.INTENT, State.UNKNOWN) and time.monotonic() - began > PARK_AFTER_S:
                 self.post(Outcome(row.client_id, State.PARKED, f"not settled after 60 s: {reason}"))
@@ -243,6 +264,7 @@ class OrderExecutor:
                     await self.fetch_fills(order, client_id)
                     return
                 except VenueError as error:
+                    self._count(error)
                     log.warning("fills of %s: %s", client_id, error)
                     await asyncio.sleep(random.uniform(0.5, 1.5))
 
@@ -294,6 +316,7 @@ class OrderExecutor:
             try:
                 await self.reconcile(symbols)
             except VenueError as error:
+                self._count(error)
                 log.warning("reconciliation: %s", error)
 
         self._spawn(ask())

@@ -32,6 +32,7 @@ from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
+from sigma_bot.venues.errors import COUNTS, MALFORMED
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
 
@@ -141,7 +142,7 @@ def make_desk(
     stale = 0 if spec.risk.stale_after is None else spec.risk.stale_after.ns
     gate = RiskGate(stale, MAX_DRIFT_NS, time.time_ns)
     gate.closed = "not reconciled yet"
-    executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody)
+    executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error)
     limits = spec.account.limits
     return LiveDesk(
         opened.core,
@@ -189,6 +190,7 @@ class Works:
         self.symbols = list(session.opened.core.symbols)
         self.differences: dict[str, Decimal] = {}
         self.short: dict[str, Decimal] = {}
+        self.malformed = 0
 
     async def recover(self) -> None:
         """Ask the venue for everything that may have happened, and book it; then orders may go."""
@@ -258,6 +260,10 @@ class Works:
             said = ", ".join(f"{value:+f} {currency}" for currency, value in differences.items()) or "none"
             log.info("differences between account and journal: %s", said)
         self.metrics.reconciled(len(differences))
+        malformed = sum(n for (_, code), n in COUNTS.items() if code == MALFORMED)
+        for _ in range(malformed - self.malformed):
+            self.metrics.malformed("venue")
+        self.malformed = malformed
         short, before = book.missing(held), self.short
         self.short = short
         for symbol in short.keys() & before.keys():  # twice in a row: not a fill that is still on its way

@@ -19,11 +19,11 @@ from pathlib import Path
 from sigma_bot import __version__
 from sigma_bot.bus import MEMORY, bus_url, open_bus
 from sigma_bot.bus.interface import Bus
-from sigma_bot.errors import BadInputError, SigmaError
+from sigma_bot.errors import SigmaError
 from sigma_bot.health.logs import configure, register_secret
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse, measure_lag
-from sigma_bot.health.server import HealthServer, Pages
+from sigma_bot.health.server import HealthServer, Pages, health_address
 from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
@@ -46,7 +46,6 @@ class Places:
     database: str | None = None
     bus: str | None = None
     health_port: int | None = None
-    health_host: str = "127.0.0.1"
     recording: Path | None = None
 
 
@@ -122,15 +121,12 @@ def connector(venue: str, bus: str) -> Callable[[], VenueClient]:
 @contextlib.contextmanager
 def watched(runner: BotRunner, places: Places) -> Iterator[None]:
     """Health port and watchdog around a run."""
-    port = places.health_port
-    if port is None:
-        said = os.environ.get("SIGMA_HEALTH_PORT", "0")
-        if not said.isdigit():
-            raise BadInputError(f"SIGMA_HEALTH_PORT: must be a port number, got {said!r}")
-        port = int(said)
+    address = health_address()
+    if places.health_port is not None:
+        address = ("127.0.0.1", places.health_port) if places.health_port else None
     pages = Pages(runner.pulse, runner.ready, runner.facts, runner.metrics.text)
     runner.metrics.follow(runner.pulse.stands_for)
-    server = HealthServer(pages, port, places.health_host) if port else None
+    server = None if address is None else HealthServer(pages, address[1], address[0])
     dog = Watchdog(runner.pulse)
     dog.start()
     try:

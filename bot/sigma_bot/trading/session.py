@@ -31,12 +31,12 @@ from sigma_bot.spec import dump_manifest
 from sigma_bot.strategy import Strategy
 from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 from sigma_bot.trading import state
-from sigma_bot.trading.bot import Tock, TradingBot, Watcher
+from sigma_bot.trading.bot import Gap, Tock, TradingBot, Watcher
 from sigma_bot.trading.core import Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk, SimDesk
 from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import InputRow, Inputs
+from sigma_bot.trading.records import Change, InputRow, Inputs
 from sigma_bot.trading.simulator import SimulatorExecutor
 from sigma_bot.trading.ticks import TickReader
 
@@ -186,7 +186,7 @@ async def _restore(
         identity.manifest_digest,
     )
     adopted = False
-    if not same:
+    if not same and not registered.fresh:
         what = "code" if registered.code_digest != identity.code_digest else "manifest"
         registered, adopted = await _changed(journal, lease, settings, identity, registered, what)
     spec = settings.manifest.spec
@@ -205,13 +205,17 @@ async def _restore(
         spec.account.currency,
         spec.account.precision,
     )
-    count = 0 if stored is None else stored.inputs
+    inputs = Inputs(0 if stored is None else stored.inputs)
+    if adopted:
+        change = Change(tick=0 if stored is None else stored.tick, ts=core.broker.ts)
+        inputs.add(change, "adopt", {"code": code.digest, "manifest": identity.manifest_digest})
+        await journal.commit(lease, change)
     after = None
     if stored is not None and stored.state is not None:
         after = stored.tick
     elif (first := (await journal.run_of(identity.name, registered.run)).first_tick) is not None:
         after = first - 1  # it ended before its first checkpoint: the same ticks again
-    return Opened(core, run, lease, stored, Inputs(count), desk, code.digest, after)
+    return Opened(core, run, lease, stored, inputs, desk, code.digest, after)
 
 
 async def _changed(
@@ -297,7 +301,9 @@ class Session:
                 begun = True
                 await self.journal.begin_ticks(self.opened.lease, batch.seq, batch.ts)
             if self.reader.holes != holes:
-                self.metrics.gap(self.reader.holes - holes)
+                lost = self.reader.holes - holes
+                self.metrics.gap(lost)
+                self.bot.post(Gap(batch.seq - lost, batch.seq - 1))
                 holes = self.reader.holes
             self.bot.post(batch)
             while self.bot.mailbox.qsize() > 1000:  # catching up: don't hold the whole log in memory

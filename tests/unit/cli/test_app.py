@@ -30,9 +30,9 @@ def test_backtest(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        ("sim", "this version runs backtests only"),
-        ("live", "this version runs backtests only"),
-        ("", "must be 'backtest', got ''"),
+        ("sim", "kind: Strategy is needed here"),
+        ("live", "kind: Strategy is needed here"),
+        ("", "must be one of backtest, sim, live, got ''"),
         ("backtset", "did you mean 'backtest'?"),
     ],
 )
