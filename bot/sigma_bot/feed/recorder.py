@@ -105,6 +105,8 @@ class Recorder:
         self._spool = Spool(self._root / SPOOL, kept=1 << 62)
         self._spool.cut()  # what an earlier process left becomes parts as it is
         self._bucket = -1
+        self._rolled: list[tuple[int, Path]] = []  # closed spool files whose parts are written
+        self._merged = ""  # the day before which every part is in its day's file
         self.behind = False
         self.failure = ""
 
@@ -151,13 +153,16 @@ class Recorder:
         call it again later."""
         if finish or (now - 1) // PART_NS != self._bucket:
             self._spool.cut()
-        closed = self._spool.closed()
-        await asyncio.to_thread(self._roll_segments, list(closed))
-        if closed:
+        closed = list(self._spool.closed())
+        if closed != self._rolled:
+            await asyncio.to_thread(self._roll_segments, closed)
             # The newest stays until the next: the bus may not have all of it yet.
             self._spool.drop(closed[-1][0] - 1)
-        today = None if finish else date_of(now)
-        await asyncio.to_thread(merge_days, self._root, today)
+            self._rolled, self._merged = closed[-1:], ""
+        today = date_of(now)
+        if finish or today != self._merged:
+            await asyncio.to_thread(merge_days, self._root, None if finish else today)
+            self._merged = today
 
     def _roll_segments(self, closed: list[tuple[int, Path]]) -> None:
         covered = read_covered(self._root)

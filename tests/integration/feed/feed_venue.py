@@ -128,10 +128,10 @@ class FakeVenue:
             while not holds():
                 await self.changed.wait()
 
-    async def send(self, message: Any, binary: bool = True) -> None:
-        """To everybody connected."""
+    async def send(self, message: Any, binary: bool = True, first: bool = False) -> None:
+        """To everybody connected, or to the oldest connection alone."""
         data = message if isinstance(message, bytes | str) else json.dumps(message)
-        for socket in list(self.sockets):
+        for socket in self.sockets[:1] if first else list(self.sockets):
             with suppress(ConnectionError):  # a client that was killed
                 if not binary:
                     await socket.send_str(data if isinstance(data, str) else data.decode())

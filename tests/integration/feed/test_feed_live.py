@@ -245,6 +245,23 @@ async def test_a_planned_renewal_leaves_no_gap_and_doubles_nothing(fake: FakeVen
     assert (feed.counters.gaps, feed.counters.reconnects) == (0, 0)
 
 
+async def test_during_a_renewal_the_older_line_may_lag(fake: FakeVenue) -> None:
+    """Its quotes of a symbol count no more once the newer line has brought one; its trades do."""
+    bus = open_bus("memory://")
+    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], patience=replace(SOON, renew=0.3, overlap=60.0))
+    async with running(feed):
+        await fake.until(lambda: len(fake.sockets) == 2 and len(fake.requests) == 2)
+        await fake.send(book("KRW-BTC", 102, 103))
+        await settle(lambda: feed.counters.symbols["KRW-BTC"].messages == 2)
+        await fake.send(book("KRW-BTC", 100, 101), first=True)
+        await fake.send(trade("KRW-BTC", 100, 1, 1), first=True)
+        await settle(lambda: feed.counters.symbols["KRW-BTC"].messages == 4)
+        await heard(bus, lambda b: True)
+        await heard(bus, lambda b: True)
+    ticks = ticks_of(await log_of(bus), "KRW-BTC")
+    assert (ticks[-1].bid, sum(t.volume for t in ticks)) == (102, 1)
+
+
 async def test_the_old_line_lost_during_a_renewal(fake: FakeVenue) -> None:
     """The venue cuts the old connection before the new one has brought everything: a gap, and data go on."""
     bus = open_bus("memory://")

@@ -134,6 +134,21 @@ async def test_a_day_ends_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert rows(tmp_path, "A") == expected(batches, "A")
 
 
+async def test_yesterdays_parts_are_joined_while_the_feed_runs(tmp_path: Path) -> None:
+    midnight = NOON + DAY // 2
+    keeper = Recorder(tmp_path, "upbit")
+    batches = [batch(n, midnight + (n - 5) * INTERVAL) for n in range(1, 10)]
+    for one in batches:
+        record(keeper, [one])
+        await keeper.roll(one.ts)
+    await keeper.roll(midnight + PART_NS + INTERVAL)
+    keeper.close()
+    names = sorted(p.name for p in (tmp_path / "upbit" / "A").iterdir())
+    assert names[0] == "2023-11-14.parquet"
+    assert [name.count(".") for name in names] == [1, 2]  # today's is a part still
+    assert rows(tmp_path, "A") == expected(batches, "A")
+
+
 async def test_what_a_killed_feed_left_becomes_parts_and_goes_on(tmp_path: Path) -> None:
     keeper = Recorder(tmp_path, "upbit")
     record(keeper, series(1, 10))
