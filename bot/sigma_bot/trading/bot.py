@@ -22,7 +22,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import Controls
 from sigma_bot.trading import state
-from sigma_bot.trading.core import Core
+from sigma_bot.trading.core import FLATTEN_TRIES, Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk
 from sigma_bot.trading.names import Run
@@ -97,6 +97,7 @@ class TradingBot:
         self.batch_at = self.stored_at
         self.unstored = False
         self.flattening = self.cancelling = False
+        self.whole = True  # no step is under way
         self.flat: asyncio.Event = asyncio.Event()
 
     def post(self, item: Any) -> None:
@@ -115,6 +116,7 @@ class TradingBot:
 
     async def handle(self, item: Any) -> None:
         """One step."""
+        self.whole = False
         change = Change(tick=self.last, ts=self.core.broker.ts)
         try:
             if isinstance(item, TickBatch):
@@ -129,12 +131,13 @@ class TradingBot:
                 self.pulse.call("on_fill", self.core.tell)
         except StrategyError as error:
             await self._stop(error)
-        if self.flattening and self.core.flatten():
-            self.flat.set()
+        if self.flattening:
+            self._flatten(change)
         if self.cancelling:
             self.core.cancel_all()
         self.desk.collect(change)
         await self._store(change)
+        self.whole = True
 
     def _batch(self, batch: TickBatch) -> None:
         began = time.monotonic()
@@ -166,6 +169,17 @@ class TradingBot:
         self.flattening = bool(controls.flatten)
         if not self.flattening:
             self.flat.clear()
+            self.core.tries.clear()
+
+    def _flatten(self, change: Change) -> None:
+        """One step towards nothing held; what the venue refuses again and again is left to a human."""
+        if not self.core.flatten():
+            return
+        if not self.flat.is_set() and not self.core.flat:
+            held = ", ".join(self.core.held())
+            text = f"flatten: {held} can't be sold (too small, or refused {FLATTEN_TRIES} times)"
+            change.notices.append(NoticeRow("alert", "not-flat", text, change.ts))
+        self.flat.set()
 
     async def _store(self, change: Change) -> None:
         due = self.unstored and time.monotonic() - self.stored_at > CHECKPOINT_S
@@ -196,7 +210,7 @@ class TradingBot:
         raise StrategyStoppedError(str(error)) from error
 
     async def checkpoint(self) -> None:
-        """Store the state as it stands."""
-        if self.unstored:
+        """Store the state as it stands. A step that was broken off is not: its effects are not stored."""
+        if self.unstored and self.whole:
             self.stored_at = -CHECKPOINT_S
             await self._store(Change(tick=self.last, ts=self.core.broker.ts))

@@ -13,6 +13,7 @@ from sigma_bot.engine.types import DONE, GTC, MARKET, NEVER, Event, Tick
 from sigma_bot.spec import StrategySpec
 from sigma_bot.strategy import Strategy
 
+FLATTEN_TRIES = 5
 NOBODY = Strategy()
 """Watches the market and does nothing."""
 
@@ -39,6 +40,7 @@ class Core:
         self.warmup = spec.warmup.ns
         self.symbols = {market.symbol: i for i, market in enumerate(spec.markets)}
         self.tick = Tick()
+        self.tries: dict[int, int] = {}  # by market, how often flatten has asked for its close
 
     def run(self, batch: TickBatch) -> None:
         """Step through the batch's ticks of our markets, in the order of the manifest: as a backtest merges
@@ -79,16 +81,24 @@ class Core:
 
     def flatten(self) -> bool:
         """A step towards nothing held, from outside the strategy: its orders are cancelled, and once none is
-        left the positions are closed at market. Whether there is nothing left to do."""
+        left the positions are closed at market. Whether there is nothing left that can be done."""
         b = self.broker
         self.cancel_all()
-        if b.n_active == 0:
-            for k in range(b.n_markets):
-                lots = b.markets[k].lots
-                if lots != 0:
-                    side = -1 if lots > 0 else 1
-                    submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
-        return self.flat
+        if b.n_active > 0:
+            return False
+        closing = False
+        for k in range(b.n_markets):
+            lots, tries = b.markets[k].lots, self.tries.get(k, 0)
+            if lots != 0 and tries < FLATTEN_TRIES:
+                self.tries[k] = tries + 1
+                side = -1 if lots > 0 else 1
+                submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
+                closing = True
+        return not closing
+
+    def held(self) -> list[str]:
+        """Symbols with a position."""
+        return [name for name, k in self.symbols.items() if self.broker.markets[k].lots != 0]
 
     def cancel_all(self) -> None:
         """Ask every order to go that does not close a position at market."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from fractions import Fraction
 
 from sigma_bot.engine.types import Market
 
@@ -26,16 +25,6 @@ def price_of(market: Market, price: float) -> Decimal:
 def quantity_of(market: Market, lots: int) -> Decimal:
     """Lots as a quantity."""
     return plain(Decimal(lots * market.lot_num) / market.lot_den)
-
-
-def lots_in(market: Market, quantity: Decimal) -> int:
-    """A quantity as whole lots. Raises ValueError when it is not a whole number of them."""
-    lots = Fraction(quantity) * market.lot_den / market.lot_num
-    if lots.denominator != 1:
-        raise ValueError(
-            f"{quantity} is not a multiple of the lot size {plain(Decimal(market.lot_num) / market.lot_den)}"
-        )
-    return lots.numerator
 
 
 def money_of(quanta: int, precision: int) -> Decimal:

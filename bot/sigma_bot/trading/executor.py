@@ -283,7 +283,7 @@ class OrderExecutor:
                     continue
                 if row.state is State.INTENT and row.token == self.book.token:
                     continue  # this very session is sending it, and will be answered
-                if row.state in (State.INTENT, State.UNKNOWN, State.PARKED):
+                if row.state in (State.INTENT, State.UNKNOWN):
                     await self._settle(row)
                 else:
                     await self._look(row)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_ABSENT, R_STRATEGY, R_VENUE, Order
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import lots_in, quantity_of
+from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.names import Run, rejection_of, row_of_order
 from sigma_bot.trading.records import (
     LIVING,
@@ -211,12 +211,12 @@ class LiveBook:
     def _fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
         core, symbol = self.core, self.core.symbols[row.symbol]
         b, market = core.broker, core.broker.markets[symbol]
-        lots = lots_in(market, fill.quantity)
+        side = 1 if row.side == "buy" else -1
+        lots = self._lots(symbol, row.symbol, side, fill.quantity)
         price = float(fill.price)
         quote = fill.fee_currency == self.run.currency
         fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
         before = market.realized
-        side = 1 if row.side == "buy" else -1
         external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
         if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
             self._take_fee(symbol, row.symbol, fill.fee)
@@ -258,6 +258,16 @@ class LiveBook:
             (fill.fee_currency, -fill.fee),
         ):
             self.moved[currency] = self.moved.get(currency, Decimal(0)) + amount
+
+    def _lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
+        """A fill in whole lots; what is left over goes to the dust, so that never more is counted than is
+        held."""
+        market = self.core.broker.markets[symbol]
+        lot = Decimal(market.lot_num) / market.lot_den
+        lots = (quantity / lot).to_integral_value(ROUND_FLOOR if side > 0 else ROUND_CEILING)
+        if rest := quantity - lots * lot:
+            self.dust[name] = self.dust.get(name, Decimal(0)) - side * rest
+        return int(lots)
 
     def _take_fee(self, symbol: int, name: str, fee: Decimal) -> None:
         """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
