@@ -175,7 +175,7 @@ def test_a_short_secret_is_hidden_as_a_word_only() -> None:
 
 
 def test_signatures_and_tokens_that_nobody_registered_are_hidden() -> None:
-    line = only(lambda: log.info("GET /api/v3/order?symbol=BTCUSDT&signature=0a1b2c3d: Bearer eyJh.eyJi.c2ln"))
+    line = only(lambda: log.info("GET /api/v3/order?symbol=BTCUSDT&signature=0a1b2c3d: Bearer eyJh.eyJi"))
     assert "0a1b2c3d" not in str(line)
     assert "eyJi" not in str(line)
     assert "symbol=BTCUSDT" in str(line)
