@@ -75,6 +75,7 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
   "retries" (int $b.retries)
   "keep" (int $b.keep)
   "data_claim" $b.dataClaim
+  "results" (ternary (printf "%s-results" .Release.Name) "" (or .Values.postgres.enabled (ne .Values.externalPostgres.backtest "")))
   | toJson -}}
 {{- end }}
 

@@ -149,6 +149,7 @@ def test_the_operator_understands_what_it_is_told(objects: list[Object]) -> None
     assert settings.bot.connections == "sigma-x-connections"
     assert settings.bot.image == "docker.io/sigma-x/sigma:0.1.0"
     assert settings.backtest.priority_class == "sigma-backtest"
+    assert bool(settings.backtest.results) is bool(of(objects, "Secret", "sigma-x-results"))
     assert all("to" in rule or "ports" in rule for rule in settings.bot.egress)
 
 
