@@ -19,6 +19,7 @@ MESSAGE = Path(os.environ.get("TERMINATION_MESSAGE", "/dev/termination-log"))
 COMPILED = Path("/opt/sigma/compiled")
 LIMIT = 4096  # bytes; the kubelet cuts off what is longer
 KEPT_LINES = 60
+RESULT = ("digest", "engine", "events", "seconds", "counts", "best")
 # The figures worth a place when there is none for all, the first ones first.
 MAIN_METRICS = (
     "total_return",
@@ -42,9 +43,7 @@ def size(document: object) -> int:
 def compact(report: dict[str, object], limit: int = LIMIT) -> dict[str, object]:
     """What of the command line's JSON fits: digest and counts always, then as many figures as there is room
     for."""
-    result = {
-        key: report[key] for key in ("digest", "engine", "events", "seconds", "counts") if key in report
-    }
+    result = {key: report[key] for key in RESULT if key in report}
     metrics = report.get("metrics")
     if not isinstance(metrics, dict):
         return {"result": result}
@@ -77,9 +76,38 @@ def seed(cache: Path) -> None:
         shutil.copytree(COMPILED, cache, dirs_exist_ok=True)
 
 
-def main(manifest: str) -> int:
+def part_of_sweep(manifest: str, part: str) -> list[str]:
+    """The command of one part of a sweep, or of joining them. The parts use a core each: there are as many
+    of them as are wanted at one time."""
+    from sigma_bot.spec import load_manifest
+
+    sweep = load_manifest(Path(manifest), "Backtest").spec.sweep
+    assert sweep is not None
+    command = ["sweep", manifest, *sweep.arguments(), "--jobs", "1"]
+    if part == "--merge":
+        return [*command, "--merge", str(sweep.shards), "--output", "json"]
+    index = int(os.environ["JOB_COMPLETION_INDEX"]) + 1
+    return [*command, "--shard", f"{index}/{sweep.shards}"]
+
+
+def result_of(printed: str) -> dict[str, object]:
+    """The last message of a run that went well."""
+    try:
+        report = json.loads(printed)
+    except ValueError:
+        return {"part": printed.strip()[-500:]}  # a part of a sweep: its runs are in the database
+    if "runs" in report:
+        best, counts = report["best"], {"trials": report["trials"], "invalid": report["invalid"]}
+        metrics = best["metrics"] | {"deflated_sharpe": report["deflated_sharpe"]}
+        report |= {"metrics": metrics, "counts": counts, "best": best["params"]}
+        report["seconds"] = {"merge": report["seconds"]}
+    return compact(report)
+
+
+def main(manifest: str, part: str = "") -> int:
     seed(Path(os.environ.get("SIGMA_CACHE") or Path.home() / ".cache" / "sigma-x"))
-    command = [sys.executable, "-m", "sigma_bot.cli.main", "backtest", manifest, "--output", "json"]
+    what = part_of_sweep(manifest, part) if part else ["backtest", manifest, "--output", "json"]
+    command = [sys.executable, "-m", "sigma_bot.cli.main", *what]
     run = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
@@ -96,7 +124,7 @@ def main(manifest: str) -> int:
     if code != 0:
         leave(failure(code, list(said)))
         return code if code > 0 else 128 - code
-    leave(compact(json.loads(printed)))
+    leave(result_of(printed))
     return 0
 
 

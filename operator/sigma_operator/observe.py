@@ -93,6 +93,7 @@ def read_result(ended: Object) -> BacktestResult | None:
                 name: _words(value) for name, value in said.get("metrics", {}).items() if value is not None
             },
             counts=said.get("counts", {}),
+            best={name: _words(value) for name, value in said.get("best", {}).items()},
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -150,6 +151,25 @@ def _unfinished(pods: Iterable[Object]) -> Finding:
                     "Pending", "Unschedulable", f"no node has room: {condition.get('message', '')}"
                 )
     return Finding("Pending", "Starting", "the backtest's pod is being started")
+
+
+def find_parts(job: Object, pods: Iterable[Object]) -> Finding | None:
+    """Where the parts of a sweep stand; None when all are done."""
+    states = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
+    if "Complete" in states:
+        return None
+    if "Failed" in states:
+        return _failed_job(states["Failed"], [pod for pod in pods if _failed(pod)])
+    finding = find(job, pods)
+    if finding.phase != "Running":
+        return finding
+    done, parts = job.get("status", {}).get("succeeded", 0), job["spec"]["completions"]
+    return Finding("Running", "Running", f"{done} of {parts} parts of the sweep are done")
+
+
+def _failed(pod: Object) -> bool:
+    ended = _terminated(pod)
+    return ended is not None and ended.get("exitCode") != 0
 
 
 def find(job: Object | None, pods: Iterable[Object]) -> Finding:

@@ -7,8 +7,17 @@ from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
 from sigma_operator.kube import Api
 from sigma_operator.objects import Object, owned_by
-from sigma_operator.observe import Finding, find, finished, status_of
-from sigma_operator.render import children, job_name, manifest, suspended, suspension
+from sigma_operator.observe import Finding, find, find_parts, finished, status_of
+from sigma_operator.render import (
+    children,
+    job_name,
+    manifest,
+    merge_job,
+    merge_name,
+    suspended,
+    suspension,
+    sweep_of,
+)
 from sigma_operator.settings import BACKTEST_LABEL, MANAGER, Settings
 from sigma_operator.writing import Writer
 
@@ -32,18 +41,40 @@ class BacktestReconciler:
         finding = self._refusal(resource, present)
         if finding is None:
             present = await self._make(resource, present)
-            pods = await self.api.select("Pod", namespace, f"{BACKTEST_LABEL}={name}")
-            finding = find(present, [pod for pod in pods if owned_by(pod, present)])
+            finding = await self._find(resource, present)
         status = status_of(resource, finding, present, self.writer.now())
         trouble = finding.reason not in ("Starting", "Running", "Finished", "Suspended")
         await self.writer.status(resource, status, finding.message, trouble)
         return None if finding.phase in ("Complete", "Failed") else RESYNC
 
+    async def _find(self, resource: Object, present: Object) -> Finding:
+        """Where it stands; a sweep whose parts are done is joined."""
+        own = resource["metadata"]
+        pods = await self.api.select("Pod", own["namespace"], f"{BACKTEST_LABEL}={own['name']}")
+        if sweep_of(resource) is None:
+            return find(present, [pod for pod in pods if owned_by(pod, present)])
+        finding = find_parts(present, [pod for pod in pods if owned_by(pod, present)])
+        if finding is not None:
+            return finding
+        merging = await self.api.get("Job", own["namespace"], merge_name(resource))
+        if merging is None:
+            merging = await self.api.apply(merge_job(resource, self.settings.backtest))
+        if not owned_by(merging, resource):
+            return self._taken(merge_name(resource))
+        return find(merging, [pod for pod in pods if owned_by(pod, merging)])
+
+    @staticmethod
+    def _taken(name: str) -> Finding:
+        text = f"the Job {name} is not of this Backtest; delete it or rename the Backtest"
+        return Finding("Pending", "NameConflict", text)
+
     def _refusal(self, resource: Object, present: Object | None) -> Finding | None:
         """Why this Backtest can't be run, if it can't."""
         if present is not None and not owned_by(present, resource):
-            text = f"the Job {job_name(resource)} is not of this Backtest; delete it or rename the Backtest"
-            return Finding("Pending", "NameConflict", text)
+            return self._taken(job_name(resource))
+        if sweep_of(resource) is not None and not self.settings.backtest.results:
+            text = "spec.sweep needs a database for its parts: set backtest.results of the chart"
+            return Finding("Failed", "BadInput", text)
         try:
             parse_manifest(manifest(resource), "manifest")
         except BadInputError as error:

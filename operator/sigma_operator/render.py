@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sigma_bot.spec.pods import JobOptions
+from sigma_bot.spec.sweep import Sweep
 from sigma_bot.spec.units import SECOND, Duration
 from sigma_operator.objects import (
     Object,
@@ -21,6 +22,7 @@ from sigma_operator.settings import BACKTEST_LABEL, GROUP, VERSION, BacktestSett
 
 CONTAINER = "backtest"
 MANIFEST = "backtest.yaml"
+SHARD, MERGE = "--shard", "--merge"  # what a pod of a sweep does, as images/backtest/job.py knows it
 BAD_INPUT, RAISED, INTERRUPTED = 2, 3, 130  # exit codes of `sigma backtest`
 
 
@@ -72,7 +74,21 @@ def _data_volume(options: JobOptions, settings: BacktestSettings) -> Object | No
     return {"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
-def _container(options: JobOptions, settings: BacktestSettings, data: bool) -> Object:
+def sweep_of(resource: Mapping[str, Any]) -> Sweep | None:
+    """The resource's sweep, if it is one."""
+    given = resource["spec"].get("sweep")
+    return None if given is None else Sweep.model_validate(given)
+
+
+def _environment(settings: BacktestSettings, needed: bool) -> list[Object]:
+    out: list[Object] = [{"name": "HOME", "value": "/tmp"}]
+    if settings.results:
+        reference = {"name": settings.results, "key": "database-url", "optional": not needed}
+        out.append({"name": "SIGMA_DATABASE_URL", "valueFrom": {"secretKeyRef": reference}})
+    return out
+
+
+def _container(options: JobOptions, settings: BacktestSettings, data: bool, part: str) -> Object:
     mounts: list[Object] = [
         {"name": "config", "mountPath": "/etc/sigma", "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},
@@ -83,9 +99,9 @@ def _container(options: JobOptions, settings: BacktestSettings, data: bool) -> O
         "name": CONTAINER,
         "image": options.image or settings.image,
         "imagePullPolicy": settings.pull_policy,
-        "args": [f"/etc/sigma/{MANIFEST}"],
+        "args": [f"/etc/sigma/{MANIFEST}", *([part] if part else [])],
         "workingDir": "/tmp",
-        "env": [{"name": "HOME", "value": "/tmp"}],
+        "env": _environment(settings, bool(part)),
         "resources": resources(settings.resources, options.cpu, options.memory),
         "securityContext": container_security(),
         "terminationMessagePath": "/dev/termination-log",
@@ -94,7 +110,7 @@ def _container(options: JobOptions, settings: BacktestSettings, data: bool) -> O
     }
 
 
-def pod(options: JobOptions, settings: BacktestSettings, config: str) -> Object:
+def pod(options: JobOptions, settings: BacktestSettings, config: str, part: str = "") -> Object:
     """The pod's spec: the `restricted` standard, no token, nothing writable but a scratch folder."""
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": config}},
@@ -109,7 +125,7 @@ def pod(options: JobOptions, settings: BacktestSettings, config: str) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "securityContext": pod_security(),
-        "containers": [_container(options, settings, data is not None)],
+        "containers": [_container(options, settings, data is not None, part)],
         "volumes": volumes,
     }
     if settings.priority_class:
@@ -125,28 +141,51 @@ def _seconds(given: Duration | None, default: int) -> int:
 
 def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) -> Object:
     """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is
-    final."""
-    name = resource["metadata"]["name"]
-    options = JobOptions.model_validate(resource["spec"].get("job", {}))
-    final = {"operator": "In", "containerName": CONTAINER, "values": [1, BAD_INPUT, RAISED, INTERRUPTED, 137]}
+    final. A sweep has an index for each of its parts; one whose pod is lost is run again by itself."""
+    options, sweep = _options(resource), sweep_of(resource)
+    out = _job(resource, settings, job_name(resource), pod(options, settings, config, SHARD if sweep else ""))
+    retries = settings.retries if options.retries is None else options.retries
+    if sweep is None:
+        out["spec"] |= {"backoffLimit": retries, "podFailurePolicy": _failures(INTERRUPTED, 137)}
+    else:
+        parts = {"completions": sweep.shards, "parallelism": sweep.shards, "completionMode": "Indexed"}
+        out["spec"] |= parts | {"backoffLimitPerIndex": retries, "podFailurePolicy": _failures()}
+    if suspended(resource):
+        out["spec"]["suspend"] = True
+    return out
+
+
+def merge_job(resource: Mapping[str, Any], settings: BacktestSettings) -> Object:
+    """The Job that joins the parts of a sweep into what one process would have found."""
+    config = config_map(resource)["metadata"]["name"]
+    out = _job(resource, settings, merge_name(resource), pod(_options(resource), settings, config, MERGE))
+    out["spec"] |= {"backoffLimit": settings.retries, "podFailurePolicy": _failures()}
+    return out
+
+
+def _options(resource: Mapping[str, Any]) -> JobOptions:
+    return JobOptions.model_validate(resource["spec"].get("job", {}))
+
+
+def _failures(*also: int) -> Object:
+    final = {"operator": "In", "containerName": CONTAINER, "values": [1, BAD_INPUT, RAISED, *also]}
+    disrupted = [{"type": "DisruptionTarget", "status": "True"}]
+    ignored = {"action": "Ignore", "onPodConditions": disrupted}
+    return {"rules": [ignored, {"action": "FailJob", "onExitCodes": final}]}
+
+
+def _job(resource: Mapping[str, Any], settings: BacktestSettings, name: str, inside: Object) -> Object:
+    own, options = marks(resource["metadata"]["name"]), _options(resource)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata(resource, job_name(resource), marks(name)),
+        "metadata": metadata(resource, name, own),
         "spec": {
-            "backoffLimit": settings.retries if options.retries is None else options.retries,
             "activeDeadlineSeconds": _seconds(options.deadline, settings.deadline),
             "ttlSecondsAfterFinished": _seconds(options.ttl, settings.keep),
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {"action": "FailJob", "onExitCodes": final},
-                ]
-            },
-            "template": {"metadata": {"labels": marks(name)}, "spec": pod(options, settings, config)},
-        }
-        | ({"suspend": True} if suspended(resource) else {}),
+            "template": {"metadata": {"labels": own}, "spec": inside},
+        },
     }
 
 
@@ -163,6 +202,11 @@ def suspension(resource: Mapping[str, Any]) -> Object:
 
 def job_name(resource: Mapping[str, Any]) -> str:
     return str(resource["metadata"]["name"])
+
+
+def merge_name(resource: Mapping[str, Any]) -> str:
+    """Name of the Job that joins the parts of a sweep."""
+    return f"{job_name(resource)}-merge"
 
 
 def children(resource: Mapping[str, Any], settings: BacktestSettings) -> list[Object]:

@@ -36,6 +36,9 @@ class BacktestSettings:
     """Seconds for which a finished Job and its log stay."""
     data_claim: str = ""
     """PersistentVolumeClaim with market data, mounted read-only at /data in the Backtest's namespace."""
+    results: str = ""
+    """Secret in the Backtest's namespace with the entry database-url, where results are kept. Where it is
+    not there, only the status keeps them. Sweeps need it."""
 
 
 def _rules_to_stores() -> tuple[Mapping[str, Any], ...]:

@@ -51,7 +51,9 @@ class BacktestResult(Block):
     metrics: dict[str, str] = {}
     """Main figures of the report, as decimal text."""
     counts: dict[str, int] = {}
-    """Orders, fills, rejections."""
+    """Orders, fills, rejections; of a sweep its trials, and how many of them were refused."""
+    best: dict[str, str] = {}
+    """Of a sweep: the parameters of the best run, whose figures these are."""
 
 
 class BacktestStatus(Block):

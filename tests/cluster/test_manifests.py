@@ -19,6 +19,7 @@ from conftest import ROOT
 Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
 CODE = (EXAMPLES / "ema_cross.py").read_text()
+SWEEP = {"parameters": {"fast": "5:50:5"}}
 GONE = object()  # the field is taken away
 
 
@@ -252,6 +253,21 @@ CASES: list[tuple[str, str, object, str, str]] = [
     ),
     ("sim", "bot.memory", "128", "spec.bot.memory", "should match"),
     ("sim", "bot.replicas", 2, "spec.bot.replicas", "unknown field"),
+    # a sweep
+    ("backtest", "sweep", {}, "spec.sweep.parameters", "Required"),
+    (
+        "backtest",
+        "sweep",
+        {"parameters": {"fast": 5}},
+        "spec.sweep.parameters.fast",
+        "must be of type string",
+    ),
+    ("backtest", "sweep", {"parameters": {"fast": "5;6"}}, "spec.sweep.parameters.fast", "should match"),
+    ("backtest", "sweep", SWEEP | {"shards": 0}, "spec.sweep.shards", "greater than or equal to 1"),
+    ("backtest", "sweep", SWEEP | {"shards": 65}, "spec.sweep.shards", "less than or equal to 64"),
+    ("backtest", "sweep", SWEEP | {"sampler": "tpe"}, "spec.sweep.sampler", '"grid", "random"'),
+    ("backtest", "sweep", SWEEP | {"trials": 0}, "spec.sweep.trials", "greater than or equal to 1"),
+    ("backtest", "sweep", SWEEP | {"objective": "Sharpe ratio"}, "spec.sweep.objective", "should match"),
     # the object
     ("backtest", "metadata.name", "Ema_Cross", "metadata.name", "lower case"),
     ("backtest", "metadata.name", "x" * 53, "metadata.name", "52"),

@@ -88,11 +88,20 @@ jobs = st.fixed_dictionaries(
         "dataClaim": names,
     },
 )
+sweeps = st.none() | st.fixed_dictionaries(
+    {"parameters": st.dictionaries(st.sampled_from(["fast", "slow"]), st.just("2:9"), min_size=1)},
+    optional={"shards": st.integers(1, 64), "trials": st.integers(1, 1000), "minimise": st.booleans()},
+)
 runs = st.builds(
-    lambda name, spec, job: resource("Backtest", name, spec | {"job": job, "data": {"source": "sample"}}),
+    lambda name, spec, job, sweep: resource(
+        "Backtest",
+        name,
+        spec | {"job": job, "data": {"source": "sample"}} | ({"sweep": sweep} if sweep else {}),
+    ),
     names,
     st.fixed_dictionaries(common),
     st.builds(lambda job, pod: job | pod, jobs, pods),
+    sweeps,
 )
 
 
@@ -144,7 +153,9 @@ def test_objects_of_a_strategy(defined: Client, manifest: Object) -> None:
 @modest
 @given(manifest=runs)
 def test_objects_of_a_backtest(defined: Client, manifest: Object) -> None:
-    take(defined, [manifest, *render.children(manifest, BacktestSettings(pull_secrets=("pull",)))])
+    settings = BacktestSettings(pull_secrets=("pull",), results="results")
+    made = [manifest, *render.children(manifest, settings)]
+    take(defined, made if "sweep" not in manifest["spec"] else [*made, render.merge_job(manifest, settings)])
 
 
 @pytest.mark.parametrize("suspend", [True, False])

@@ -206,7 +206,7 @@ def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
         for name in names:
             spec[block].pop(name, None)
     spec["strategy"] |= {"class": loaded.cls.__name__, "params": loaded.params}
-    for name in ("data", "job", "suspend"):
+    for name in ("data", "job", "suspend", "sweep"):
         del spec[name]
     for i, market in enumerate(manifest.spec.markets):
         spec["markets"][i] = market_rules(market).describe()

@@ -23,6 +23,7 @@ from sigma_bot.spec.blocks import (
     StrategyRef,
 )
 from sigma_bot.spec.pods import JobOptions, PodOptions
+from sigma_bot.spec.sweep import Sweep
 from sigma_bot.spec.units import Between, Duration, PositiveAmount, Timeframe, plain
 
 API_VERSION = "sigma-x.io/v1alpha1"
@@ -99,6 +100,8 @@ class BacktestSpec(CommonSpec):
     """The simulated account."""
     report: Report = Report()
     """What the report shows."""
+    sweep: Sweep | None = None
+    """Try many values of its parameters, on a cluster. Left out: one run with the parameters as they are."""
     job: JobOptions = JobOptions()
     """The Job it runs in, on a cluster."""
     suspend: StrictBool = False

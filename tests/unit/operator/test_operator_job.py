@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
+
+from sigma_bot.cli.inline import render
 
 PATH = Path(__file__).resolve().parents[3] / "images" / "backtest" / "job.py"
 
@@ -55,3 +60,49 @@ def test_the_whole_process(job: ModuleType, tmp_path: Path, monkeypatch: pytest.
     said = json.loads((tmp_path / "message").read_text())
     assert said["error"]["code"] == 2
     assert "bad.yaml" in said["error"]["message"]
+
+
+def test_a_joined_sweep_leaves_its_best_run(job: ModuleType) -> None:
+    best = {"number": 3, "params": {"fast": 5}, "digest": "e" * 64, "metrics": {"sharpe": 1.5}}
+    document = {
+        "digest": "d" * 64,
+        "engine": "compiled",
+        "events": 9,
+        "seconds": 0.5,
+        "trials": 4,
+        "invalid": 1,
+        "deflated_sharpe": 0.7,
+        "best": best,
+        "runs": [best] * 4,
+    }
+    result = job.result_of(json.dumps(document))["result"]
+    assert result["best"] == {"fast": 5}
+    assert result["counts"] == {"trials": 4, "invalid": 1}
+    assert result["metrics"] == {"sharpe": 1.5, "deflated_sharpe": 0.7}
+
+
+def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
+    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = PATH.parents[2] / "examples" / "ema-cross" / "backtest.yaml"
+    spec = yaml.safe_load(render(example))
+    spec["spec"]["sweep"] = {"parameters": {"fast": "5:8", "slow": "20,30"}, "shards": 2}
+    manifest = tmp_path / "sweep.yaml"
+    manifest.write_text(yaml.safe_dump(spec))
+    monkeypatch.setenv("SIGMA_DATABASE_URL", f"sqlite:///{tmp_path / 'runs.db'}")
+    monkeypatch.setattr(job, "MESSAGE", tmp_path / "message")
+    for index in ("1", "0"):
+        monkeypatch.setenv("JOB_COMPLETION_INDEX", index)
+        assert job.main(str(manifest), "--shard") == 0
+    assert job.main(str(manifest), "--merge") == 0
+    joined = json.loads((tmp_path / "message").read_text())["result"]
+    space = ["--param", "fast=5:8", "--param", "slow=20,30"]
+    command = ["sweep", str(example), *space, "--no-store", "--output", "json"]
+    whole = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "sigma_bot.cli.main", *command], capture_output=True, check=True
+        ).stdout
+    )
+    assert joined["digest"] == whole["digest"]
+    assert joined["best"] == whole["best"]["params"]
+    assert joined["counts"]["trials"] == 8

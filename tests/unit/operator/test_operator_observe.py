@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from operator_samples import NOW, RESULT, ended, job, pod
 
-from sigma_operator.observe import find, finished, read_result, status_of
+from sigma_operator.observe import find, find_parts, finished, read_result, status_of
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"
@@ -106,3 +106,31 @@ def test_ready_is_false_from_the_first_look(backtest: Object) -> None:
     status = status_of(backtest, find(None, []), None, NOW)
     assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "False"
     assert not finished({"status": status})
+
+
+def parts(succeeded: int = 0, **state: Any) -> Object:
+    out = job(**state)
+    out["spec"] = {"completions": 4}
+    out["status"]["succeeded"] = succeeded
+    return out
+
+
+def test_parts_of_a_sweep() -> None:
+    running = [pod(terminated=ended(0)), pod("2026-01-02T03:04:09Z", running={})]
+    finding = find_parts(parts(3), running)
+    assert finding is not None
+    assert (finding.phase, finding.message) == ("Running", "3 of 4 parts of the sweep are done")
+    assert find_parts(parts(4, kind="Complete"), running) is None
+
+
+def test_a_part_that_failed_says_why_though_others_went_well() -> None:
+    bad = pod("2026-01-01T00:00:00Z", terminated=ended(2, {"error": {"code": 2, "message": "no parameter"}}))
+    good = pod("2026-01-01T00:00:09Z", terminated=ended(0, {"part": "stored"}))
+    finding = find_parts(parts(1, kind="Failed", reason="PodFailurePolicy"), [bad, good])
+    assert finding is not None
+    assert (finding.phase, finding.reason, finding.message) == ("Failed", "BadInput", "no parameter")
+
+
+def test_a_suspended_run_waits() -> None:
+    waiting = job() | {"spec": {"suspend": True}}
+    assert find(waiting, []).phase == "Suspended"

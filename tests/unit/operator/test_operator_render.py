@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.spec import parse_manifest
-from sigma_operator.render import MANIFEST, children, config_map, manifest
+from sigma_operator.render import MANIFEST, children, config_map, manifest, merge_job, suspension
 from sigma_operator.settings import BacktestSettings, Settings
 
 Object = dict[str, Any]
@@ -108,3 +108,58 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.namespaces == ("a", "b")
     assert settings.backtest == BacktestSettings(image="x:1", pull_secrets=("a",), deadline=5)
     assert Settings.from_environment({}) == Settings()
+
+
+def test_its_own_size_time_and_data_come_first(backtest: Object) -> None:
+    backtest["spec"]["job"] = {
+        "image": "ghcr.io/me/run:1",
+        "cpu": "2",
+        "memory": "8Gi",
+        "deadline": "90m",
+        "retries": 0,
+        "ttl": "1h",
+        "dataConfigMap": "bars",
+    }
+    job = children(backtest, BacktestSettings(data_claim="everybody"))[1]["spec"]
+    assert (job["activeDeadlineSeconds"], job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (
+        5400,
+        0,
+        3600,
+    )
+    pod = job["template"]["spec"]
+    assert pod["containers"][0]["image"] == "ghcr.io/me/run:1"
+    assert pod["containers"][0]["resources"]["limits"]["memory"] == "8Gi"
+    assert {"name": "data", "configMap": {"name": "bars"}} in pod["volumes"]
+    assert "job" not in config_map(backtest)["data"][MANIFEST], "what runs it is no part of what is run"
+
+
+def test_a_suspended_run_is_the_same_run(backtest: Object) -> None:
+    config, job = children(backtest, BacktestSettings())
+    backtest["spec"]["suspend"] = True
+    waiting = children(backtest, BacktestSettings())
+    assert waiting[0] == config
+    assert waiting[1]["spec"] == job["spec"] | {"suspend": True}
+    assert suspension(backtest)["spec"] == {"suspend": True}
+
+
+def test_a_sweep_runs_in_parts_that_are_joined(backtest: Object) -> None:
+    backtest["spec"]["sweep"] = {"parameters": {"fast": "2:9"}, "shards": 3}
+    settings = BacktestSettings(results="results")
+    job, merge = children(backtest, settings)[1], merge_job(backtest, settings)
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (3, 3)
+    assert "backoffLimit" not in job["spec"]
+    codes = job["spec"]["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"]
+    assert 137 not in codes, "a part whose pod was killed is run again"
+    arguments = [made["spec"]["template"]["spec"]["containers"][0]["args"][-1] for made in (job, merge)]
+    assert arguments == ["--shard", "--merge"]
+    for made in (job, merge):
+        variables = {v["name"]: v for v in made["spec"]["template"]["spec"]["containers"][0]["env"]}
+        reference = variables["SIGMA_DATABASE_URL"]["valueFrom"]["secretKeyRef"]
+        assert reference == {"name": "results", "key": "database-url", "optional": False}
+
+
+def test_a_single_run_does_without_a_database(backtest: Object) -> None:
+    container = children(backtest, BacktestSettings(results="results"))[1]["spec"]["template"]["spec"]
+    (variable,) = [v for v in container["containers"][0]["env"] if v["name"] == "SIGMA_DATABASE_URL"]
+    assert variable["valueFrom"]["secretKeyRef"]["optional"] is True
