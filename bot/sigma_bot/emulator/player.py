@@ -74,10 +74,11 @@ class Player:
 
     def state(self) -> dict[str, Any]:
         """Where it is: seconds from the beginning, rows played, speed."""
+        passed = self._at - self._start if self._start is not None and self.played else 0
         return {
             "paused": self.paused,
             "speed": str(self.speed),
-            "position": str((self._at - self._start) / SECOND if self._start and self._at else 0.0),
+            "position": str(passed / SECOND),
             "played": self.played,
             "finished": self.finished,
         }

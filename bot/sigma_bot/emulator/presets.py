@@ -34,7 +34,7 @@ OPENING = {
 def binance_rules(symbol: str, tick: str = "0.01") -> Rules:
     """Rules of a Binance symbol such as BTCUSDT."""
     for quote in QUOTES:
-        if symbol.endswith(quote) and len(symbol) > len(quote):
+        if symbol.isalnum() and symbol.endswith(quote) and symbol != quote:
             base = symbol[: -len(quote)]
             return Rules(
                 symbol, base, quote, ((D(0), D(tick)),), D(LOTS.get(base, "0.01")),
