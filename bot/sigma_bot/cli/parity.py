@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--ticks",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="The recording (sigma run --record, sigma feed --out).  [default: ~/.sigma/ticks]",
+    help="The recording (sigma run --record, sigma feed --out).  [default: ~/.sigma/bots/NAME/ticks]",
 )
 @db_option
 def parity(name: str, number: int | None, manifest: Path | None, ticks: Path | None, db: str | None) -> None:
@@ -42,12 +42,12 @@ def parity(name: str, number: int | None, manifest: Path | None, ticks: Path | N
     """
     from sigma_bot.backtest.parity_run import check, read_run
     from sigma_bot.spec import load_manifest
-    from sigma_bot.storage.urls import home
+    from sigma_bot.storage.urls import bot_home
 
     sim = use_journal(lambda journal: read_run(journal, name, number), db)
     told = None if manifest is None else load_manifest(manifest, "Strategy")
     base = Path() if manifest is None else manifest.parent
-    verdict = check(sim, ticks or home() / "ticks", told, base)
+    verdict = check(sim, ticks or bot_home(name) / "ticks", told, base)
     click.echo(report(verdict))
     click.get_current_context().exit(0 if verdict.difference is None else 1)
 

@@ -40,6 +40,11 @@ def home() -> Path:
     return Path(named).expanduser() if named else Path.home() / ".sigma"
 
 
+def bot_home(bot: str) -> Path:
+    """The folder of one bot: its recorded ticks, its bus."""
+    return home() / "bots" / bot.replace("/", "_")
+
+
 def database_url(explicit: str | None = None) -> str:
     """The address to use: ``--db``, else ``SIGMA_DATABASE_URL``, else ``sigma.db`` in the user's folder."""
     return explicit or os.environ.get(URL_VARIABLE) or f"sqlite:///{home() / 'sigma.db'}"

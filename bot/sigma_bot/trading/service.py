@@ -28,7 +28,7 @@ from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
-from sigma_bot.storage.urls import home
+from sigma_bot.storage.urls import bot_home
 from sigma_bot.trading.runner import BotRunner, banner
 from sigma_bot.trading.session import CLOSING, Settings, bot_name
 from sigma_bot.venues.types import VenueClient
@@ -74,9 +74,9 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
     manifest = settings.manifest
     log.info("%s", banner(manifest))
     where = bus_url(places.bus)
-    spool = home() / "spool" / manifest.spec.account.venue
+    own = bot_home(bot_name(manifest))
     async with await open_journal(places.database) as journal:
-        bus = open_bus(where, spool if where == MEMORY else None)
+        bus = open_bus(where, own / "spool" if where == MEMORY else None)
         pulse = Pulse()
         about = {
             "strategy": bot_name(manifest),
@@ -150,7 +150,7 @@ async def _run(
     if embedded:
         from sigma_bot.feed.feed import Feed
 
-        out = places.recording or home() / "ticks"
+        out = places.recording or bot_home(bot_name(runner.settings.manifest)) / "ticks"
         feed = Feed(runner.settings.manifest.spec.account.venue, bus, (), out)
         others.append(asyncio.create_task(feed.run()))
     if close is not None:
