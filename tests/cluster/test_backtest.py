@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +209,69 @@ def test_rights_of_the_operator(installed: Client, verb: str, resource: str, all
     except subprocess.CalledProcessError as no:
         answer = no.stdout
     assert (answer.strip() == "yes") is allowed
+
+
+def test_a_suspended_backtest_waits_and_runs_later(desk: Client, until: Callable[..., None]) -> None:
+    manifest = example("waits")
+    manifest["spec"]["suspend"] = True
+    apply(desk, manifest)
+    get = ("get", "backtest/waits", *IN_NAMESPACE, "-o", "jsonpath={.status.phase}")
+    until(lambda: desk.kubectl(*get) == "Suspended", "is not suspended")
+    assert "pod/" not in " ".join(names(desk))
+    manifest["spec"]["suspend"] = False
+    apply(desk, manifest)
+    assert wait_for(desk, "waits", "Complete")["status"]["result"]["digest"]
+
+
+def test_data_from_a_config_map(desk: Client, tmp_path: Path, host_digest: Callable[[Path], str]) -> None:
+    rows = ["time,open,high,low,close,volume"]
+    for day in range(1, 29):
+        price = 100 + day % 7
+        rows.append(f"2024-01-{day:02},{price},{price + 2},{price - 2},{price + 1},1000")
+    bars = tmp_path / "bars.csv"
+    bars.write_text("\n".join(rows) + "\n")
+    manifest = example("mapped")
+    manifest["spec"]["data"] = {"source": "file", "path": str(bars), "timezone": "UTC"}
+    manifest["spec"]["strategy"]["params"] = {"fast": 2, "slow": 4}
+    here = tmp_path / "backtest.yaml"
+    here.write_text(yaml.safe_dump(manifest))
+    desk.kubectl("create", "configmap", "bars", *IN_NAMESPACE, f"--from-file={bars}")
+    manifest["spec"]["data"]["path"] = "/data/bars.csv"
+    manifest["spec"]["job"] = {"dataConfigMap": "bars", "cpu": "200m", "memory": "1Gi"}
+    apply(desk, manifest)
+    result = wait_for(desk, "mapped", "Complete")["status"]["result"]
+    assert result["digest"] == host_digest(here)
+
+
+@pytest.fixture
+def results(desk: Client) -> Client:
+    """The namespace with the address of the database for results."""
+    secret = json.loads(desk.kubectl("get", "secret/sigma-x-results", "-n", "sigma", "-o", "json"))
+    secret["metadata"] = {"name": "sigma-x-results", "namespace": NAMESPACE}
+    desk.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+    return desk
+
+
+def test_a_sweep_whose_pod_is_killed_finds_what_one_process_finds(
+    results: Client, until: Callable[..., None]
+) -> None:
+    manifest = example("sweeps")
+    manifest["spec"]["sweep"] = {"parameters": {"fast": "5:40", "slow": "45:95:5"}, "shards": 3}
+    began = time.monotonic()
+    apply(results, manifest)
+    second = ("-l", "batch.kubernetes.io/job-completion-index=1", *IN_NAMESPACE)
+    until(
+        lambda: (
+            results.kubectl("get", "pods", *second, "-o", "jsonpath={.items[*].status.phase}") == "Running"
+        ),
+        "the second part does not run",
+    )
+    results.kubectl("delete", "pods", *second, "--grace-period=1")
+    result = wait_for(results, "sweeps", "Complete")["status"]["result"]
+    print(f"sweep of 396 runs in 3 parts, one killed: {time.monotonic() - began:.1f} s")
+    space = ["--param", "fast=5:40", "--param", "slow=45:95:5", "--no-store", "--output", "json"]
+    command = [sys.executable, "-m", "sigma_bot.cli.main", "sweep", str(EXAMPLE), *space]
+    whole = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT / "bot").stdout)
+    assert result["digest"] == whole["digest"]
+    assert {name: float(value) for name, value in result["best"].items()} == whole["best"]["params"]
+    assert result["counts"]["trials"] == whole["trials"] == 396
