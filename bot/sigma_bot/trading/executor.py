@@ -200,9 +200,9 @@ class OrderExecutor:
             except TransientError as error:
                 self._count(error)
                 await asyncio.sleep(max(error.after, 0.1 * 2**attempt))
-            except UnknownError as error:
+            except UnknownError as error:  # a cancel may be sent again: what is gone can't go twice
                 self._count(error)
-                break
+                await asyncio.sleep(0.1 * 2**attempt)
         else:
             self.post(CancelFailed(row.client_id, "the venue takes no cancel now"))
             return
