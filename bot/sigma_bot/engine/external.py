@@ -18,6 +18,8 @@ from sigma_bot.engine.types import (
     HELD,
     LIMIT,
     NEVER,
+    R_FUNDS,
+    R_REDUCE_ONLY,
     R_STRATEGY,
     WORKING,
 )
@@ -40,12 +42,33 @@ def due(b):
         if o.sent == SENT and (o.cancel_at != NEVER or o.modify_at != NEVER):
             o.sent = LEAVING if o.cancel_at != NEVER else CHANGING
             out.append((CANCEL, o))
-        elif o.sent == HELD_HERE and o.kind <= LIMIT and o.left > 0 and alone(b, o):
+        elif o.sent == HELD_HERE and o.kind <= LIMIT and o.left > 0 and alone(b, o) and covered(b, o):
             o.state = WORKING
             o.sent = SENT
             o.leg += 1
             out.append((SEND, o))
+    compact(b)
     return out
+
+
+def covered(b, o):
+    """Whether a sell can go now. It waits for one that is leaving and binds the holding until then; and it
+    sells no more than is held, which a fee in units may have made less than was bought."""
+    if o.side > 0 or b.leveraged != 0:
+        return True
+    held = max(b.markets[o.symbol].lots, 0)
+    bound, leaving = 0, False
+    for j in range(b.n_active):
+        q = b.orders[b.active[j]]
+        if q.id != o.id and q.symbol == o.symbol and q.side < 0 and q.sent != HELD_HERE and q.state != DONE:
+            bound += q.left
+            leaving = leaving or q.cancel_at != NEVER or q.modify_at != NEVER
+    if o.left > held - bound and leaving:
+        return False
+    o.left = min(o.left, held)
+    if o.left == 0:
+        finish(b, o, E_CANCEL, R_REDUCE_ONLY if o.reduce_only != 0 else R_FUNDS)
+    return o.left > 0
 
 
 def settle_unsent(b):
