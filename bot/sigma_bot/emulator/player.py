@@ -101,7 +101,7 @@ class Player:
         return row
 
     async def run(self) -> None:
-        """Play in time with the clock until cancelled; at the end begin again (``loop``) or wait for a seek."""
+        """Play in time with the clock until cancelled; at the end begin again (``loop``) or wait."""
         while True:
             row = None if self.paused else self._peek()
             if row is None:
