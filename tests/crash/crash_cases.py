@@ -68,6 +68,12 @@ async def loss(w: World) -> None:
     await w.tell(NOTHING)
 
 
+async def leave(w: World) -> None:
+    """A bracket that is closed at market while its profit rests: that goes first, it binds the holding."""
+    await w.tell(BRACKET)
+    await w.tell(SELL)
+
+
 async def stop(w: World) -> None:
     """A stop that triggers."""
     await w.tell(STOP)
@@ -76,7 +82,7 @@ async def stop(w: World) -> None:
 
 
 STORIES: dict[str, Story] = {
-    s.__name__: s for s in (market, rest, part, close, cancel, replace, profit, loss, stop)
+    s.__name__: s for s in (market, rest, part, close, cancel, replace, profit, loss, leave, stop)
 }
 REFUSAL = {
     "binance": (400, '{"code":-2010,"msg":"Account has insufficient balance for requested action."}'),
@@ -127,6 +133,7 @@ REQUESTS: dict[str, tuple[tuple[str, int], ...]] = {
     "replace": (("order.cancel", 0), ("order.create", 1)),
     "profit": (("order.create", 0), ("order.create", 1)),
     "loss": (("order.create", 1), ("order.cancel", 0), ("order.create", 2)),
+    "leave": (("order.create", 1), ("order.cancel", 0), ("order.create", 2)),
     "stop": (("order.create", 0),),
 }
 RECOVERY = (
@@ -148,6 +155,7 @@ DECISIONS = {
     "replace": (1, 1),
     "profit": (1, 2),
     "loss": (1, 3),
+    "leave": (1, 3),
     "stop": (1, 1),
 }
 
@@ -164,7 +172,7 @@ def check_decisions(case: Case, w: World, rows: list[OrderRow]) -> None:
         raise CaseError("the cancel was lost")
     # what was stored and not sent when the bot died is not sent later: its price is another by then
     given_up = any(row.side == "sell" and row.state in (State.ABSENT, State.REFUSED) for row in rows)
-    if case.story in ("profit", "loss", "close") and w.status.said["lots"][0] and not given_up:
+    if case.story in ("profit", "loss", "leave", "close") and w.status.said["lots"][0] and not given_up:
         raise CaseError("the position was to be closed")
 
 

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
+import gc
 import importlib
 import json
 import os
 import selectors
 import signal
 import socket
+import ssl
 import sys
 import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import certifi
+import redis.utils as redis_utils
 
 from sigma_bot.spec import parse_manifest
 from sigma_bot.trading import bot, crash, executor, live_session, service, session
@@ -45,6 +51,12 @@ def warm() -> None:
         importlib.import_module(name)
     for venue in CLIENTS:
         ccxt_client.exchange_class(venue)
+    # one set of root certificates for all bots: reading it is a quarter of a start
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    ssl.create_default_context(cafile=certifi.where())
+    redis_utils.get_lib_version = functools.cache(redis_utils.get_lib_version)
+    gc.collect()
+    gc.freeze()
 
 
 def child(job: dict[str, Any]) -> int:
@@ -58,7 +70,7 @@ def child(job: dict[str, Any]) -> int:
     for client in CLIENTS.values():
         client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])
     live_session.RECONCILE_S = job.get("reconcile", live_session.RECONCILE_S)
-    watch(job["socket"])
+    watch(job["socket"], job.get("stop_at", ""))
     signal.signal(signal.SIGUSR2, stacks)
     manifest = parse_manifest(job["manifest"])
     limits = job.get("limits", {})
@@ -70,8 +82,9 @@ def child(job: dict[str, Any]) -> int:
     return service.serve(settings, service.Places(job["database"], job["bus"]), job.get("close"))
 
 
-def watch(path: str) -> None:
-    """Say where the bot stands, one line for each step it has handled."""
+def watch(path: str, stop_at: str) -> None:
+    """Say where the bot stands, one line for each step it has handled. ``stop_at``: the point at which it is
+    frozen, as a virtual machine may be."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.connect(path)
     line.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
@@ -106,6 +119,9 @@ def watch(path: str) -> None:
     def point(name: str) -> None:
         passed[name] += 1
         crash.point(name)
+        if f"{name}:{passed[name]}" == stop_at:
+            line.sendall(b'{"stopped": 1}\n')
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     bot.point = executor.point = session.point = point  # type: ignore[attr-defined]
 

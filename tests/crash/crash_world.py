@@ -48,9 +48,8 @@ class Status:
     """What a bot said last."""
 
     said: dict[str, Any] = field(default_factory=dict)
-    lines: int = 0
-    closed: bool = True
     pid: int = 0
+    stopped: bool = False
 
 
 class ForkServer:
@@ -170,10 +169,11 @@ class World:
         status = Status()
         while line := await reader.readline():
             said = json.loads(line)
-            status.lines += 1
             if "pid" in said:
                 status.pid = said["pid"]
                 self.status = status
+            elif "stopped" in said:
+                status.stopped = True
             else:
                 status.said = said
             self.changed.set()
@@ -325,14 +325,15 @@ class World:
         fills = [e.row for e in await journal.fills(self.bot, limit=None)]
         check_orders(rows, self.orders())
         account = self.em.exchange.accounts["main"]
-        want = {c: account.opening[c] for c in (self.base, self.quote)}
+        want = {c: account.opening.get(c, D(0)) for c in (self.base, self.quote)}
         for f in fills:
             sign = 1 if f.side == "buy" else -1
             want[self.base] += sign * f.quantity
             want[self.quote] -= sign * f.quantity * f.price
             want[f.fee_currency] -= f.fee
         for currency, amount in want.items():
-            held = account.holdings[currency].free + account.holdings[currency].locked
+            holding = account.holding(currency)
+            held = holding.free + holding.locked
             if held != amount:
                 raise CaseError(f"{currency}: the venue holds {held}, the journal says {amount}")
         if len(fills) != len(account.fills()):
@@ -340,7 +341,7 @@ class World:
         living = sum(row.state in LIVING for row in rows)
         if living != self.status.said["sent"]:
             raise CaseError(f"{living} orders live, the engine waits for {self.status.said['sent']}")
-        held = want[self.base] - account.opening[self.base]
+        held = want[self.base]
         lot = D("0.00001") if self.venue == "binance" else D("0.00000001")
         engine = self.status.said["lots"][0] * lot - D(self.status.said["dust"].get(self.symbol, "0"))
         if engine != held:
@@ -388,11 +389,12 @@ async def world(
 ) -> AsyncIterator[World]:
     """A case's world; its bot is not started yet."""
     with tempfile.TemporaryDirectory(prefix="sigma-crash-") as folder:
-        async with Emulator(venue, [VENUES[venue][0]]) as em:
+        opening = {VENUES[venue][2]: D(VENUES[venue][5]) * 2}
+        async with Emulator(venue, [VENUES[venue][0]], opening) as em:
             w = World(server, em, bus_url, database, Path(folder), crashes)
             listening = await asyncio.start_unix_server(w._talk, str(w.folder / "status"))
             w.book(w.price)
-            await w.bus._redis.flushdb() if hasattr(w.bus, "_redis") else None
+            await w.bus._redis.flushdb()
             try:
                 yield w
             except BaseException as error:
