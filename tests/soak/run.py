@@ -44,7 +44,7 @@ class Report:
         """For a person."""
         lines = [f"{self.bots} bots, {self.seconds / 60:.1f} minutes, seed {self.seed}", "faults:"]
         lines += [f"  {n:5} {name}" for name, n in self.faults.most_common()]
-        lines.append("memory: largest MiB, slope MiB/h over lives of a minute and more")
+        lines.append("memory: largest MiB, slope MiB/h over lives long enough (their number)")
         for role, (largest, slope, lives) in self.memories.items():
             said = "-" if slope is None else f"{slope:+.1f} ({lives})"
             lines.append(f"  {role:14} {largest:7.1f}  {said}")

@@ -123,6 +123,7 @@ class Proc:
         self.server = server
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.asked = False
         self.exits: Counter[int] = Counter()
         """Exit codes that nobody asked for."""
 
@@ -134,6 +135,7 @@ class Proc:
             self.process = subprocess.Popen(
                 own, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env, cwd="/"
             )
+        self.asked = False
         self.starts += 1
 
     @property
@@ -150,8 +152,10 @@ class Proc:
             os.kill(self.pid, number)
 
     def end(self, number: int, patience_s: float = 30) -> int:
-        """Send a signal and wait; killed when that takes too long. The exit code."""
+        """Send a signal and wait; killed when that takes too long. The exit code. It stays ended until
+        ``start``."""
         assert self.process is not None
+        self.asked = True
         self.send(number)
         try:
             return self.process.wait(patience_s)
@@ -159,13 +163,11 @@ class Proc:
             self.send(signal.SIGKILL)
             return self.process.wait()
 
-    def keep(self) -> bool:
-        """Start it again if it has ended, as a kubelet would. Whether it had."""
-        if self.process is None or self.running:
-            return False
-        self.exits[self.process.returncode] += 1
-        self.start()
-        return True
+    def keep(self) -> None:
+        """Start it again if it has ended by itself, as a kubelet would."""
+        if self.process is not None and not self.running and not self.asked:
+            self.exits[self.process.returncode] += 1
+            self.start()
 
 
 @dataclass
@@ -183,6 +185,7 @@ class Bot(Proc):
     server: bool = False
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    asked: bool = False
     exits: Counter[int] = field(default_factory=Counter)
     frozen: bool = False
 

@@ -12,9 +12,9 @@ from statistics import median
 from soak.stage import Proc, Stage
 
 SAMPLE = re.compile(r"^(sigma_\w+_total)(\{[^}]*\})? (\S+)$", re.M)
-SETTLED_S = 20.0
+SETTLED_S = 90.0
 """A process fills its caches first; its slope is taken from then on."""
-LEAST_S = 60.0
+LEAST_S = 120.0
 
 
 def rss_mib(pid: int) -> float | None:
@@ -74,7 +74,7 @@ class Watch:
         return out
 
     def memories(self) -> dict[str, tuple[float, float | None, int]]:
-        """By role: the largest MiB, the median slope in MiB an hour over lives of a minute and more, and the
+        """By role: the largest MiB, the median slope in MiB an hour over lives that were long enough, and the
         number of those lives."""
         out = {}
         for role, lives in sorted(self.memory.items()):

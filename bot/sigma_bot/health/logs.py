@@ -173,8 +173,9 @@ class TextFormatter(logging.Formatter):
 
 
 class Repeats(logging.Filter):
-    """Lets a message of one place through five times a minute; the next minute's first says how many were
-    left out. Nothing above a warning is held back."""
+    """Lets a warning of one place through five times a minute, whatever its arguments, and any other message
+    when it says the same; the next minute's first says how many were left out. Nothing above a warning is
+    held back."""
 
     def __init__(self, most: int = REPEATS, window_s: float = WINDOW_S) -> None:
         super().__init__()
@@ -187,7 +188,9 @@ class Repeats(logging.Filter):
         """Whether the record is to be written."""
         if record.levelno > logging.WARNING:
             return True
-        key = (record.pathname, record.lineno, str(record.msg))
+        # an order and the next one come from one line of code, and are no repetition
+        said = str(record.msg) if record.levelno == logging.WARNING else _message(record)
+        key = (record.pathname, record.lineno, said)
         now = time.monotonic()
         with self._lock:
             begun, count = self._seen.pop(key, (now, 0))

@@ -230,6 +230,11 @@ def test_repeats_are_held_back_and_counted() -> None:
     assert written[-1]["left_out"] == 7
 
 
+def test_orders_are_no_repetition() -> None:
+    assert len(lines("json", lambda: [log.info("order %d", number) for number in range(20)])) == 20
+    assert len(lines("json", lambda: [log.info("order %d", 7) for _ in range(20)])) == logs.REPEATS
+
+
 def test_errors_are_never_held_back() -> None:
     assert len(lines("json", lambda: [log.error("broken") for _ in range(20)])) == 20
 
