@@ -207,7 +207,7 @@ class UpbitFace:
 
     def orderbook(self, params: Params) -> Any:
         """GET orderbook."""
-        count = int(params.get("count", ["30"])[0])
+        count = _whole(params, "count", 30)
         return [{"market": m.rules.symbol, **shapes.book(m, count), "level": 0} for m in self._wanted(params)]
 
     def ticker(self, params: Params) -> Any:
@@ -224,14 +224,14 @@ class UpbitFace:
     def trades(self, params: Params) -> Any:
         """GET trades/ticks, newest first."""
         market = self._wanted(params, "market")[0]
-        count = int(params.get("count", ["1"])[0])
+        count = _whole(params, "count", 1)
         return [shapes.tick_trade(market, t) for t in list(market.tape)[: -count - 1 : -1]]
 
     def candles(self, params: Params, unit: str) -> Any:
         """GET candles/minutes/UNIT and candles/days, newest first."""
         market = self._wanted(params, "market")[0]
-        minutes = 1440 if unit == "days" else int(unit.removeprefix("minutes/") or 1)
-        count = int(params.get("count", ["1"])[0])
+        minutes = 1440 if unit == "days" else _whole({"unit": [unit.removeprefix("minutes/")]}, "unit", 1)
+        count = _whole(params, "count", 1)
         bars = market.bars(minutes)
         until = params.get("to", [""])[0].replace("Z", "")[:19]
         shaped = [shapes.candle(market.rules.symbol, b, minutes) for b in reversed(bars)]
@@ -363,8 +363,8 @@ class UpbitFace:
         found = [o for o in orders if market in (None, o.ticket.symbol)]
         if params.get("order_by") != ["asc"]:
             found.reverse()
-        limit = min(int(params.get("limit", ["100"])[0]), most)
-        first = (int(params.get("page", ["1"])[0]) - 1) * limit
+        limit = min(_whole(params, "limit", 100), most)
+        first = (_whole(params, "page", 1) - 1) * limit
         return [self._shape(o) for o in found[first : first + limit]]
 
 
@@ -377,6 +377,13 @@ def _fields(request: Request) -> dict[str, Any]:
 
 def _error(status: int, name: str | int, text: str) -> Answer:
     return Answer(status, dump({"error": {"name": name, "message": text}}))
+
+
+def _whole(params: Params, name: str, default: int) -> int:
+    text = params.get(name, [str(default)])[0]
+    if not text.isdecimal() or not int(text):
+        raise UpbitError(400, "validation_error", f"{name} does not have a valid value")
+    return int(text)
 
 
 def _unpacked(text: str) -> bytes:

@@ -215,6 +215,9 @@ async def test_quotations(upbit):
     (rule,) = await client.publicGetOrderbookInstruments({"markets": CODE})
     assert float(rule["tick_size"]) == 1000
     assert (await client.fetch_trading_fee(SYMBOL))["taker"] == 0.0005
+    for query in ("market=KRW-BTC&count=x", "market=KRW-BTC&count=0"):
+        status, body = await asked(em, "GET", "/v1/trades/ticks", query)
+        assert (status, body["error"]["name"]) == (400, "validation_error")
     with pytest.raises(ccxt.ExchangeError, match="404"):
         await client.publicGetTicker({"markets": "KRW-NIX"})
 
