@@ -71,6 +71,12 @@ def covered(b, o):
     return o.left > 0
 
 
+def hold(o):
+    """It was due and did not go: it is due again at the next step."""
+    o.sent = HELD_HERE
+    o.leg -= 1
+
+
 def settle_unsent(b):
     """Cancels and changes of orders that never left take effect at once."""
     for j in range(b.n_active):

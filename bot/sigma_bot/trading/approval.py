@@ -41,11 +41,12 @@ class RiskGate:
         self.tick_ts = 0  # time of the newest tick
 
     def check(self, reduces: bool) -> int:
-        """0, or the reason why an order may not go now."""
+        """0, or the reason why an order may not go now. One that reduces may on stale prices too: its risk is
+        to stay."""
         if self.closed or (self.halted and not reduces):
             return R_HALTED
         late = self.now() - self.tick_ts > self.stale_after > 0
-        if late or abs(self.drift) > self.max_drift:
+        if (late and not reduces) or abs(self.drift) > self.max_drift:
             return R_STALE
         return OK
 

@@ -27,7 +27,7 @@ from sigma_bot.trading.executor import (
     Told,
 )
 from sigma_bot.trading.limits import AccountLimits
-from sigma_bot.trading.live import LiveBook, Missing
+from sigma_bot.trading.live import LATER, LiveBook, Missing
 from sigma_bot.trading.records import Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.trading.simulator import SimulatorExecutor
 
@@ -169,7 +169,10 @@ class LiveDesk:
         self.gate.halted = halted
 
     def collect(self, change: Change) -> None:
-        """What must go to the venue."""
+        """What must go to the venue; nothing before the reconciliation, after which it is due still."""
+        if self.gate.closed:
+            self.book.note(change)
+            return
         sends, cancels = self.book.collect(change, self.gate.now(), self._allowed)
         self.sends += sends
         self.cancels += cancels
@@ -177,7 +180,9 @@ class LiveDesk:
             change.usage = self.usage()
 
     def _allowed(self, o: Order) -> int:
-        return self.gate.check(self._reduces(o))
+        reduces = self._reduces(o)
+        reason = self.gate.check(reduces)
+        return LATER if reason and (reduces or not self.gate.tick_ts) else reason
 
     def _reduces(self, o: Order) -> bool:
         held: int = self.core.broker.markets[o.symbol].lots

@@ -41,6 +41,10 @@ ENDED_KEPT = 2000
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
 
 
+LATER = -1
+"""Said of an order that may not go now: it is asked for again at the next step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """The venue has filled more than was told: its fills must be asked for first."""
@@ -119,14 +123,17 @@ class LiveBook:
     def collect(
         self, change: Change, now: int, allowed: Callable[[Order], int]
     ) -> tuple[list[OrderRow], list[OrderRow]]:
-        """What the engine wants from the venue: rows to send, and rows to cancel. ``allowed`` says 0, or the
-        reason why an order may not go."""
+        """What the engine wants from the venue: rows to send, and rows to cancel. ``allowed`` says 0, the
+        reason why an order may not go, or LATER."""
         sends, cancels = [], []
         for what, o in external.due(self.core.broker):
             if what == external.CANCEL:
                 cancels.append(self.rows[self.run.client_id(o.id, o.leg)])
                 continue
             reason = allowed(o)
+            if reason == LATER:
+                external.hold(o)
+                continue
             if reason:
                 external.ended(self.core.broker, o.id, E_CANCEL, reason)
                 continue
