@@ -60,12 +60,11 @@ def bare() -> Iterator[Client]:
 
 
 def sql(cluster: Client, text: str, role: str = "") -> str:
-    """The answer of psql: as the superuser inside the pod, or over the network as a role with its
-    password."""
+    """The answer of psql: as the superuser inside the pod, or as a role with its password."""
     command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", text]
     if role:
         word = secret(cluster, f"{RELEASE}-postgres")[role]
-        command.append(f"postgresql://sigma_{role}:{word}@{RELEASE}-postgres:5432/sigma")
+        command.append(f"postgresql://sigma_{role}:{word}@127.0.0.1/sigma")
     else:
         command.append("postgresql://postgres@/sigma?host=/run/postgresql")
     return cluster.kubectl("exec", *IN, f"{RELEASE}-postgres-0", "-c", "postgres", "--", *command).strip()
@@ -294,12 +293,14 @@ def test_the_settings_of_an_object_store_are_understood(bare: Client) -> None:
     shown = ("--show-only", "templates/configuration.yaml")
     rendered = yaml.safe_load(bare.helm("template", RELEASE, ROOT / "charts" / "postgres", *values, *shown))
     words = "PGBACKREST_REPO2_S3_KEY=k PGBACKREST_REPO2_S3_KEY_SECRET=s PGBACKREST_REPO2_CIPHER_PASS=p"
-    script = (
-        f"cat > /tmp/s3.conf; {words} pgbackrest --config=/tmp/s3.conf --repo=2 --io-timeout=1 repo-ls 2>&1"
+    command = (
+        f"{words} pgbackrest --config=/tmp/s3.conf --stanza=sigma --repo=2 --io-timeout=1 info --output=json"
     )
-    target = ("exec", "-i", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", "sh", "-c", script + "; true")
-    said = bare.kubectl(*target, stdin=rendered["data"]["pgbackrest.conf"])
-    assert "unable to connect to '127.0.0.1:1'" in said, said
+    target = ("exec", "-i", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", "sh", "-c")
+    configuration = rendered["data"]["pgbackrest.conf"]
+    said = bare.kubectl(*target, f"cat > /tmp/s3.conf; {command}", stdin=configuration)
+    assert "unable to connect to '127.0.0.1:1'" in said
+    assert '"code":99' in said, "by this a start on an empty volume knows that the archive does not answer"
 
 
 @pytest.mark.parametrize("namespace", [NAMESPACE, "default"])
