@@ -78,7 +78,7 @@ class Difference:
             return f"{when}: {self.what} only in {there}, not in {absent}: {_shown(line)}"
         one, two = self.left, self.right
         of = f"order {one.id}" if isinstance(one, OrderLine) else f"fill of order {one.order}"
-        pairs = [(name, _word(getattr(one, name)), _word(getattr(two, name))) for name in self.fields]
+        pairs = [(name, _told(name, one), _told(name, two)) for name in self.fields]
         return f"{when}: {of}: " + "; ".join(f"{name} {a} in {left}, {b} in {right}" for name, a, b in pairs)
 
 
@@ -180,6 +180,13 @@ def _shown(line: Line | None) -> str:
         at = "" if line.limit is None else f" at {line.limit:f}"
         return f"order {line.id}, {line.kind} {line.side} {line.quantity:f} {line.symbol}{at}, {line.state}"
     return "nothing"
+
+
+def _told(name: str, line: Line) -> str:
+    value = getattr(line, name)
+    if name in ("ts", "created", "ended") and value:
+        return f"{datetime.fromtimestamp(value // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{value % 10**9:09d}Z"
+    return _word(value)
 
 
 def _word(value: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigma_bot.engine.types import OK, R_HALTED, R_STALE, Order
+from sigma_bot.engine.types import OK, R_ABSENT, R_HALTED, R_STALE, Order
 from sigma_bot.trading.records import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
@@ -28,6 +28,14 @@ class Approved:
     def __post_init__(self) -> None:
         if self.key is not _KEY:
             raise TypeError("only RiskGate.approve makes an Approved")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an order that was stored is not sent; ``code`` is the engine's reason."""
+
+    text: str
+    code: int
 
 
 class RiskGate:
@@ -54,14 +62,16 @@ class RiskGate:
         """``check`` for an order of the engine."""
         return lambda o: self.check(reduces(o))
 
-    def approve(self, row: OrderRow, reference: Decimal, lease_alive: bool) -> Approved | str:
+    def approve(
+        self, row: OrderRow, reference: Decimal, reduces: bool, lease_alive: bool
+    ) -> Approved | Refusal:
         """The order as it is sent, or why it must not be: checked once more after it was stored."""
         if row.state is not State.INTENT:
-            return f"the order is {row.state}"
+            return Refusal(f"the order is {row.state}", R_ABSENT)
         if not lease_alive:
-            return "the lease ran out before it was sent"
-        if self.halted and not row.reduce_only:
-            return "halted before it was sent"
+            return Refusal("the lease ran out before it was sent", R_ABSENT)
+        if self.halted and not reduces:
+            return Refusal("halted before it was sent", R_HALTED)
         order = NewOrder(
             client_id=row.client_id,
             symbol=row.symbol,

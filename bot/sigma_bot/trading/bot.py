@@ -30,6 +30,8 @@ from sigma_bot.trading.records import Change, Inputs, NoticeRow
 
 log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
+PARKED = "parked"
+"""An order that only a human can settle: nothing new is ordered before that."""
 
 
 class RestartError(SigmaError):
@@ -195,6 +197,9 @@ class TradingBot:
             self.stored_at, self.unstored = time.monotonic(), False
             self.metrics.commit(self.stored_at - began)
             self.told.commits = number
+            for notice in change.notices:
+                if notice.code == PARKED:
+                    await self._halt(notice.text)
             self.desk.stored()
             self.watch(self, change, number)
         self.told.tick, self.told.tick_ts = self.last, self.core.broker.ts
@@ -204,10 +209,15 @@ class TradingBot:
         change = Change(tick=self.last, ts=self.core.broker.ts)
         self.inputs.add(change, "raised", {"error": str(error)})
         change.notices.append(NoticeRow("alert", "strategy-raised", str(error), change.ts))
+        # a callback that did not return may have outlasted the lease; nobody else took it, or this says so
+        await self.journal.renew(self.lease)
         await self.journal.commit(self.lease, change)
         reason = str(error).splitlines()[0]
-        await self.journal.control("strategy", self.run.bot, "halt", reason, by="bot", now=time.time_ns())
+        await self._halt(reason)
         raise StrategyStoppedError(str(error)) from error
+
+    async def _halt(self, reason: str) -> None:
+        await self.journal.control("strategy", self.run.bot, "halt", reason, by="bot", now=time.time_ns())
 
     async def checkpoint(self) -> None:
         """Store the state as it stands. A step that was broken off is not: its effects are not stored."""

@@ -13,9 +13,9 @@ from sigma_bot.engine import external
 from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, Order
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
-from sigma_bot.trading.approval import RiskGate
+from sigma_bot.trading.approval import Refusal, RiskGate
 from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import price_of
+from sigma_bot.trading.exact import price_of, quantity_of
 from sigma_bot.trading.executor import (
     Adopt,
     Bug,
@@ -159,7 +159,7 @@ class LiveDesk:
             if isinstance(missing, Missing):
                 self.executor.ask_fills(missing.order, row.client_id)
         elif isinstance(fact, Outcome):
-            self.book.refused(change, row, fact.state, fact.reason, now)
+            self.book.refused(change, row, fact.state, fact.reason, now, fact.code)
         elif isinstance(fact, CancelFailed):
             log.warning("cancel of %s: %s", row.client_id, fact.reason)
             self.book.kept(row)
@@ -237,14 +237,22 @@ class LiveDesk:
             if row.state is State.REFUSED:
                 external.ended(self.core.broker, row.order_id, E_CANCEL, R_ACCOUNT)
                 continue
-            approved = self.gate.approve(row, self.reference(row), self.lease.alive())
-            if isinstance(approved, str):
-                self.executor.post(Outcome(row.client_id, State.REFUSED, f"not sent: {approved}"))
+            reduces = row.reduce_only or self._closes(row)
+            approved = self.gate.approve(row, self.reference(row), reduces, self.lease.alive())
+            if isinstance(approved, Refusal):
+                reason = f"not sent: {approved.text}"
+                self.executor.post(Outcome(row.client_id, State.REFUSED, reason, approved.code))
             else:
                 self.executor.send(approved)
                 self.metrics.sent((self.gate.now() - self.gate.tick_ts) / 1e9)
         for row in cancels:
             self.executor.cancel(row)
+
+    def _closes(self, row: OrderRow) -> bool:
+        """Whether an order makes the position smaller."""
+        market = self.core.broker.markets[self.core.symbols[row.symbol]]
+        held = quantity_of(market, market.lots)
+        return row.quantity <= (held if row.side == "sell" else -held)
 
     def memory(self) -> dict[str, Any]:
         """Dust."""

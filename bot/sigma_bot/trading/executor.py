@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from sigma_bot.engine.types import R_ABSENT, R_VENUE
 from sigma_bot.health.metrics import ErrorKind
 from sigma_bot.trading import ids
 from sigma_bot.trading.approval import Approved
@@ -56,6 +57,7 @@ class Outcome:
     client_id: str
     state: State
     reason: str
+    code: int = R_VENUE  # the engine's reason, when it ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class OrderExecutor:
                 self._count(error)
                 wait = max(error.after, 0.05 * 2**tries)
                 if error.code == "late" or time.monotonic() - began + wait > FRESH_S:
-                    return Outcome(client_id, State.REFUSED, f"not sent: {error}")
+                    return Outcome(client_id, State.REFUSED, f"not sent: {error}", R_ABSENT)
                 tries += 1
                 await asyncio.sleep(wait)
             except UnknownError as error:
@@ -241,7 +243,7 @@ class OrderExecutor:
         waited = time.monotonic() - self.unanswered.get(row.client_id, self.started)
         if waited > self.venue.capabilities.late_arrival_s:
             self.unanswered.pop(row.client_id, None)
-            self.post(Outcome(row.client_id, State.ABSENT, "the venue does not know it"))
+            self.post(Outcome(row.client_id, State.ABSENT, "the venue does not know it", R_ABSENT))
             return True
         return False
 
@@ -325,7 +327,7 @@ class OrderExecutor:
         async for item in self.venue.stream():
             point("event.before")
             if isinstance(item, StreamBreak):
-                log.warning("private stream: %s", item.reason)
+                log.info("private stream (%s); asking for what may have been missed", item.reason)
                 self.reconcile_soon(list(self.book.core.symbols))
                 continue
             client_id = item.client_id or self._by_venue_id(item.venue_id)

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_ABSENT, R_STRATEGY, R_VENUE, Order
+from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Order
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.trading.core import Core
 from sigma_bot.trading.exact import quantity_of
@@ -185,15 +185,26 @@ class LiveBook:
             return  # older too: it ended since
         self._enter(change, row, state, now, order.reason)
 
-    def refused(self, change: Change, row: OrderRow, state: State, reason: str, now: int) -> None:
-        """The order ended without the venue: it said no, or it never arrived."""
-        self._enter(change, row, state, now, reason)
+    def refused(
+        self, change: Change, row: OrderRow, state: State, reason: str, now: int, code: int = R_VENUE
+    ) -> None:
+        """The order ended without the venue: it said no, or it never arrived. ``code`` is the engine's reason
+        for it."""
+        self._enter(change, row, state, now, reason, code)
 
     def kept(self, row: OrderRow) -> None:
         """A cancel failed; the order may be asked again."""
         external.kept(self.core.broker, row.order_id)
 
-    def _enter(self, change: Change, row: OrderRow, state: State, now: int, reason: str = "") -> None:
+    def _enter(
+        self,
+        change: Change,
+        row: OrderRow,
+        state: State,
+        now: int,
+        reason: str = "",
+        code: int = R_VENUE,
+    ) -> None:
         if state is row.state:
             return
         if state not in TRANSITIONS[row.state]:
@@ -209,7 +220,8 @@ class LiveBook:
             return
         self.inputs.add(change, "end", {"order": row.order_id, "leg": row.leg, "state": str(state)})
         kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
-        code = {State.REFUSED: R_VENUE, State.ABSENT: R_ABSENT}.get(state, R_STRATEGY)
+        if state not in (State.REFUSED, State.ABSENT):
+            code = R_STRATEGY
         o = external.order_of(self.core.broker, row.order_id)
         if o is not None and o.leg == row.leg and state is not State.FILLED:
             external.ended(self.core.broker, row.order_id, kind, code)

@@ -23,6 +23,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
 from sigma_bot.spec.rules import Band, FeeRules, MarketRules
+from sigma_bot.storage.errors import StorageError
 from sigma_bot.trading.approval import RiskGate
 from sigma_bot.trading.bot import RestartError, Watcher
 from sigma_bot.trading.desk import Alert, LiveDesk
@@ -76,8 +77,13 @@ async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> 
                 f"set spec.account.currency to {market.quote} or choose another symbol"
             )
         rules, assumed = rules_of(market), market_rules(wanted)
-        if rules.describe() != assumed.describe():
-            log.warning("%s: the venue's rules differ from the manifest's and are used", wanted.symbol)
+        theirs, ours = rules.describe(), assumed.describe()
+        for name in theirs:
+            if theirs[name] != ours[name]:
+                log.warning(
+                    "%s: %s of the venue is used, %s, not the manifest's %s",
+                    wanted.symbol, name, theirs[name], ours[name],
+                )  # fmt: skip
         target = opened.core.broker.markets[k]
         if target.lots and Fraction(target.lot_num, target.lot_den) != Fraction(rules.lot_size):
             raise BadInputError(
@@ -114,6 +120,7 @@ async def live_session(
     spec = settings.manifest.spec
     opened = await open_bot(journal, settings)
     desk: LiveDesk | None = None
+    recovered = False
     try:
         await venue.open()
         bases = await take_rules(venue, spec, opened)
@@ -124,8 +131,12 @@ async def live_session(
         desk.adopt = works.adopt
         await works.recover()
         session.beside = (works.reconcile, works.clock, works.keys)
+        recovered = True
         yield session
     finally:
+        if not recovered:
+            with contextlib.suppress(StorageError):  # it runs out by itself then
+                await journal.release(opened.lease)
         if desk is not None:
             await desk.executor.close()
         await venue.close()
@@ -224,6 +235,7 @@ class Works:
         while True:
             await asyncio.sleep(lease.ttl_s / 4)
             await self.session.journal.renew(lease)
+            self.session.bot.pulse.touch()  # waiting for the venue's word is not standing still
 
     def repair(self) -> None:
         """An order that the engine believes at the venue, of which the journal holds none that lives, has

@@ -93,6 +93,8 @@ class BotRunner:
         raise error
 
     async def _session(self) -> None:
+        self.pulse.touch()
+        self.why_not = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
             self.session = session
             try:

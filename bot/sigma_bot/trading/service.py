@@ -157,15 +157,13 @@ async def _run(
         others.append(asyncio.create_task(_close(runner, journal, close)))
     try:
         done, _ = await asyncio.wait({work, *others}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {work}:
-            task.result()
+        failed = [task for task in done if not task.cancelled() and task.exception() is not None]
     finally:
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
-        for task in others:
+        for task in (work, *others):  # the bot first: its state is stored while its bus is still there
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(task, return_exceptions=True)
+    for task in failed:
+        task.result()
     log.info("stopped; run it again to go on")
     return 0
 

@@ -200,3 +200,35 @@ async def test_rests_and_cancels(scene):
 
 async def _all(scene, states) -> bool:
     return await scene.states() == states
+
+
+async def test_a_halted_bot_may_still_reduce(scene):
+    async with scene.bot() as runner:
+        await scene.say(1)
+        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
+        async with asyncio.timeout(5):
+            while not runner.session.bot.told.halted:
+                await asyncio.sleep(0.01)
+        await scene.say(3)  # a new bid: refused
+        await scene.say(2)  # closing: sent
+        await scene.until(lambda: _all(scene, [State.FILLED, State.FILLED]))
+        codes = [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "rejection"]
+        assert codes == ["halted"]
+    await scene.ledger_is_the_venues()
+
+
+async def test_flatten_cancels_and_closes_and_stays_halted(scene):
+    async with scene.bot() as runner:
+        await scene.say(1)
+        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.say(3)
+        await scene.until(lambda: _all(scene, [State.FILLED, State.OPEN]))
+        await scene.journal.control("account", "main", "flatten", "home", by="me", now=1)
+        await scene.until(lambda: _all(scene, [State.FILLED, State.CANCELLED, State.FILLED]))
+        assert runner.session.bot.core.flat
+        async with asyncio.timeout(5):
+            while (await scene.journal.controls_for("script")).flatten:
+                await asyncio.sleep(0.02)
+        assert (await scene.journal.controls_for("script")).halted_by is not None
+    await scene.ledger_is_the_venues()

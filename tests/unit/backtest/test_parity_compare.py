@@ -149,7 +149,7 @@ def test_words() -> None:
     assert found is not None
     assert found.told("SIM", "the backtest") == (
         "1970-01-01T00:00:01.000000000Z: order 1: limit 60000001 in SIM, none in the backtest; "
-        "ended 1000000005 in SIM, 0 in the backtest"
+        "ended 1970-01-01T00:00:01.000000005Z in SIM, 0 in the backtest"
     )
 
 
