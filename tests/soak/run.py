@@ -56,6 +56,7 @@ class Report:
         ]
         f = self.found
         lines.append(f"orders {f.orders} {dict(f.states)}, fills {f.fills}, parked {f.parked}")
+        lines += [f"alert: {text}" for text in f.alerts]
         lines += [f"NOT BACK: {name}" for name in self.silent]
         lines += [f"BROKEN: {text}" for text in f.broken]
         lines.append("everything holds" if self.holds else "SOMETHING DOES NOT HOLD")

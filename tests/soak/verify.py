@@ -28,12 +28,15 @@ class Findings:
     fills: int = 0
     parked: int = 0
     states: Counter[str] = field(default_factory=Counter)
+    alerts: list[str] = field(default_factory=list)
 
 
 async def verify(stage: Stage, sims: bool = True) -> Findings:
     """Look at every bot; SIM bots only with ``sims``."""
     found = Findings()
     async with await open_journal(stage.database, create=False) as journal:
+        alerts = [entry for entry in await journal.notices(limit=MANY) if entry.row.kind == "alert"]
+        found.alerts = sorted(f"{entry.bot}: {entry.row.code}: {entry.row.text}" for entry in alerts)
         for bot in stage.bots:
             rows = [entry.row for entry in await journal.orders(bot.name, limit=MANY)]
             fills = [entry.row for entry in await journal.fills(bot.name, limit=None)]
