@@ -1,29 +1,17 @@
-"""What the crash tests of one test process share."""
+"""What the crash tests of one test process share: servers, and a loop with a bench on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
-from crash_run import redis_servers
+from crash_run import Bench, bench, redis_servers
+from crash_servers import mortal_postgres
 
 import servers
-
-
-@pytest.fixture(scope="session")
-def crash_postgres() -> Iterator[servers.Postgres]:
-    """A private PostgreSQL server."""
-    try:
-        with servers.postgres() as server:
-            yield server
-    except servers.ServerMissing as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture
-def crash_database(crash_postgres: servers.Postgres) -> str:
-    """A new, empty database."""
-    return crash_postgres.create_database()
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +22,25 @@ def crash_buses() -> Iterator[list[str]]:
             yield urls
     except servers.ServerMissing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def crash_database() -> Iterator[str]:
+    """A database for all cases: each has a bot and an account of its own name."""
+    try:
+        with mortal_postgres() as server:
+            yield server.url
+    except servers.ServerMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def on_bench(
+    crash_database: str, crash_buses: list[str]
+) -> Iterator[Callable[[Callable[[Bench], Coroutine[Any, Any, Any]]], Any]]:
+    """Runs a coroutine with the bench: ``on_bench(lambda bench: ...)``. Its fork server imports once."""
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        made = runner.run(stack.enter_async_context(bench(crash_database, crash_buses)))
+        yield lambda work: runner.run(work(made))
+        runner.run(stack.aclose())

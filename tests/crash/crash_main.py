@@ -12,16 +12,15 @@ from collections import Counter
 
 from crash_cases import STORIES
 from crash_run import Outcome, bench, chunk, redis_servers
+from crash_servers import mortal_postgres
 from crash_world import VENUES
-
-import servers
 
 
 async def run(cases: int, seed: int, at_once: int) -> list[Outcome]:
     """At least ``cases`` crashes, spread over venues and stories. Each failure is printed when it is seen."""
     outcomes: list[Outcome] = []
-    with servers.postgres() as postgres, redis_servers(at_once) as buses:
-        async with bench(postgres.create_database(), buses) as on:
+    with mortal_postgres() as postgres, redis_servers(at_once) as buses:
+        async with bench(postgres.url, buses) as on:
             parts = [(venue, story) for venue in VENUES for story in STORIES]
             share = -(-cases // len(parts))
             crashed, lap = 0, 0

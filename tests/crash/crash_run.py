@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from crash_cases import ANSWERS, STORIES, Case, check_decisions, drawn, play, whole_cases
+from crash_servers import folder, mortal_redis
 from crash_world import ForkServer, world
 
-import servers
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.journal import Journal
 
@@ -78,8 +76,8 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench(postgres_url: str, bus_urls: Sequence[str]) -> AsyncIterator[Bench]:
     """Everything cases need; ``postgres_url`` is an empty database."""
-    with tempfile.TemporaryDirectory(prefix="sigma-crash-") as folder:
-        lite = f"sqlite:///{Path(folder)}/journal.db"
+    with folder("sigma-crash-") as where:
+        lite = f"sqlite:///{where}/journal.db"
         async with (
             ForkServer() as server,
             await open_journal(lite) as one,
@@ -98,7 +96,7 @@ async def chunk(on: Bench, venue: str, story: str, count: int, seed: int) -> lis
     answers = [name for name in ANSWERS if name != "plain"]
     rng.shuffle(answers)
     each = 2
-    chosen = ["plain", *answers[: max(1, (count - 6) // each)]]
+    chosen = ["plain", *answers[: max(1, -(-(count - 6) // each))]]
     wholes = await on.all(whole_cases(venue, story, chosen, rng))
     cases: list[Case] = []
     for outcome in wholes:
@@ -111,7 +109,7 @@ async def chunk(on: Bench, venue: str, story: str, count: int, seed: int) -> lis
 def redis_servers(count: int = AT_ONCE) -> Iterator[list[str]]:
     """Addresses of ``count`` private Redis servers."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(servers.redis()) for _ in range(count)]
+        yield [stack.enter_context(mortal_redis()).url for _ in range(count)]
 
 
 __all__ = ["AT_ONCE", "STORIES", "Bench", "Outcome", "bench", "chunk", "redis_servers"]

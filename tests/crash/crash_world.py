@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from crash_servers import folder as temporary
 from crash_strategy import CODE
 
 from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
@@ -388,10 +388,10 @@ async def world(
     server: ForkServer, venue: str, bus_url: str, database: str, crashes: Iterable[str] = ()
 ) -> AsyncIterator[World]:
     """A case's world; its bot is not started yet."""
-    with tempfile.TemporaryDirectory(prefix="sigma-crash-") as folder:
+    with temporary("sigma-case-") as folder:
         opening = {VENUES[venue][2]: D(VENUES[venue][5]) * 2}
         async with Emulator(venue, [VENUES[venue][0]], opening) as em:
-            w = World(server, em, bus_url, database, Path(folder), crashes)
+            w = World(server, em, bus_url, database, folder, crashes)
             listening = await asyncio.start_unix_server(w._talk, str(w.folder / "status"))
             w.book(w.price)
             await w.bus._redis.flushdb()
