@@ -107,7 +107,7 @@ class Api:
         """Resource version by namespace and name of every object with these labels."""
         query = {"labelSelector": selector} if selector else {}
         answer = await self._call("GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY)
-        metas = [item["metadata"] for item in answer["items"]]
+        metas = [item["metadata"] for item in answer["items"] or ()]  # null when there are none
         return {(meta["namespace"], meta["name"]): meta["resourceVersion"] for meta in metas}
 
     async def events(self, namespace: str, name: str) -> list[Object]:
