@@ -44,9 +44,11 @@ class Watch:
 
     def sample(self) -> None:
         now = time.monotonic()
-        for proc in self.stage.all:
-            if proc.running and (mib := rss_mib(proc.pid)) is not None:
-                self.memory[self.role(proc)][proc.pid].append((now, mib))
+        with (self.stage.folder / "memory.csv").open("a") as file:
+            for proc in self.stage.all:
+                if proc.running and (mib := rss_mib(proc.pid)) is not None:
+                    self.memory[self.role(proc)][proc.pid].append((now, mib))
+                    file.write(f"{now:.1f},{proc.name},{proc.pid},{mib:.3f}\n")
 
     def role(self, proc: Proc) -> str:
         mode = getattr(proc, "mode", None)
