@@ -90,6 +90,13 @@ crds: .venv/dev.stamp ## Generate the CRDs from the manifest types
 	$(BIN)/python -m sigma_operator.crds crds
 	$(BIN)/python -m sigma_operator.reference docs/crds.md
 
+.PHONY: charts images
+charts: .venv/dev.stamp ## Write the tables of values into the charts' READMEs
+	$(BIN)/python charts/values_table.py
+
+images: .venv/dev.stamp ## Build the container images
+	$(BIN)/python tests/cluster/cluster.py images
+
 .PHONY: cluster-up cluster-down cluster-test
 cluster-up: .venv/dev.stamp ## Start the single-node cluster of the tests
 	$(BIN)/python tests/cluster/cluster.py up

@@ -16,6 +16,12 @@ class StorageError(BadInputError):
     """The database cannot be used. The message names it (password hidden), says why and what would help."""
 
 
+class UnreachableError(StorageError):
+    """The server does not answer now; it may later."""
+
+    exit_code = 1
+
+
 class CommitUnknownError(StorageError):
     """The connection was lost on the commit itself: all of it is stored, or nothing."""
 
@@ -65,7 +71,17 @@ def explained(where: Place, opening: bool = False) -> Iterator[None]:
         if reason is None:
             raise
         # The cause is dropped, not chained: a driver's own text may quote the address.
-        raise StorageError(f"database {where.shown}: {reason}") from None
+        kind = UnreachableError if _may_return(error) else StorageError
+        raise kind(f"database {where.shown}: {reason}") from None
+
+
+def _may_return(error: Exception) -> bool:
+    """Whether the same question may be answered in a while: the server starts, stops, is full or far away."""
+    origin = _origin(error)
+    state = getattr(origin, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(("57P", "08", "53300"))
+    return isinstance(origin, OSError)
 
 
 def _reason(error: Exception) -> str | None:

@@ -118,6 +118,7 @@ class TradingBot:
 
     async def handle(self, item: Any) -> None:
         """One step."""
+        self.pulse.touch()
         self.whole = False
         change = Change(tick=self.last, ts=self.core.broker.ts)
         try:

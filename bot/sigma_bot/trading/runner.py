@@ -113,9 +113,8 @@ class BotRunner:
         return live_session(*common, self.connect())
 
     async def _beat(self) -> None:
-        """The loop is alive while this runs; figures that change by themselves are written down."""
+        """Write down the figures that change by themselves."""
         while True:
-            self.pulse.touch()
             ready = self.ready()
             self.metrics.ready(ready.ready)
             session = self.session

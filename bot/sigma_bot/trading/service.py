@@ -28,6 +28,7 @@ from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
+from sigma_bot.storage.errors import UnreachableError
 from sigma_bot.storage.urls import bot_home
 from sigma_bot.trading.runner import BotRunner, banner
 from sigma_bot.trading.session import CLOSING, Settings, bot_name
@@ -36,6 +37,7 @@ from sigma_bot.venues.types import VenueClient
 log = logging.getLogger("sigma_bot")
 TERMINATION_LOG = Path("/dev/termination-log")
 LEASE_HELD = 4
+PATIENCE_S = 30.0
 CLOSE = ("leave", "cancel", "flatten")
 
 
@@ -75,7 +77,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
     log.info("%s", banner(manifest))
     where = bus_url(places.bus)
     own = bot_home(bot_name(manifest))
-    async with await open_journal(places.database) as journal:
+    async with await opened_journal(places.database) as journal:
         bus = open_bus(where, own / "spool" if where == MEMORY else None)
         pulse = Pulse()
         about = {
@@ -92,6 +94,20 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
                 return await _run(runner, journal, bus, places, where == MEMORY, close)
         finally:
             await bus.close()
+
+
+async def opened_journal(url: str | None) -> Journal:
+    """The journal; a server that can't be reached yet is waited for. Raises StorageError after half a minute,
+    at once when the database can't be used at all."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return await open_journal(url)
+        except UnreachableError as error:
+            if time.monotonic() > end:
+                raise
+            log.warning("%s; trying again", error)
+            await asyncio.sleep(1.0)
 
 
 def connector(venue: str, bus: str) -> Callable[[], VenueClient]:
