@@ -40,6 +40,7 @@ class ApiError(Exception):
         self.reason = reason
 
 
+PAGE = 100  # objects
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -104,11 +105,18 @@ class Api:
         return items
 
     async def versions(self, kind: str, namespace: str, selector: str) -> dict[tuple[str, str], str]:
-        """Resource version by namespace and name of every object with these labels."""
-        query = {"labelSelector": selector} if selector else {}
-        answer = await self._call("GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY)
-        metas = [item["metadata"] for item in answer["items"] or ()]  # null when there are none
-        return {(meta["namespace"], meta["name"]): meta["resourceVersion"] for meta in metas}
+        """Resource version by namespace and name of every object with these labels, read page by page: all of
+        them at a time would be the largest thing in this process."""
+        found: dict[tuple[str, str], str] = {}
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        while True:
+            answer = await self._call("GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY)
+            for item in answer["items"] or ():  # null when there are none
+                own = item["metadata"]
+                found[own["namespace"], own["name"]] = own["resourceVersion"]
+            if not (token := answer["metadata"].get("continue")):
+                return found
+            query["continue"] = token
 
     async def events(self, namespace: str, name: str) -> list[Object]:
         """What was told about the object of this name, the oldest first."""

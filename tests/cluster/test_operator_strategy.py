@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,6 +28,8 @@ from floor import (
     with_params,
 )
 from onenode.client import Client
+
+from conftest import ROOT
 
 Object = dict[str, Any]
 Until = Callable[..., None]
@@ -186,6 +190,44 @@ def test_suspend_and_resume(desk: Client, trader: str, until: Until) -> None:
     wait_phase(desk, trader, "Running")
 
 
+def plugin(cluster: Client, *arguments: str) -> str:
+    """What `kubectl sigma` prints."""
+    path = f"{cluster.kubectl_program.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": path}
+    command = ["sh", str(ROOT / "operator" / "kubectl-sigma"), *IN, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_halted_and_resumed_by_kubectl_sigma(desk: Client, trader: str) -> None:
+    assert trader in plugin(desk, "status")
+    plugin(desk, "halt", trader, "--reason", "strange fills")
+    found = wait_phase(desk, trader, "Halted", 30)
+    halted = conditions(found)["Halted"]
+    assert (halted["status"], conditions(found)["Ready"]["status"]) == ("True", "False")
+    assert "strange fills" in halted["message"]
+    plugin(desk, "resume", trader)
+    found = wait_phase(desk, trader, "Running", 30)
+    assert conditions(found)["Halted"]["status"] == "False"
+    assert "strange fills" in found["status"]["lastHalt"]["message"]
+    assert "Ready=True" in plugin(desk, "report", trader)
+    assert plugin(desk, "logs", trader)
+
+
+def test_kubectl_sigma_without_a_bot(desk: Client) -> None:
+    """Where none runs it makes a pod of its own."""
+    apply(desk, strategy("sleeper", suspend=True, deletionPolicy="leave"))
+    wait_phase(desk, "sleeper", "Suspended")
+    patch = json.dumps({"spec": {"suspend": True}})
+    desk.kubectl("patch", "strat/trader", *IN, "--type=merge", "-p", patch)
+    wait_phase(desk, "trader", "Suspended")
+    assert "trader" in plugin(desk, "status")
+    desk.kubectl("patch", "strat/trader", *IN, "--type=merge", "-p", patch.replace("true", "false"))
+    wait_phase(desk, "trader", "Running")
+    delete(desk, "sleeper")
+
+
 def test_the_operator_is_away_while_things_change(desk: Client, trader: str) -> None:
     scale = ("scale", "deployment/sigma-x-operator", "-n", RELEASE)
     desk.kubectl(*scale, "--replicas=0")
@@ -313,3 +355,11 @@ def test_a_hundred_at_once(desk: Client, until: Until) -> None:
 
     until(lambda: made() == 100, "not all have their objects", 10)
     desk.kubectl("delete", "strat", *IN, *names, "--timeout=90s")
+
+
+def test_the_operator_never_fell(desk: Client) -> None:
+    """It has listed everything against its watches by now, and restarted only when it was told to."""
+    selector = ("-n", RELEASE, "-l", "app.kubernetes.io/component=operator", "-o", "json")
+    (pod,) = json.loads(desk.kubectl("get", "pods", *selector))["items"]
+    (status,) = pod["status"]["containerStatuses"]
+    assert status["restartCount"] == 0, status
