@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sigma_bot.trading.records import NoticeRow
 
 NOTICES = 10
+READ = 500
 """Rejections, alerts and changes of state that are shown of one bot."""
 
 
@@ -29,8 +30,10 @@ def status(name: str | None, output: str, db: str | None) -> None:
     """
 
     async def read(journal: Journal) -> tuple[list[BotStatus], list[Entry[NoticeRow]]]:
-        notices = [] if name is None else await journal.notices(name, limit=NOTICES)
-        return await journal.bots(), notices
+        notices = [] if name is None else await journal.notices(name, limit=READ)
+        # an alert does not go under in rejections
+        shown = [n for i, n in enumerate(notices) if i < NOTICES or n.row.kind == "alert"]
+        return await journal.bots(), shown
 
     bots, notices = use_journal(read, db)
     if name is not None:

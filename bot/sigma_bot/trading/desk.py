@@ -159,6 +159,8 @@ class LiveDesk:
             if isinstance(missing, Missing):
                 self.executor.ask_fills(missing.order, row.client_id)
         elif isinstance(fact, Outcome):
+            if fact.state is State.UNKNOWN and row.state is not State.INTENT:
+                return  # the private stream was faster than the answer that got lost
             self.book.refused(change, row, fact.state, fact.reason, now, fact.code)
         elif isinstance(fact, CancelFailed):
             log.warning("cancel of %s: %s", row.client_id, fact.reason)

@@ -50,13 +50,13 @@ VENUES = {
 }
 
 
-def live_manifest(venue: str, code: str = SCRIPT) -> Strategy:
+def live_manifest(venue: str, code: str = SCRIPT, name: str = "script", **limits: object) -> Strategy:
     symbol, currency, _, tick = VENUES[venue]
     rules = {"tickSize": tick, "lotSize": "0.00001"} if venue == "binance" else {"rules": "upbit"}
     value = {
         "apiVersion": "sigma-x.io/v1alpha1",
         "kind": "Strategy",
-        "metadata": {"name": "script"},
+        "metadata": {"name": name},
         "spec": {
             "mode": "live",
             "strategy": {"code": code},
@@ -68,6 +68,7 @@ def live_manifest(venue: str, code: str = SCRIPT) -> Strategy:
                 "cash": "10000000" if venue == "upbit" else "10000",
                 "secretRef": {"name": "keys"},
                 "confirm": {"account": "main", "maxLoss": "1000"},
+                "limits": limits,
             },
             "risk": {
                 "maxPosition": "1",
@@ -123,18 +124,18 @@ class Scene:
                     await self.say(0)
 
     @contextlib.asynccontextmanager
-    async def bot(self) -> AsyncIterator[BotRunner]:
+    async def bot(self, name: str = "script", **limits: object) -> AsyncIterator[BotRunner]:
         metrics = BotMetrics(
-            {"strategy": "s", "mode": "live", "venue": self.venue, "code": "", "version": ""}
+            {"strategy": name, "mode": "live", "venue": self.venue, "code": "", "version": ""}
         )
-
-        def connect():
-            return open_venue(
-                self.venue, Keys(self.em.key, self.em.secret), LocalLimiter(self.venue), self.em.url
-            )
-
+        keys = Keys(self.em.key, self.em.secret)
         runner = BotRunner(
-            Settings(live_manifest(self.venue), Path()), self.journal, self.bus, Pulse(), metrics, connect
+            Settings(live_manifest(self.venue, name=name, **limits), Path()),
+            self.journal,
+            self.bus,
+            Pulse(),
+            BotMetrics(about),
+            lambda: open_venue(self.venue, keys, LocalLimiter(self.venue), self.em.url),
         )
         self.runner = runner
         task = asyncio.create_task(runner.run())
@@ -232,3 +233,33 @@ async def test_flatten_cancels_and_closes_and_stays_halted(scene):
                 await asyncio.sleep(0.02)
         assert (await scene.journal.controls_for("script")).halted_by is not None
     await scene.ledger_is_the_venues()
+
+
+async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
+    async with scene.bot("script", maxOpenOrders=1) as first, scene.bot("second", maxOpenOrders=1) as second:
+        await scene.say(3)  # both bid: there is room for one
+        await scene.until(lambda: _ended(scene, 2))
+        orders = [e.row for e in await scene.journal.orders()]
+        assert sorted(row.state for row in orders) == [State.OPEN, State.REFUSED]
+        assert [row.reason for row in orders if row.state is State.REFUSED] == [
+            "account limit: 2 open orders of all its bots, at most 1"
+        ]
+        assert len(list(scene.em.exchange.accounts["main"].orders)) == 1
+        assert {r.session.bot.core.broker.n_active for r in (first, second)} == {0, 1}
+        for runner in (first, second):
+            runner.session.bot.desk.executor.reconcile_soon([scene.symbol])
+        async with asyncio.timeout(10):
+            while {r.session.bot.desk.foreign for r in (first, second)} != {0, 1}:
+                await asyncio.sleep(0.01)
+        await scene.say(4)
+        await scene.until(lambda: _gone(scene))
+
+
+async def _ended(scene, count) -> bool:
+    """Whether so many orders are past being on their way."""
+    rows = [e.row for e in await scene.journal.orders()]
+    return len(rows) == count and all(row.state is not State.INTENT for row in rows)
+
+
+async def _gone(scene) -> bool:
+    return not await scene.journal.orders(living=True)
