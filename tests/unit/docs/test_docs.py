@@ -12,15 +12,18 @@ import click
 import pytest
 
 from sigma_bot.backtest.tester import run_backtest
-from sigma_bot.cli.main import run
+from sigma_bot.cli.main import COMMANDS, run
 from sigma_bot.cli.main import sigma as command_line
 from sigma_bot.engine import types
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import bar_loop, tick_loop
+from sigma_bot.errors import BadInputError, SigmaError, StrategyError
 from sigma_bot.kernel.jit import refusals_of
 from sigma_bot.spec import blocks, load_manifest, parse_manifest
 from sigma_bot.spec.manifest import Backtest
 from sigma_bot.strategy_file import load_strategy
+from sigma_bot.trading.records import TRANSITIONS, State
+from sigma_bot.trading.service import LEASE_HELD
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,8 +134,8 @@ def test_the_readme_shows_the_summary_as_it_is_printed(capsys: pytest.CaptureFix
     example = str(ROOT / "examples" / "ema-cross" / "backtest.yaml")
     assert run(["backtest", example, "--no-store", "--engine", "interpreted"]) == 0
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    shown = dict(FENCED.findall(text_of("README.md")))["text"].splitlines()
-    assert [line for line in shown if line not in printed] == []
+    [shown] = [text for _, text in FENCED.findall(text_of("README.md")) if "Buy and hold" in text]
+    assert [line for line in shown.splitlines() if line not in printed] == []
 
 
 def test_both_readmes_show_the_same() -> None:
@@ -171,6 +174,53 @@ def test_every_call_of_the_broker_is_explained() -> None:
     calls = [n for n, v in vars(Broker).items() if callable(v) or isinstance(v, property)]
     calls = [n for n in calls if not n.startswith("_")]
     assert [n for n in calls if f"`broker.{n}" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_readme_leads_everywhere(name: str) -> None:
+    """It shows every command and links every page."""
+    text = text_of(name)
+    called = {line.split()[1] for line in re.findall(r"^sigma .*", text, re.M)}
+    assert called == set(COMMANDS)
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"](docs/{path.name})" not in text] == []
+
+
+def rows_of(name: str, heading: str) -> dict[str, list[str]]:
+    """The table below a heading: its rows by the words in code of their first cell."""
+    section = text_of(name).split(f"\n{heading}\n")[1].split("\n## ")[0]
+    cells = [line[1:-1].split("|") for line in section.splitlines() if line.startswith("|")]
+    return {word: row[1:] for row in cells for word in re.findall(r"`([^`]+)`", row[0]) or [row[0].strip()]}
+
+
+def test_every_state_of_an_order_is_explained_with_what_can_follow() -> None:
+    table = rows_of("docs/trading.md", "## The path of an order")
+    for state in State:
+        shown = set(re.findall(r"`([^`]+)`", table[state][1]))
+        assert shown == {str(following) for following in TRANSITIONS[state]}, state
+
+
+def test_every_variable_that_the_code_reads_is_explained() -> None:
+    sources = "".join(p.read_text("utf-8") for p in (ROOT / "bot" / "sigma_bot").rglob("*.py"))
+    told = rows_of("docs/trading.md", "## Environment")
+    assert set(re.findall(r"\bSIGMA_[A-Z_]*[A-Z]\b", sources)) == {n for n in told if n.startswith("SIGMA_")}
+
+
+def test_the_exit_codes_are_explained() -> None:
+    codes = {str(kind.exit_code) for kind in (SigmaError, BadInputError, StrategyError)}
+    assert {"0", *codes, str(LEASE_HELD)} <= set(rows_of("docs/trading.md", "## Exit codes"))
+
+
+def test_what_live_needs_is_explained() -> None:
+    """Every line that a LIVE manifest is refused for names a field that the guide lists."""
+    bare = {"venue": "upbit", "name": "main", "currency": "KRW"}
+    spec = {"mode": "live", "strategy": {"file": "x.py"}, "markets": [{"symbol": "KRW-BTC"}], "account": bare}
+    head = {"apiVersion": "sigma-x.io/v1alpha1", "kind": "Strategy", "metadata": {"name": "bare"}}
+    with pytest.raises(BadInputError) as refused:
+        parse_manifest({**head, "spec": spec})
+    fields = re.findall(r"spec\.\w+\.(\w+): is missing", str(refused.value))
+    assert len(fields) >= 6
+    [sentence] = re.findall(r"`mode: live` is refused without (.*?)\.", text_of("docs/trading.md"), re.S)
+    assert set(fields) == set(re.findall(r"`(\w+)`", sentence))
 
 
 def test_every_limit_is_the_engines() -> None:
