@@ -243,6 +243,15 @@ class Desk:
             for action in controls:
                 await self.control(runner, action)
 
+    async def lose(self, upto: int) -> None:
+        """The bus loses its log, and batches up to ``upto`` are recorded while the bot is away."""
+        for seq in range(self.done + 1, upto + 1):
+            batch = self.batch(seq)
+            self.recorder.write(seq, batch.ts, batch.encode())
+        self.done = upto
+        await self.bus.close()
+        self.bus = open_bus("memory://", self.folder / f"spool-{upto}")
+
     async def control(self, runner: BotRunner, action: Any) -> None:
         await self.journal.control("strategy", "cross", action, "asked", by="test", now=time.time_ns())
 

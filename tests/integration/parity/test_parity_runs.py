@@ -79,6 +79,31 @@ async def test_a_missing_stretch_is_told_as_the_cause(tmp_path: Path) -> None:
     assert verdict.causes == ["the recording lacks 901 batches of ticks (300 to 1200)"]
 
 
+async def test_ticks_that_the_bot_lost_are_left_out(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, STRATEGIES["cross"])
+    async with desk.open():
+        await desk.trade(walk(1200, "lost"), [400])
+        await desk.lose(430)
+        await desk.trade(None, [1200])
+        verdict = await desk.verdict()
+    assert [row.payload for row in verdict.sim.inputs if row.kind == "gap"] == [{"first": 401, "last": 430}]
+    assert verdict.difference is None, verdict.difference.told("SIM", "the backtest")
+    assert verdict.backtest.rows == 1200 - 30
+
+
+async def test_a_run_that_other_code_took_over_is_told_as_such(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, STRATEGIES["cross"])
+    async with desk.open():
+        await desk.trade(walk(1200, "adopted"), [600])
+        desk.told = desk.manifest(STRATEGIES["quoter"])
+        await desk.trade(None, [1200], on_change="adopt")
+        verdict = await desk.verdict()
+    assert verdict.difference is not None
+    assert verdict.causes[0].startswith(
+        "the run was handed over to other code or another manifest after tick 600"
+    )
+
+
 async def test_another_code_or_parameter_is_told_as_the_cause(tmp_path: Path) -> None:
     desk = Desk(tmp_path, STRATEGIES["cross"])
     async with desk.open():
