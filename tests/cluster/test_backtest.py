@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -37,10 +38,10 @@ def raising(name: str) -> Object:
     """The example, its strategy raising once the price is above 500."""
     manifest = example(name)
     code: str = manifest["spec"]["strategy"]["code"]
-    line = "        fast = self.fast_ema.update(price)\n"
-    assert line in code
-    trouble = '        if price > 500:\n            raise ValueError("too dear for me")\n'
-    manifest["spec"]["strategy"]["code"] = code.replace(line, trouble + line)
+    start = re.search(r"    def on_bar\(self, bar, broker\):\n", code)
+    assert start is not None
+    trouble = '        if bar.close > 500:\n            raise ValueError("too dear for me")\n'
+    manifest["spec"]["strategy"]["code"] = code[: start.end()] + trouble + code[start.end() :]
     return manifest
 
 
