@@ -29,7 +29,7 @@ from sigma_bot.venues.keys import redact
 HIDDEN = "***"
 REPEATS = 5
 WINDOW_S = 60.0
-MOST_KINDS = 1000
+MOST_KINDS = 200
 SHORT_SECRET = 8
 
 _facts: ContextVar[dict[str, object]] = ContextVar("facts", default={})  # noqa: B039 - never changed in place
