@@ -22,6 +22,7 @@ from sigma_bot.trading.approval import Approved
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, OrderRow, State
+from sigma_bot.trading.tasks import end
 from sigma_bot.venues.types import (
     RefusedError,
     StreamBreak,
@@ -129,9 +130,7 @@ class OrderExecutor:
 
     async def close(self) -> None:
         """Stop everything that is under way. What was sent stays sent: the next start finds out."""
-        for task in list(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end(self.tasks)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work))

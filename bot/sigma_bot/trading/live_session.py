@@ -33,6 +33,7 @@ from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
+from sigma_bot.trading.tasks import end
 from sigma_bot.venues.errors import COUNTS, MALFORMED
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
@@ -212,8 +213,7 @@ class Works:
         try:
             await desk.executor.reconcile(self.symbols)
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            await end([holding])
         self.repair()
         while not bot.mailbox.empty() or desk.executor.tasks:
             await bot.drain()

@@ -24,6 +24,7 @@ from sigma_bot.trading.broadcast import Broadcaster
 from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.records import Change, State
 from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
+from sigma_bot.trading.tasks import end
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,7 @@ class BotRunner:
                 self.session = None
                 await asyncio.sleep(wait)
         finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await end([sending])
 
     async def _one(self) -> float:
         """One session; seconds to wait before the next."""

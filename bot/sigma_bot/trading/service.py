@@ -32,6 +32,7 @@ from sigma_bot.storage.errors import UnreachableError
 from sigma_bot.storage.urls import bot_home
 from sigma_bot.trading.runner import BotRunner, banner
 from sigma_bot.trading.session import CLOSING, Settings, bot_name
+from sigma_bot.trading.tasks import end
 from sigma_bot.venues.types import VenueClient
 
 log = logging.getLogger("sigma_bot")
@@ -160,9 +161,13 @@ async def _run(
 ) -> int:
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(runner.run())
+    asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
-    others = [asyncio.create_task(measure_lag(runner.metrics.lag))]
+        loop.add_signal_handler(number, asked.set)
+    others: list[asyncio.Task[object]] = [
+        asyncio.create_task(asked.wait()),
+        asyncio.create_task(measure_lag(runner.metrics.lag)),
+    ]
     if embedded:
         from sigma_bot.feed.feed import Feed
 
@@ -176,8 +181,7 @@ async def _run(
         failed = [task for task in done if not task.cancelled() and task.exception() is not None]
     finally:
         for task in (work, *others):  # the bot first: its state is stored while its bus is still there
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([task], again_s=5.0)
     for task in failed:
         task.result()
     log.info("stopped; run it again to go on")

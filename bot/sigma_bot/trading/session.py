@@ -38,6 +38,7 @@ from sigma_bot.trading.desk import Desk, SimDesk
 from sigma_bot.trading.names import Run
 from sigma_bot.trading.records import Change, InputRow, Inputs
 from sigma_bot.trading.simulator import SimulatorExecutor
+from sigma_bot.trading.tasks import end
 from sigma_bot.trading.ticks import TickReader
 
 log = logging.getLogger(__name__)
@@ -290,9 +291,13 @@ class Session:
         """Until cancelled, or until something fails. ``others`` and ``beside`` run with it."""
         own = (self.bot.loop, self._read, self._hold, self._tock, self._listen, self._want)
         works = [*own, *self.beside, *others]
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work())
+        tasks = [asyncio.create_task(work()) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await end(tasks)
 
     async def _read(self) -> None:
         begun, holes = self.opened.after is not None, 0
