@@ -125,9 +125,7 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def bot(self, name: str = "script", **limits: object) -> AsyncIterator[BotRunner]:
-        metrics = BotMetrics(
-            {"strategy": name, "mode": "live", "venue": self.venue, "code": "", "version": ""}
-        )
+        about = {"strategy": name, "mode": "live", "venue": self.venue, "code": "", "version": ""}
         keys = Keys(self.em.key, self.em.secret)
         runner = BotRunner(
             Settings(live_manifest(self.venue, name=name, **limits), Path()),
