@@ -18,7 +18,7 @@ from soak.verify import Findings, verify
 from soak.watch import Watch
 
 START_S = 60.0
-TOLD = ("gaps", "missed", "differences", "malformed", "venue_errors", "rejections", "alerts")
+TOLD = ("reconnects", "gaps", "missed", "differences", "malformed", "venue_errors", "rejections", "alerts")
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Report:
         for role, (largest, slope, lives) in self.memories.items():
             said = "-" if slope is None else f"{slope:+.1f} ({lives})"
             lines.append(f"  {role:14} {largest:7.1f}  {said}")
-        lines.append("counted by the bots:")
+        lines.append("counted by bots and feeds:")
         wanted = {k: v for k, v in self.totals.items() if v and any(word in k for word in TOLD)}
         lines += [f"  {value:7} {name}" for name, value in sorted(wanted.items())]
         lines += [

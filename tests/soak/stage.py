@@ -121,6 +121,9 @@ class Proc:
     ) -> None:
         self.name, self.command, self.log, self.env = name, list(map(str, command)), log, dict(env)
         self.server = server
+        self.port = 0
+        """Where it answers about itself; 0: nowhere."""
+        self.frozen = False
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         self.asked = False
@@ -169,6 +172,16 @@ class Proc:
             self.exits[self.process.returncode] += 1
             self.start()
 
+    def ask(self, page: str) -> tuple[int, str]:
+        """Status and body of a page; status 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=3) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
 
 @dataclass
 class Bot(Proc):
@@ -188,16 +201,6 @@ class Bot(Proc):
     asked: bool = False
     exits: Counter[int] = field(default_factory=Counter)
     frozen: bool = False
-
-    def ask(self, page: str) -> tuple[int, str]:
-        """Status and body of a page; status 0 when nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{page}", timeout=3) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
 
 
 class Stage:
@@ -277,8 +280,15 @@ class Stage:
         command = [
             *SIGMA, "feed", "--venue", market.venue, "--symbols", market.symbol, "--out", str(self.ticks),
         ]  # fmt: skip
-        env = {**self.env, "SIGMA_VENUE_URL": self.url(market.venue)}
-        return Proc(f"feed-{market.venue}", command, self.folder / f"feed-{market.venue}.log", env)
+        port = servers._free_port()
+        env = {
+            **self.env,
+            "SIGMA_VENUE_URL": self.url(market.venue),
+            "SIGMA_HEALTH_PORT": f"127.0.0.1:{port}",
+        }
+        proc = Proc(f"feed-{market.venue}", command, self.folder / f"feed-{market.venue}.log", env)
+        proc.port = port
+        return proc
 
     def _bot(self, name: str, mode: str, market: Market) -> Bot:
         file = self.folder / f"{name}.yaml"
@@ -295,7 +305,7 @@ class Stage:
             "SIGMA_VENUE_URL": self.url(market.venue),
             "SIGMA_API_KEY": f"{name}-key",
             "SIGMA_API_SECRET": f"{name}-secret",
-            "SIGMA_HEALTH_PORT": str(port),
+            "SIGMA_HEALTH_PORT": f"127.0.0.1:{port}",
         }
         log = self.folder / f"{name}.log"
         return Bot(name, mode, market, file, port, [*APP, "--config", str(file)], log, env)

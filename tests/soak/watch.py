@@ -39,7 +39,8 @@ class Watch:
     async def run(self) -> None:
         while True:
             self.sample()
-            await asyncio.gather(*(asyncio.to_thread(self.scrape, bot) for bot in self.stage.bots))
+            asked = [proc for proc in self.stage.all if proc.port]
+            await asyncio.gather(*(asyncio.to_thread(self.scrape, proc) for proc in asked))
             await asyncio.sleep(2.0)
 
     def sample(self) -> None:
@@ -54,21 +55,18 @@ class Watch:
         mode = getattr(proc, "mode", None)
         return f"{mode} bot" if mode else proc.name
 
-    def scrape(self, bot: object) -> None:
-        from soak.stage import Bot
-
-        assert isinstance(bot, Bot)
-        if not bot.running or bot.frozen:
+    def scrape(self, proc: Proc) -> None:
+        if not proc.running or proc.frozen:
             return
-        pid = bot.pid
-        status, text = bot.ask("/metrics")
+        pid = proc.pid
+        status, text = proc.ask("/metrics")
         if status == 200:
-            found = self.counters[bot.name, pid]
+            found = self.counters[proc.name, pid]
             for name, labels, value in SAMPLE.findall(text):
                 found[name + labels] = float(value)
 
     def totals(self) -> Counter[str]:
-        """The counters over all bots and all their lives; of a killed life up to its last scrape."""
+        """The counters of bots and feeds over all their lives; of a killed life up to its last scrape."""
         out: Counter[str] = Counter()
         for found in self.counters.values():
             for name, value in found.items():
