@@ -131,7 +131,9 @@ async def live_session(
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt
         await works.recover()
-        session.beside = (works.reconcile, works.clock, works.keys)
+        session.beside = (works.reconcile, works.clock)
+        if FOLDER_VARIABLE in os.environ:
+            session.beside += (works.keys,)
         recovered = True
         yield session
     finally:
@@ -187,10 +189,8 @@ class KeysChangedError(RestartError):
     """The files of the keys are others now."""
 
 
-def stamps(folder: str | None) -> list[int]:
+def stamps(folder: str) -> list[int]:
     """When each of the key files was written."""
-    if folder is None:
-        return []
     return [path.stat().st_mtime_ns for name in ("apiKey", "secret") if (path := Path(folder, name)).exists()]
 
 
@@ -304,9 +304,9 @@ class Works:
 
     async def keys(self) -> None:
         """Begin a new session when the files of the keys have changed: a rotated Secret."""
-        folder = os.environ.get(FOLDER_VARIABLE)
+        folder = os.environ[FOLDER_VARIABLE]
         before = stamps(folder)
-        while folder is not None:
+        while True:
             await asyncio.sleep(KEYS_S)
             if stamps(folder) != before:
                 raise KeysChangedError("the API keys have changed; connecting again with the new ones")

@@ -296,6 +296,7 @@ class Session:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            raise RuntimeError(f"{done} came to an end, which none of a session's tasks does by itself")
         finally:
             await end(tasks)
 
