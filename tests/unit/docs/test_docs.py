@@ -178,11 +178,18 @@ def test_every_call_of_the_broker_is_explained() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
 def test_the_readme_leads_everywhere(name: str) -> None:
-    """It shows every command and links every page."""
-    text = text_of(name)
-    called = {line.split()[1] for line in re.findall(r"^sigma .*", text, re.M)}
+    """It shows every command, and every page can be reached from it."""
+    called = {line.split()[1] for line in re.findall(r"^sigma .*", text_of(name), re.M)}
     assert called == set(COMMANDS)
-    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"](docs/{path.name})" not in text] == []
+    reached, waiting = set(), [ROOT / name]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page.name)
+        for target in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text("utf-8")):
+            there = (page.parent / target).resolve()
+            if there.name not in reached and not there.name.startswith("README"):
+                waiting.append(there)
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if path.name not in reached] == []
 
 
 def rows_of(name: str, heading: str) -> dict[str, list[str]]:
