@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from crash_run import Bench, bench, redis_servers
-from crash_servers import mortal_postgres
+from crash_servers import folder, mortal_postgres
 
 import servers
 
@@ -44,3 +44,10 @@ def on_bench(
         made = runner.run(stack.enter_async_context(bench(crash_database, crash_buses)))
         yield lambda work: runner.run(work(made))
         runner.run(stack.aclose())
+
+
+@pytest.fixture
+def bench_lite() -> Iterator[str]:
+    """A SQLite journal of its own."""
+    with folder("sigma-lite-") as where:
+        yield f"sqlite:///{where}/journal.db"

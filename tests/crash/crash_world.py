@@ -20,6 +20,7 @@ from typing import Any
 from crash_servers import folder as temporary
 from crash_strategy import CODE
 
+from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.bus.redis_bus import RedisBus
 from sigma_bot.emulator.faults import Fault
@@ -192,27 +193,26 @@ class World:
             "SIGMA_CRASH_AT": crash,
             **self.env,
         }
-        self.ends = self.server.start(
-            {
-                "manifest": self.manifest,
-                "base": str(self.folder),
-                "env": env,
-                "socket": str(self.folder / "status"),
-                "log": str(self.folder / "log"),
-                "database": self.database,
-                "bus": self.bus_url,
-                "ttl": 5.0,
-                "late": LATE_S,
-                "reconcile": RECONCILE_S,
-                **self.job,
-            }
-        )
+        self.last = {
+            "manifest": self.manifest,
+            "base": str(self.folder),
+            "env": env,
+            "socket": str(self.folder / "status"),
+            "log": str(self.folder / "log"),
+            "database": self.database,
+            "bus": self.bus_url,
+            "ttl": 5.0,
+            "late": LATE_S,
+            "reconcile": RECONCILE_S,
+            **self.job,
+        }
+        self.ends = self.server.start(self.last)
         self.ends.add_done_callback(self._ended)
 
     def _ended(self, end: asyncio.Future[int]) -> None:
         status = end.result()
         self.kills.append(status)
-        if not self.stopping:
+        if not self.stopping and end is self.ends:
             if status == -signal.SIGKILL and self.starts < 6:
                 self.start()
             else:
@@ -293,7 +293,7 @@ class World:
         await self.settle()
 
     async def stop(self) -> None:
-        """End the bot cleanly."""
+        """End the bot cleanly; should its last crash point lie on that way, it is started once more."""
         self.stopping = True
         os.kill(self.status.pid, signal.SIGTERM)
         try:
@@ -302,8 +302,45 @@ class World:
             os.kill(self.status.pid, signal.SIGUSR2)
             await asyncio.sleep(0.5)
             raise CaseError("the bot does not end when asked to") from None
-        if status != 0:
+        if status == -signal.SIGKILL and self.last["env"]["SIGMA_CRASH_AT"]:
+            self.stopping = False
+            self.start()
+            await self.tell(NOTHING)
+            await self.stop()
+        elif status != 0:
             raise CaseError(f"the bot did not end cleanly: {status}")
+
+    def log(self) -> str:
+        """What the bots wrote."""
+        return (self.folder / "log").read_text()
+
+    async def logged(self, text: str) -> None:
+        """Wait until a bot writes something."""
+        await self.until(lambda: text in self.log(), f"{text!r} in the log")
+
+    async def listened(self) -> None:
+        """Say nothing of importance until the bot hears it: after the bus was away."""
+        heard = self.status.said["tick"]
+        while self.status.said["tick"] == heard:
+            with contextlib.suppress(BusError):
+                await self.say(NOTHING)
+            await self._within(0.1, lambda: self.status.said["tick"] > heard)
+
+    async def another(self, **job: Any) -> int:
+        """Start a second bot of the same name beside the first; its exit code."""
+        return await self.server.start({**self.last, **job, "socket": str(self.folder / "nowhere")})
+
+    async def take_over(self) -> None:
+        """Start bots of the same name until one gets the lease."""
+        self.stopping = True
+        while True:
+            self.start()
+            end = self.ends
+            await self.until(lambda e=end: e.done() or bool(self.status.said), "a second bot runs")
+            if not end.done():
+                break
+            assert end.result() == 4
+        self.stopping = False
 
     async def close(self) -> None:
         """End whatever still runs."""
@@ -346,6 +383,13 @@ class World:
         engine = self.status.said["lots"][0] * lot - D(self.status.said["dust"].get(self.symbol, "0"))
         if engine != held:
             raise CaseError(f"the engine holds {engine}, the ledger {held}")
+
+
+async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Listens to a bot that nobody waits for."""
+    while await reader.read(1 << 16):
+        pass
+    writer.close()
 
 
 def agrees(order: Any, state: str | None) -> bool:
@@ -393,6 +437,7 @@ async def world(
         async with Emulator(venue, [VENUES[venue][0]], opening) as em:
             w = World(server, em, bus_url, database, folder, crashes)
             listening = await asyncio.start_unix_server(w._talk, str(w.folder / "status"))
+            other = await asyncio.start_unix_server(ignore, str(w.folder / "nowhere"))
             w.book(w.price)
             await w.bus._redis.flushdb()
             try:
@@ -405,6 +450,7 @@ async def world(
             finally:
                 await w.close()
                 listening.close()
+                other.close()
 
 
 Tell = Callable[[World], Awaitable[None]]
