@@ -99,7 +99,7 @@ def latency(s: Scene, bots: int, seconds: float, title: str, bounds: str) -> Non
 
 def throughput(s: Scene) -> None:
     """One bot that sends as fast as it can."""
-    port = s.bot("burst", every=2, count=100)
+    port = s.bot("burst", every=1, count=100, ioc=True)
     wait_for(lambda: status(port).get("ticks"), 60)
     time.sleep(20)
     orders = [o["created"] for o in s.admin("GET", "accounts/burst")["orders"]]

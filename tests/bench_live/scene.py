@@ -20,13 +20,15 @@ import servers
 
 SYMBOL, START = "BTCUSDT", 60_000.0
 STRATEGY = """
-from sigma_bot import Strategy, param
+from sigma_bot import GTC, IOC, Strategy, param
 
 class Pulse(Strategy):
-    '''Every `every` ticks `count` bids far below the market; the next tick takes them back.'''
+    '''Every `every` ticks `count` bids far below the market; the next tick takes them back, or they end
+    by themselves (`ioc`).'''
     every: int = param(10, ge=1)
     count: int = param(1, ge=1)
     phase: int = param(0, ge=0)
+    ioc: bool = param(False)
     seen: int
     resting: bool
 
@@ -37,8 +39,8 @@ class Pulse(Strategy):
             self.resting = False
         elif (self.seen + self.phase) % self.every == 0:
             for i in range(self.count):
-                broker.buy(0.001, limit=tick.bid * 0.9)
-            self.resting = True
+                broker.buy(0.001, limit=tick.bid * 0.9, tif=IOC if self.ioc else GTC)
+            self.resting = not self.ioc
 """
 MANIFEST = """
 apiVersion: sigma-x.io/v1alpha1
@@ -46,7 +48,7 @@ kind: Strategy
 metadata: {{name: {name}}}
 spec:
   mode: {mode}
-  strategy: {{file: pulse.py, params: {{every: {every}, count: {count}, phase: {phase}}}}}
+  strategy: {{file: pulse.py, params: {{every: {every}, count: {count}, phase: {phase}, ioc: {ioc}}}}}
   markets: [{{symbol: BTCUSDT, tickSize: "0.01", lotSize: "0.00001"}}]
   account:
     venue: binance
@@ -161,10 +163,13 @@ class Scene:
 
         self.start("feed", work)
 
-    def bot(self, name: str, mode: str = "live", every: int = 10, count: int = 1, phase: int = 0) -> int:
+    def bot(self, name: str, mode: str = "live", **params: int | bool) -> int:
         """Start one bot with an account of its own; its health port."""
         path = self.folder / f"{name}.yaml"
-        path.write_text(MANIFEST.format(name=name, mode=mode, every=every, count=count, phase=phase))
+        said = {"every": 10, "count": 1, "phase": 0, "ioc": False} | params
+        words = {key: str(value).lower() for key, value in said.items()}
+        path.write_text(MANIFEST.format(name=name, mode=mode, **words))
+        )
         with contextlib.suppress(OSError):
             self.admin("POST", "accounts", {"name": name, "balances": {"USDT": "100000", "BTC": "1"}})
         port = free_port()

@@ -25,6 +25,7 @@ from sigma_bot.trading import state
 from sigma_bot.trading.core import FLATTEN_TRIES, Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk
+from sigma_bot.trading.mailbox import Mailbox
 from sigma_bot.trading.names import Run
 from sigma_bot.trading.records import Change, Inputs, NoticeRow
 
@@ -93,7 +94,7 @@ class TradingBot:
         self.journal, self.lease, self.inputs = journal, lease, inputs
         self.last, self.code_digest, self.watch = last, code_digest, watch
         self.pulse, self.metrics = pulse, metrics
-        self.mailbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.mailbox = Mailbox()
         self.told = Told(tick=last)
         self.stored_at = time.monotonic()
         self.batch_at = self.stored_at
@@ -104,7 +105,7 @@ class TradingBot:
 
     def post(self, item: Any) -> None:
         """Put something into the mailbox."""
-        self.mailbox.put_nowait(item)
+        self.mailbox.put(item)
 
     async def loop(self) -> None:
         """Handle what comes, for ever. Raises what the journal, the lease or a fault of ours raises."""
@@ -113,25 +114,17 @@ class TradingBot:
 
     async def drain(self) -> None:
         """Handle what is waiting now."""
-        while not self.mailbox.empty():
-            await self.handle(self.mailbox.get_nowait())
+        while group := self.mailbox.take():
+            await self.handle(group)
 
-    async def handle(self, item: Any) -> None:
-        """One step."""
+    async def handle(self, group: list[Any]) -> None:
+        """One step: a batch of ticks, or everything that came between two."""
         self.pulse.touch()
         self.whole = False
         change = Change(tick=self.last, ts=self.core.broker.ts)
         try:
-            if isinstance(item, TickBatch):
-                change.tick, change.ts = item.seq, item.ts
-                self._batch(item)
-            elif isinstance(item, Gap):
-                self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
-            elif isinstance(item, Tock):
-                self._control(item.controls, change)
-            else:
-                self.desk.fact(item, change)
-                self.pulse.call("on_fill", self.core.tell)
+            for item in group:
+                self._take(item, change)
         except StrategyError as error:
             await self._stop(error)
         if self.flattening:
@@ -141,6 +134,18 @@ class TradingBot:
         self.desk.collect(change)
         await self._store(change)
         self.whole = True
+
+    def _take(self, item: Any, change: Change) -> None:
+        if isinstance(item, TickBatch):
+            change.tick, change.ts = item.seq, item.ts
+            self._batch(item)
+        elif isinstance(item, Gap):
+            self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
+        elif isinstance(item, Tock):
+            self._control(item.controls, change)
+        else:
+            self.desk.fact(item, change)
+            self.pulse.call("on_fill", self.core.tell)
 
     def _batch(self, batch: TickBatch) -> None:
         began = time.monotonic()

@@ -215,7 +215,7 @@ class Works:
         finally:
             await end([holding])
         self.repair()
-        while not bot.mailbox.empty() or desk.executor.tasks:
+        while bot.mailbox or desk.executor.tasks:
             await bot.drain()
             await asyncio.sleep(0.005)
         await self.compare()

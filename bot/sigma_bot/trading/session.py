@@ -312,7 +312,7 @@ class Session:
                 self.bot.post(Gap(batch.seq - lost, batch.seq - 1))
                 holes = self.reader.holes
             self.bot.post(batch)
-            while self.bot.mailbox.qsize() > 1000:  # catching up: don't hold the whole log in memory
+            while len(self.bot.mailbox) > 1000:  # catching up: don't hold the whole log in memory
                 await asyncio.sleep(0.01)
 
     async def _hold(self) -> None:

@@ -1,0 +1,45 @@
+"""A bot's mailbox: what came, in order, handed out in groups that one step can handle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from sigma_bot.bus.messages import TickBatch
+
+MOST = 200
+"""Most items of a group: a step stays short."""
+
+
+class Mailbox:
+    """A batch of ticks is a group of its own, since what a step stores is placed after one batch. Everything
+    else that waits between two batches goes together: a burst of answers is one transaction, not fifty."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._rung = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Any) -> None:
+        """Add an item."""
+        self._items.append(item)
+        self._rung.set()
+
+    async def get(self) -> list[Any]:
+        """Wait for the next group."""
+        while not self._items:
+            self._rung.clear()
+            await self._rung.wait()
+        return self.take()
+
+    def take(self) -> list[Any]:
+        """The next group; empty when nothing waits."""
+        group: list[Any] = []
+        while self._items and len(group) < MOST:
+            if isinstance(self._items[0], TickBatch):
+                return group or [self._items.popleft()]
+            group.append(self._items.popleft())
+        return group
