@@ -169,7 +169,6 @@ class Scene:
         said = {"every": 10, "count": 1, "phase": 0, "ioc": False} | params
         words = {key: str(value).lower() for key, value in said.items()}
         path.write_text(MANIFEST.format(name=name, mode=mode, **words))
-        )
         with contextlib.suppress(OSError):
             self.admin("POST", "accounts", {"name": name, "balances": {"USDT": "100000", "BTC": "1"}})
         port = free_port()
