@@ -39,8 +39,8 @@ class Bucket:
         return self.window_ms // SLOTS
 
     def allowed(self, urgent: bool) -> int:
-        """Units that a request of this kind may bring it to."""
-        return self.limit if urgent else int(self.limit * (1 - RESERVE))
+        """Units that a request of this kind may bring it to; one at least, or it could never be sent."""
+        return self.limit if urgent else max(1, int(self.limit * (1 - RESERVE)))
 
 
 # Nine tenths of what the venue allows: requests sent evenly may arrive bunched.
