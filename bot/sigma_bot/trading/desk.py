@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sigma_bot.bus.messages import TickBatch
 from sigma_bot.engine import external
-from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, Order
+from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, SECOND, Order
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
 from sigma_bot.trading.approval import Refusal, RiskGate
@@ -32,6 +32,7 @@ from sigma_bot.trading.records import Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.trading.simulator import SimulatorExecutor
 
 log = logging.getLogger(__name__)
+USAGE_NS = SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class LiveDesk:
         self.reconcile_seconds = 0.0
         self.opened: dict[int, int] = {}
         self.alerted: set[tuple[str, str]] = set()
+        self.used_at = 0
 
     def tick(self, batch: TickBatch) -> None:
         """Orders are judged by how old this batch is."""
@@ -178,7 +180,11 @@ class LiveDesk:
         sends, cancels = self.book.collect(change, self.gate.now(), self._allowed)
         self.sends += sends
         self.cancels += cancels
-        if change.orders:
+        now = self.gate.now()
+        # without limits of its own a bot needs no word of the others, and no order waits for telling them
+        told = not self.sends and now - self.used_at > USAGE_NS
+        if change.orders and (self.limits or told):
+            self.used_at = now
             change.usage = self.usage()
 
     def _allowed(self, o: Order) -> int:
@@ -199,7 +205,7 @@ class LiveDesk:
         self.opened = {minute: self.opened.get(minute, 0) + len(self.sends)}
         loss = max(b.risk.day_equity - b.equity, 0.0)
         return Usage(
-            exposure=Decimal(repr(exposure)) + sum((self._worth(row) for row in self.sends), Decimal(0)),
+            exposure=Decimal(repr(exposure)) + sum(map(self._worth, self.book.living()), Decimal(0)),
             open_orders=len(self.book.living()),
             day=(now + b.risk.day_offset) // DAY,
             day_loss=Decimal(repr(loss)),
@@ -211,7 +217,7 @@ class LiveDesk:
         """What an order may add to the exposure."""
         if row.reduce_only:
             return Decimal(0)
-        return row.quantity * (row.limit_price or self.reference(row))
+        return (row.quantity - row.filled) * (row.limit_price or self.reference(row))
 
     def reference(self, row: OrderRow) -> Decimal:
         """The quote that an order meets."""

@@ -18,6 +18,10 @@ class AccountLimits:
     max_orders_per_minute: int | None = None
     max_daily_loss: Decimal | None = None
 
+    def __bool__(self) -> bool:
+        limits = (self.max_exposure, self.max_open_orders, self.max_orders_per_minute, self.max_daily_loss)
+        return any(limit is not None for limit in limits)
+
     def refuse(self, own: Usage, others: Sequence[Usage]) -> str:
         """Why the orders counted in ``own`` may not go, "" when they may."""
         bots = [own, *others]

@@ -27,7 +27,7 @@ from sigma_bot.storage.errors import StorageError
 from sigma_bot.trading.approval import RiskGate
 from sigma_bot.trading.bot import RestartError, Watcher
 from sigma_bot.trading.desk import Alert, LiveDesk
-from sigma_bot.trading.exact import money_of
+from sigma_bot.trading.exact import money_of, plain
 from sigma_bot.trading.executor import Adopt, OrderExecutor
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
@@ -52,7 +52,7 @@ def rules_of(market: VenueMarket) -> MarketRules:
         fraction = Fraction(step)
         bands.append(Band(start, fraction.numerator, fraction.denominator))
     zero = market.min_notional * 0
-    fees = FeeRules(market.maker_fee, market.taker_fee, zero, zero, zero)
+    fees = FeeRules(plain(market.maker_fee), plain(market.taker_fee), zero, zero, zero)
     return MarketRules(
         market.symbol,
         tuple(bands),
@@ -81,10 +81,8 @@ async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> 
         theirs, ours = rules.describe(), assumed.describe()
         for name in theirs:
             if theirs[name] != ours[name]:
-                log.warning(
-                    "%s: %s of the venue is used, %s, not the manifest's %s",
-                    wanted.symbol, name, theirs[name], ours[name],
-                )  # fmt: skip
+                log.warning("%s: the venue's %s are used, not the manifest's", wanted.symbol, name)
+                log.info("%s: %s of the venue %s, of the manifest %s", wanted.symbol, name, theirs, ours)
         target = opened.core.broker.markets[k]
         if target.lots and Fraction(target.lot_num, target.lot_den) != Fraction(rules.lot_size):
             raise BadInputError(

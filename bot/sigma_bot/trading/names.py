@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.types import KINDS, NEVER, REASONS, TIFS, Event, Order
+from sigma_bot.engine.types import KINDS, NEVER, REASONS, SECOND, TIFS, Event, Order
 from sigma_bot.trading import ids
 from sigma_bot.trading.exact import price_of, quantity_of
 from sigma_bot.trading.records import NoticeRow, OrderRow, State
@@ -14,10 +14,12 @@ from sigma_bot.trading.records import NoticeRow, OrderRow, State
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a bot: from a fresh account until it is reset."""
+    """One run of a bot: from a fresh account until it is reset. ``started`` (ns) tells its ids from those of
+    another journal that knew a bot of this name."""
 
     bot: str
     number: int
+    started: int
     symbols: tuple[str, ...]
     currency: str
     precision: int
@@ -29,7 +31,7 @@ class Run:
 
     def client_id(self, order_id: int, leg: int) -> str:
         """The id of an order at the venue."""
-        return ids.make(self.tag, self.number, order_id, leg)
+        return ids.make(self.tag, self.started // SECOND, order_id, leg)
 
 
 def side_of(side: int) -> str:

@@ -199,9 +199,11 @@ async def _restore(
         desk = state.load(stored.state, core.broker, None if adopted else code.instance)
     newest = await journal.last_inputs(identity.name, registered.run, ("raised", "resume"))
     core.silent_from = silent_from(newest)
+    begun = await journal.run_of(identity.name, registered.run)
     run = Run(
         identity.name,
         registered.run,
+        begun.started,
         tuple(market.symbol for market in spec.markets),
         spec.account.currency,
         spec.account.precision,
@@ -214,8 +216,8 @@ async def _restore(
     after = None
     if stored is not None and stored.state is not None:
         after = stored.tick
-    elif (first := (await journal.run_of(identity.name, registered.run)).first_tick) is not None:
-        after = first - 1  # it ended before its first checkpoint: the same ticks again
+    elif begun.first_tick is not None:
+        after = begun.first_tick - 1  # it ended before its first checkpoint: the same ticks again
     return Opened(core, run, lease, stored, inputs, desk, code.digest, after)
 
 

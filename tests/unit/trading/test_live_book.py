@@ -75,7 +75,7 @@ class Bench:
         code = load_strategy(spec.strategy, Path())
         start(code.instance)
         self.core = Core(spec, code.instance)
-        run = Run("told", 1, ("AAABBB",), "BBB", 8)
+        run = Run("told", 1, NOW, ("AAABBB",), "BBB", 8)
         desk = {} if text is None else state.load(text, self.core.broker, self.core.strategy)
         self.book = LiveBook(self.core, run, Inputs(0), desk, 1, {"AAABBB": "AAA"})
         self.seq = 0
