@@ -157,7 +157,7 @@ class LiveBook:
     ) -> Missing | None:
         """Book what the venue says of an order of ours. Returns Missing when its fills must be asked for."""
         seen = self.trades[row.client_id]
-        told = [f for f in fills if f.trade_id not in seen]
+        told = self._within(change, row, [f for f in fills if f.trade_id not in seen], now)
         for fill in told:
             self._fill(change, row, fill)
         if told and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
@@ -174,6 +174,22 @@ class LiveBook:
         if not told and row not in change.orders:
             self.ignored += 1
         return None
+
+    def _within(
+        self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int
+    ) -> list[VenueFill]:
+        """Fills that the order has room for. More than was ordered is never booked: a message that is wrong,
+        or one trade under two ids."""
+        room, out = row.quantity - row.filled, []
+        for fill in fills:
+            if fill.quantity <= room:
+                room -= fill.quantity
+                out.append(fill)
+                continue
+            self.trades[row.client_id].add(fill.trade_id)
+            text = f"{row.client_id}: trade {fill.trade_id} of {fill.quantity:f} is more than was ordered"
+            self._alert(change, row, "overfill", text, now)
+        return out
 
     def _status(self, change: Change, row: OrderRow, order: VenueOrder, now: int) -> None:
         state = STATES[order.status]
