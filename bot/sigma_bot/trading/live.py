@@ -175,9 +175,7 @@ class LiveBook:
             self.ignored += 1
         return None
 
-    def _within(
-        self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int
-    ) -> list[VenueFill]:
+    def _within(self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int) -> list[VenueFill]:
         """Fills that the order has room for. More than was ordered is never booked: a message that is wrong,
         or one trade under two ids."""
         room, out = row.quantity - row.filled, []
