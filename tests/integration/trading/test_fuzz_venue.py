@@ -22,8 +22,8 @@ from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.upbit import UpbitClient
 
 ODD = (
-    None, True, "", "NaN", "Infinity", -1, "-0.01", "1e400", "9" * 300, 10**40, [], {}, [[]], "\x00",
-    "ß" * 50, "UNKNOWN_STATE", 1.5e300, "0x10", " 1", {"a": {"b": [1]}},
+    None, True, "", 99999999999, "99999999999", "NaN", "Infinity", -1, "-0.01", "1e400", "9" * 300,
+    10**40, [], {}, [[]], "\x00", "ß" * 50, "UNKNOWN_STATE", 1.5e300, "0x10", " 1", {"a": {"b": [1]}},
 )  # fmt: skip
 
 
