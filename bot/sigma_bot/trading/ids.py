@@ -1,7 +1,7 @@
 """Client order ids: deterministic, so that a restarted bot knows its own orders and nobody else's.
 
 ``sx-<bot>-<run>-<order>-<leg>``: eight hex digits of the bot's name, then numbers in base 36; the run's is
-the second in which it began. At most 36 characters of [a-z0-9-], which every venue takes.
+the millisecond in which it began. At most 36 characters of [a-z0-9-], which every venue takes.
 """
 
 from __future__ import annotations

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.types import KINDS, NEVER, REASONS, SECOND, TIFS, Event, Order
+from sigma_bot.engine.types import KINDS, NEVER, REASONS, TIFS, Event, Order
 from sigma_bot.trading import ids
 from sigma_bot.trading.exact import price_of, quantity_of
 from sigma_bot.trading.records import NoticeRow, OrderRow, State
+
+
+MILLISECOND = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Run:
 
     def client_id(self, order_id: int, leg: int) -> str:
         """The id of an order at the venue."""
-        return ids.make(self.tag, self.started // SECOND, order_id, leg)
+        return ids.make(self.tag, self.started // MILLISECOND, order_id, leg)
 
 
 def side_of(side: int) -> str:

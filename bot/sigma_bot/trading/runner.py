@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from sigma_bot.bus.interface import Bus
@@ -97,6 +98,7 @@ class BotRunner:
         self.why_not = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
             self.session = session
+            self.settings = replace(self.settings, reset=False)  # once, not at every session
             try:
                 await session.run(self._beat)
             except asyncio.CancelledError:

@@ -77,6 +77,7 @@ class Settings:
     manifest: Manifest
     base: Path
     on_change: str = "adopt"
+    reset: bool = False
     lease_ttl_s: float = 10.0
     holder: str = field(default_factory=holder_name)
 
@@ -187,7 +188,13 @@ async def _restore(
         identity.manifest_digest,
     )
     adopted = False
-    if not same and not registered.fresh:
+    if settings.reset and not registered.fresh:
+        if identity.mode == "live":
+            raise BadInputError(
+                f"bot {identity.name!r}: --reset is for SIM; in LIVE the account is what it is"
+            )
+        registered = await journal.new_run(lease, identity, time.time_ns(), "reset")
+    elif not same and not registered.fresh:
         what = "code" if registered.code_digest != identity.code_digest else "manifest"
         registered, adopted = await _changed(journal, lease, settings, identity, registered, what)
     spec = settings.manifest.spec

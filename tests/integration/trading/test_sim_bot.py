@@ -125,3 +125,23 @@ async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
         fills = await journal.fills("cross")
         assert fills
         assert min(e.row.ts for e in fills) > rows[999].ts
+
+
+async def test_reset_begins_a_new_run_once(tmp_path):
+    told, rows = manifest(), batches(walk(400))
+    bus = open_bus("memory://", tmp_path / "spool")
+    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+        async with running(journal, bus, told) as runner:
+            await listening(runner)
+            await publish(bus, rows[:200])
+            await processed(runner, 200)
+        async with running(journal, bus, told, reset=True) as runner:
+            await listening(runner)
+            await publish(bus, rows[200:])
+            await processed(runner, 400)
+            assert runner.session.bot.run.number == 2
+            assert runner.session.bot.core.broker.row == 199
+            assert not runner.settings.reset
+        async with running(journal, bus, told) as runner:
+            await listening(runner)
+            assert runner.session.bot.run.number == 2

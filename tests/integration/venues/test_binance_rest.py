@@ -234,7 +234,7 @@ async def test_a_refused_connection_is_certain_not_to_have_sent(keys: Keys) -> N
         Answer(answered(fills={"price": "1"})),
         Answer(answered(fills=[{"price": "0", "qty": "1", "commission": "0", "commissionAsset": "B"}])),
     ],
-    ids=lambda a: f"{a.status}-{str(a.body)[:40]}",
+    ids=lambda a: f"{a.status}-{'cut' if a.body is CUT else str(a.body)[:40]}",
 )
 async def test_an_answer_that_tells_nothing_leaves_the_order_unknown(
     client: BinanceClient, venue_server: VenueServer, answer: Answer
