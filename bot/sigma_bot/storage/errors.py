@@ -119,9 +119,9 @@ def _origin(error: Exception) -> BaseException:
 
 
 def _of_driver(error: BaseException) -> bool:
-    """Whether asyncpg raised it, in use of a connection that is gone."""
+    """Whether asyncpg raised it, in use of a connection that is gone or was cut in the middle of a word."""
     library = sys.modules.get("asyncpg")
-    return library is not None and isinstance(error, library.InterfaceError)
+    return library is not None and isinstance(error, (library.InterfaceError, library.InternalClientError))
 
 
 def _by_state(state: str, origin: BaseException) -> str:
