@@ -66,6 +66,8 @@ class Told:
     tick: int = 0
     tick_ts: int = 0
     commits: int = 0
+    row: int = -1  # ticks of its own markets, less one
+    row_at: float = 0.0
     halted: str = ""
 
 
@@ -154,6 +156,8 @@ class TradingBot:
         self.desk.tick(batch)
         self.pulse.call("a callback of the strategy", self.core.run, batch)
         self.told.batches += 1
+        if self.core.broker.row != self.told.row:
+            self.told.row, self.told.row_at = self.core.broker.row, time.monotonic()
         self.unstored = True
         self.batch_at = time.monotonic()
         self.metrics.step(self.batch_at - began)

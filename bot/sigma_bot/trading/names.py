@@ -11,7 +11,6 @@ from sigma_bot.trading import ids
 from sigma_bot.trading.exact import price_of, quantity_of
 from sigma_bot.trading.records import NoticeRow, OrderRow, State
 
-
 MILLISECOND = 1_000_000
 
 

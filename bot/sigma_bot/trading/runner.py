@@ -29,6 +29,9 @@ from sigma_bot.trading.tasks import end
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
+SILENT_S = 60.0
+"""A market without a tick for so long is not one to trade on."""
+LASTING_S = 3.0
 FRESH_NS = 5_000_000_000
 """Without a batch for so long the feed counts as gone."""
 
@@ -63,7 +66,7 @@ class BotRunner:
         self.session: Session | None = None
         self.why_not = ("Starting", "the bot is starting")
         self.sessions = 0
-        self.started = time.monotonic()
+        self.state, self.said = ("", 0.0), ""
 
     async def run(self) -> None:
         """Sessions, for ever."""
@@ -119,11 +122,21 @@ class BotRunner:
         while True:
             ready = self.ready()
             self.metrics.ready(ready.ready)
+            self._say(ready)
             session = self.session
             if session is not None:
                 lease = session.opened.lease
                 self.metrics.lease(lease.alive(), lease.token)
             await asyncio.sleep(0.5)
+
+    def _say(self, ready: Readiness) -> None:
+        """Tell a change of readiness that lasts, once."""
+        now = time.monotonic()
+        if ready.reason != self.state[0]:
+            self.state = (ready.reason, now)
+        elif now - self.state[1] > LASTING_S and self.said != ready.reason:
+            self.said = ready.reason
+            log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
 
     def watch(self, bot: TradingBot, change: Change, commit: int) -> None:
         """A change is stored: tell it, count it."""
@@ -159,11 +172,16 @@ class BotRunner:
         told = session.bot.told
         if told.halted:
             return Readiness(False, "Halted", f"halted: {told.halted}", facts)
-        if not told.batches:
-            return Readiness(False, "WaitingForTicks", "no tick has come yet; is the feed running?", facts)
+        symbols = ", ".join(session.bot.run.symbols)
+        if told.row_at == 0.0:
+            where = "is the venue reachable?" if told.batches else "is the feed running?"
+            return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
         age = time.time_ns() - told.tick_ts
         if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
             return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
+        if (silent := time.monotonic() - told.row_at) > SILENT_S:
+            text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
+            return Readiness(False, "FeedStale", text, facts)
         return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
 
     def facts(self) -> Mapping[str, object]:
