@@ -78,7 +78,9 @@ def child(job: dict[str, Any]) -> int:
         import resource
 
         resource.setrlimit(getattr(resource, name), (value, value))
-    settings = Settings(manifest, Path(job["base"]), job.get("on_change", "adopt"), job["ttl"])
+    settings = Settings(
+        manifest, Path(job["base"]), on_change=job.get("on_change", "adopt"), lease_ttl_s=job["ttl"]
+    )
     return service.serve(settings, service.Places(job["database"], job["bus"]), job.get("close"))
 
 
