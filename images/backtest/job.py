@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from pathlib import Path
 
@@ -108,18 +109,18 @@ def main(manifest: str, part: str = "") -> int:
     seed(Path(os.environ.get("SIGMA_CACHE") or Path.home() / ".cache" / "sigma-x"))
     what = part_of_sweep(manifest, part) if part else ["backtest", manifest, "--output", "json"]
     command = [sys.executable, "-m", "sigma_bot.cli.main", *what]
-    run = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    signal.signal(signal.SIGTERM, lambda *_: run.send_signal(signal.SIGINT))
-    said: deque[str] = deque(maxlen=KEPT_LINES)
-    assert run.stdout is not None
-    assert run.stderr is not None
-    for line in run.stderr:
-        sys.stderr.write(line)
-        said.append(line)
-    printed = run.stdout.read()
-    code = run.wait()
+    # A document may be larger than a pipe holds, and both streams come from one process: it goes to a file.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
+        run = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        signal.signal(signal.SIGTERM, lambda *_: run.send_signal(signal.SIGINT))
+        said: deque[str] = deque(maxlen=KEPT_LINES)
+        assert run.stderr is not None
+        for line in run.stderr:
+            sys.stderr.write(line)
+            said.append(line)
+        code = run.wait()
+        out.seek(0)
+        printed = out.read()
     sys.stdout.write(printed)
     if code != 0:
         leave(failure(code, list(said)))
