@@ -111,19 +111,18 @@ async def spoilt(request, tmp_path, monkeypatch):
 SEEDS = [(venue, seed) for venue in VENUES for seed in range(6)]
 
 
-def settled(scene) -> bool:
-    """Whether bot and venue agree."""
+async def settled(scene) -> bool:
+    """Whether journal and venue agree: what is only in memory may still be lost."""
     session = scene.runner.session
     if session is None or session.bot.desk.gate.closed or session.bot.told.tick < scene.seq:
         return False
-    rows = session.bot.desk.book.rows
+    rows = {row.client_id: row for row in await scene.orders()}
     if any(row.state in (State.INTENT, State.UNKNOWN, State.PARKED) for row in rows.values()):
         return False
     ours = [o for o in scene.em.exchange.accounts["main"].orders if o.ticket.client_id.startswith("sx-")]
-    return all(
-        o.ticket.client_id not in rows or rows[o.ticket.client_id].filled == o.executed for o in ours
-    ) and {o.ticket.client_id for o in ours if o.status.value == "open"} == {
-        row.client_id for row in rows.values() if row.state in (State.OPEN, State.PARTIAL)
+    living = {row.client_id for row in rows.values() if row.state in (State.OPEN, State.PARTIAL)}
+    return all(rows[o.ticket.client_id].filled == o.executed for o in ours) and living == {
+        o.ticket.client_id for o in ours if o.status.value == "open"
     }
 
 
@@ -142,7 +141,7 @@ async def test_hostile_messages_change_nothing(spoilt):
                     await asyncio.sleep(0.02)
             spoiler.answers = spoiler.events = 0.0
             async with asyncio.timeout(30):
-                while not settled(scene):
+                while not await settled(scene):
                     await asyncio.sleep(0.02)
     await scene.ledger_is_the_venues()
     assert spoiler.spoilt > 0
