@@ -31,6 +31,7 @@ from sigma_bot.trading.records import Change, Inputs, NoticeRow
 
 log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
+LONG_S = 0.1
 PARKED = "parked"
 """An order that only a human can settle: nothing new is ordered before that."""
 
@@ -103,6 +104,7 @@ class TradingBot:
         self.unstored = False
         self.flattening = self.cancelling = False
         self.whole = True  # no step is under way
+        self.began = self.stored_at
         self.flat: asyncio.Event = asyncio.Event()
 
     def post(self, item: Any) -> None:
@@ -122,7 +124,7 @@ class TradingBot:
     async def handle(self, group: list[Any]) -> None:
         """One step: a batch of ticks, or everything that came between two."""
         self.pulse.touch()
-        self.whole = False
+        self.whole, self.began = False, time.monotonic()
         change = Change(tick=self.last, ts=self.core.broker.ts)
         try:
             for item in group:
@@ -210,6 +212,10 @@ class TradingBot:
             for notice in change.notices:
                 if notice.code == PARKED:
                     await self._halt(notice.text)
+            if time.monotonic() - self.began > LONG_S:
+                # the strategy took its time, and a halt may have been given in it
+                controls = await self.journal.controls_for(self.run.bot)
+                self.desk.halt(controls.halted_by is not None)
             self.desk.stored()
             self.watch(self, change, number)
         self.told.tick, self.told.tick_ts = self.last, self.core.broker.ts

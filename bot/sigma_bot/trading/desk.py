@@ -28,7 +28,7 @@ from sigma_bot.trading.executor import (
 )
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LATER, LiveBook, Missing
-from sigma_bot.trading.records import Change, NoticeRow, OrderRow, State, Usage
+from sigma_bot.trading.records import LIVING, Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.trading.simulator import SimulatorExecutor
 
 log = logging.getLogger(__name__)
@@ -157,9 +157,7 @@ class LiveDesk:
                 self.adopt(Adopt(fact.order))
             return
         if isinstance(fact, Told):
-            missing = self.book.settle(change, row, fact.order, fact.fills, now)
-            if isinstance(missing, Missing):
-                self.executor.ask_fills(missing.order, row.client_id)
+            self._told(fact, row, change)
         elif isinstance(fact, Outcome):
             if fact.state is State.UNKNOWN and row.state is not State.INTENT:
                 return  # the private stream was faster than the answer that got lost
@@ -167,6 +165,14 @@ class LiveDesk:
         elif isinstance(fact, CancelFailed):
             log.warning("cancel of %s: %s", row.client_id, fact.reason)
             self.book.kept(row)
+
+    def _told(self, fact: Told, row: OrderRow, change: Change) -> None:
+        before = row.state
+        missing = self.book.settle(change, row, fact.order, fact.fills, self.gate.now())
+        if isinstance(missing, Missing):
+            self.executor.ask_fills(missing.order, row.client_id)
+        if before is State.ABSENT and row.state in LIVING:
+            self.cancels.append(row)  # the strategy was told that it is gone: it must not rest unseen
 
     def halt(self, halted: bool) -> None:
         """Takes effect at once, also for what is stored and not yet sent."""
@@ -261,6 +267,10 @@ class LiveDesk:
         market = self.core.broker.markets[self.core.symbols[row.symbol]]
         held = quantity_of(market, market.lots)
         return row.quantity <= (held if row.side == "sell" else -held)
+
+    def still(self, row: OrderRow) -> bool:
+        """Whether an order that could not be sent at once may be tried again."""
+        return not self.gate.halted or row.reduce_only or self._closes(row)
 
     def memory(self) -> dict[str, Any]:
         """Dust."""

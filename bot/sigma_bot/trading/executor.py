@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from sigma_bot.engine.types import R_ABSENT, R_VENUE
+from sigma_bot.engine.types import R_ABSENT, R_HALTED, R_VENUE
 from sigma_bot.health.metrics import ErrorKind
 from sigma_bot.trading import ids
 from sigma_bot.trading.approval import Approved
@@ -106,6 +106,7 @@ class OrderExecutor:
         failed: Callable[[ErrorKind], None],
     ) -> None:
         self.venue, self.book, self.deadline, self.post, self.failed = venue, book, deadline, post, failed
+        self.still: Callable[[OrderRow], bool] = lambda _: True
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
         self.sending: set[str] = set()
@@ -180,6 +181,8 @@ class OrderExecutor:
                     return Outcome(client_id, State.REFUSED, f"not sent: {error}", R_ABSENT)
                 tries += 1
                 await asyncio.sleep(wait)
+                if not self.still(approved.row):
+                    return Outcome(client_id, State.REFUSED, "not sent: halted meanwhile", R_HALTED)
             except UnknownError as error:
                 self._count(error)
                 point("send.unknown")

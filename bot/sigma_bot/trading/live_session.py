@@ -156,7 +156,7 @@ def make_desk(
     gate.closed = "not reconciled yet"
     executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error)
     limits = spec.account.limits
-    return LiveDesk(
+    desk = LiveDesk(
         opened.core,
         book,
         executor,
@@ -168,6 +168,8 @@ def make_desk(
         nobody,
         metrics,
     )
+    executor.still = desk.still
+    return desk
 
 
 def nobody(_: object) -> None:

@@ -298,6 +298,7 @@ class Session:
 
     async def run(self, *others: Work) -> None:
         """Until cancelled, or until something fails. ``others`` and ``beside`` run with it."""
+        await self.look()  # a halt given while nobody ran comes before the first tick
         own = (self.bot.loop, self._read, self._hold, self._tock, self._listen, self._want)
         works = [*own, *self.beside, *others]
         tasks = [asyncio.create_task(work()) for work in works]

@@ -124,11 +124,13 @@ class Scene:
                     await self.say(0)
 
     @contextlib.asynccontextmanager
-    async def bot(self, name: str = "script", **limits: object) -> AsyncIterator[BotRunner]:
+    async def bot(
+        self, name: str = "script", code: str = SCRIPT, **limits: object
+    ) -> AsyncIterator[BotRunner]:
         about = {"strategy": name, "mode": "live", "venue": self.venue, "code": "", "version": ""}
         keys = Keys(self.em.key, self.em.secret)
         runner = BotRunner(
-            Settings(live_manifest(self.venue, name=name, **limits), Path()),
+            Settings(live_manifest(self.venue, code, name, **limits), Path()),
             self.journal,
             self.bus,
             Pulse(),
@@ -261,3 +263,48 @@ async def _ended(scene, count) -> bool:
 
 async def _gone(scene) -> bool:
     return not await scene.journal.orders(living=True)
+
+
+async def test_a_halt_given_while_the_bot_was_away_comes_before_its_first_tick(scene):
+    async with scene.bot():
+        pass
+    await scene.journal.control("strategy", "script", "halt", "away", by="me", now=1)
+    await scene.say(3)
+    async with scene.bot() as runner:
+        async with asyncio.timeout(5):
+            while not runner.session.bot.told.halted:
+                await asyncio.sleep(0.01)
+        await scene.say(3)
+        await scene.until(lambda: _rejected(scene, "halted"))
+    assert not list(scene.em.exchange.accounts["main"].orders)
+
+
+async def test_a_halt_given_during_a_long_callback_stops_its_orders(scene, tmp_path):
+    inside, given = tmp_path / "inside", tmp_path / "given"
+    wait = f"""(tick.volume)
+        if what == 3:
+            pathlib.Path({str(inside)!r}).touch()
+            while not pathlib.Path({str(given)!r}).exists():
+                time.sleep(0.01)
+            time.sleep(0.1)
+"""
+    code = "import pathlib\nimport time\n" + SCRIPT.replace("(tick.volume)\n", wait)
+
+    async def halt() -> None:
+        while not inside.exists():
+            await asyncio.sleep(0.01)
+        async with await open_journal(f"sqlite:///{tmp_path}/j.db") as journal:
+            await journal.control("strategy", "script", "halt", "stop", by="me", now=1)
+        given.touch()
+
+    async with scene.bot(code=code):
+        outside = asyncio.get_running_loop().run_in_executor(None, lambda: asyncio.run(halt()))
+        await scene.say(3)
+        await outside
+        await scene.until(lambda: _all(scene, [State.REFUSED]))
+        assert [row.reason for row in await scene.orders()] == ["not sent: halted before it was sent"]
+    assert not list(scene.em.exchange.accounts["main"].orders)
+
+
+async def _rejected(scene, code: str) -> bool:
+    return code in [e.row.code for e in await scene.journal.notices("script")]
