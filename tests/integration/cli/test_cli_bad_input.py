@@ -359,7 +359,8 @@ def test_a_database_that_cannot_be_reached_leaves_no_report(desk: Desk) -> None:
         (str(desk.folder), "is a folder; name a file"),
     ):
         answer = desk.backtest(manifest, "--html", "report.html", db=url)
-        assert (answer.code, answer.out) == (2, "")
+        # a server that is away is no fault of the user's: it may be there the next time
+        assert (answer.code, answer.out) == (1 if says == "cannot be reached" else 2, "")
         assert says in answer.err
         assert "secret" not in answer.err
         assert before.read_text() == "an older report"

@@ -276,7 +276,7 @@ def test_a_full_disk(small_disk: Path) -> None:
 def test_a_full_disk_of_the_server(small_disk: Path, postgres_server: servers.Postgres) -> None:
     with _reachable(small_disk):
         servers._give(small_disk)
-        subprocess.run(["mount", "-o", "remount,size=24m", small_disk], check=True)
+        subprocess.run(["mount", "-o", "remount,size=32m", small_disk], check=True)
         postgres_server.execute(
             f"CREATE TABLESPACE small LOCATION '{small_disk}'", "CREATE DATABASE tight TABLESPACE small"
         )
