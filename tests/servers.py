@@ -88,7 +88,7 @@ def postgres() -> Iterator[Postgres]:
                 "port": port,
                 "unix_socket_directories": folder,
                 "shared_buffers": "16MB",
-                "max_connections": 40,
+                "max_connections": 300,
                 "max_wal_size": "256MB",
             }
             options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
