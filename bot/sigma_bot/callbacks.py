@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sigma_bot.engine.broker import Broker
-from sigma_bot.errors import StrategyError
+from sigma_bot.errors import BadInputError, StrategyError
 from sigma_bot.indicators.windows import check_windows
 from sigma_bot.strategy import Strategy
 
@@ -36,6 +37,28 @@ def strategy_error(error: BaseException, broker: Broker | None = None) -> Strate
         second = datetime.fromtimestamp(broker.ts // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         when = f"at {second}.{broker.ts % 1_000_000_000:09d}Z in the market, row {broker.row}"
     return StrategyError(f"the strategy raised {type(error).__name__}: {error}\n{where}\n  {when}")
+
+
+def check_called(name: str, cls: type[Strategy], kind: str, timeframes: Sequence[object]) -> None:
+    """A strategy that would never be called on rows of ``kind`` (tick, bar) is a mistake worth stopping for.
+
+    Raises BadInputError; ``name`` is the file as messages show it.
+    """
+    ticks, bars = cls.on_tick is not Strategy.on_tick, cls.on_bar is not Strategy.on_bar
+    if kind == "bar" and not bars:
+        raise BadInputError(
+            f"{name}: the data are bars, but {cls.__name__} has no on_bar(self, bar, broker); "
+            "add one, or give ticks, quotes or trades"
+        )
+    if not ticks and not bars:
+        raise BadInputError(
+            f"{name}: {cls.__name__} has neither on_tick(self, tick, broker) nor on_bar(self, bar, broker)"
+        )
+    if kind == "tick" and not ticks and not timeframes:
+        raise BadInputError(
+            f"{name}: the data are ticks, but {cls.__name__} has no on_tick(self, tick, broker); add one, or "
+            "name the bars it wants in spec.timeframes, like [1m]"
+        )
 
 
 def start(strategy: Strategy) -> None:

@@ -108,10 +108,6 @@ def read_error(ended: Object) -> str:
         return message.strip()
 
 
-def _killed(ended: Object) -> bool:
-    return ended.get("reason") == "OOMKilled" or ended.get("exitCode") == 137
-
-
 def _failed_pod(ended: Object) -> Finding:
     code = int(ended.get("exitCode", 1))
     if ended.get("reason") == "OOMKilled":

@@ -19,7 +19,7 @@ from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
 from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
 from sigma_bot.backtest.setup import build_broker, quanta
-from sigma_bot.callbacks import start, stop
+from sigma_bot.callbacks import check_called, start, stop
 from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker, reject_counts
@@ -28,7 +28,6 @@ from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.spec import Backtest, BacktestSpec, dump_manifest, market_rules, parse_duration
-from sigma_bot.strategy import Strategy
 from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 
 Engine = Literal["auto", "compiled", "interpreted"]
@@ -83,8 +82,7 @@ def prepare(spec: BacktestSpec, base: Path) -> tuple[LoadedStrategy, MarketData]
     """Strategy and data, opened and found to fit each other and the account. Raises BadInputError."""
     loaded = load_strategy(spec.strategy, base)
     market = open_market(spec, base)
-    check_callbacks(loaded, market)
-    check_bars(loaded, market, spec)
+    check_called(loaded.name, loaded.cls, market.kind, spec.timeframes)
     if market.funding is not None and spec.account.type != "margin":
         raise BadInputError(
             'spec.data.funding: only margin accounts pay funding; set "type: margin" in spec.account'
@@ -101,29 +99,6 @@ def broker_for(spec: BacktestSpec, market: MarketData, sample_every: int) -> Bro
     if not market.has_volume:
         broker.volume_limit = 0.0
     return broker
-
-
-def check_callbacks(loaded: LoadedStrategy, market: MarketData) -> None:
-    """A strategy that would never be called is a mistake worth stopping for."""
-    if market.kind == "bar" and loaded.cls.on_bar is Strategy.on_bar:
-        raise BadInputError(
-            f"{loaded.name}: the data are bars, but {loaded.cls.__name__} has no on_bar(self, bar, broker); "
-            "add one, or give ticks, quotes or trades"
-        )
-    if loaded.cls.on_bar is Strategy.on_bar and loaded.cls.on_tick is Strategy.on_tick:
-        raise BadInputError(
-            f"{loaded.name}: {loaded.cls.__name__} has neither on_tick(self, tick, broker) "
-            "nor on_bar(self, bar, broker)"
-        )
-
-
-def check_bars(loaded: LoadedStrategy, market: MarketData, spec: BacktestSpec) -> None:
-    """On ticks a strategy of bars must say which bars."""
-    if market.kind == "tick" and loaded.cls.on_tick is Strategy.on_tick and not spec.timeframes:
-        raise BadInputError(
-            f"{loaded.name}: the data are ticks, but {loaded.cls.__name__} has no on_tick(self, tick, "
-            "broker); add one, or name the bars it wants in spec.timeframes, like [1m]"
-        )
 
 
 def sampling(spec: BacktestSpec, market: MarketData) -> int:

@@ -71,6 +71,11 @@ def ticks_log(venue: str) -> str:
     return f"sigma.ticks.{venue}"
 
 
+def wants_topic(venue: str) -> str:
+    """Where bots say which symbols of a venue they need (``Bus.want``)."""
+    return f"feed.{venue}"
+
+
 def bot_channel(bot: str) -> str:
     """What a bot tells: intents, orders, fills, rejections, state, alerts (``BotMessage``)."""
     return f"sigma.bot.{bot}"

@@ -15,6 +15,7 @@ import click
 from sigma_bot.errors import SigmaError
 
 if TYPE_CHECKING:
+    from sigma_bot.bus.interface import Bus
     from sigma_bot.trading.runner import BotRunner
 
 CODE = '''"""Long while the fast average of the price is above the slow one."""
@@ -106,23 +107,20 @@ async def _demo(folder: Path, seconds: int) -> bool:
     return await asyncio.to_thread(_compare, folder)
 
 
-async def _trade(folder: Path, bus: object, seconds: int) -> None:
+async def _trade(folder: Path, bus: Bus, seconds: int) -> None:
     """The bot, in two sessions."""
-    from sigma_bot.health.metrics import BotMetrics
     from sigma_bot.health.pulse import Pulse
     from sigma_bot.journal import open_journal
     from sigma_bot.spec import load_manifest
-    from sigma_bot.trading.runner import BotRunner
+    from sigma_bot.trading.runner import BotRunner, metrics_of
     from sigma_bot.trading.session import Settings
 
     manifest = load_manifest(folder / "demo.yaml", "Strategy")
     click.echo(f"bot       SIM, an EMA cross on ticks, for {seconds} s")
     async with await open_journal(f"sqlite:///{folder / 'sigma.db'}") as journal:
         for part in (seconds // 2, seconds - seconds // 2):
-            about = {"strategy": "demo", "mode": "sim", "venue": "upbit", "code": "", "version": ""}
-            runner = BotRunner(
-                Settings(manifest, folder), journal, bus, Pulse(), BotMetrics(about)  # type: ignore[arg-type]
-            )  # fmt: skip
+            settings = Settings(manifest, folder)
+            runner = BotRunner(settings, journal, bus, Pulse(), metrics_of(manifest))
             task = asyncio.create_task(runner.run())
             try:
                 await _watch(runner, task, part)

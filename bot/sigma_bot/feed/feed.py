@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
+from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log, wants_topic
 from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.feed.assembler import Assembler
@@ -51,11 +51,6 @@ FLUSH_S = 5.0
 STUCK_BATCHES = 30
 """Batches that wait for the bus before the feed counts as not ready: three seconds."""
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-
-
-def wants_topic(venue: str) -> str:
-    """Where bots say which symbols of a venue they need (``Bus.want``)."""
-    return f"feed.{venue}"
 
 
 class Feed:

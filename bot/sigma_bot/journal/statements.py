@@ -16,7 +16,6 @@ NOW = {
 """Nanoseconds since 1970 by the database's clock: on SQLite (True), on PostgreSQL."""
 LIVING_STATES = ", ".join(f"'{state}'" for state in sorted(LIVING))
 _LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRANSITIONS[old]))
-BOT_COLUMNS = "id, name, mode, venue, account, currency, run, commits, tick, ts, controls_from"
 
 
 @dataclass(frozen=True)

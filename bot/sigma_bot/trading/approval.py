@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigma_bot.engine.types import OK, R_ABSENT, R_HALTED, R_STALE, Order
+from sigma_bot.engine.types import OK, R_ABSENT, R_HALTED, R_STALE
 from sigma_bot.trading.records import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
@@ -57,10 +57,6 @@ class RiskGate:
         if (late and not reduces) or abs(self.drift) > self.max_drift:
             return R_STALE
         return OK
-
-    def allowed(self, reduces: Callable[[Order], bool]) -> Callable[[Order], int]:
-        """``check`` for an order of the engine."""
-        return lambda o: self.check(reduces(o))
 
     def approve(
         self, row: OrderRow, reference: Decimal, reduces: bool, lease_alive: bool

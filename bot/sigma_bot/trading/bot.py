@@ -60,7 +60,7 @@ class Gap:
 
 
 @dataclass(slots=True)
-class Told:
+class Progress:
     """What the outside wants to know of a bot, kept up to date by its steps."""
 
     batches: int = 0
@@ -98,7 +98,7 @@ class TradingBot:
         self.last, self.code_digest, self.watch = last, code_digest, watch
         self.pulse, self.metrics = pulse, metrics
         self.mailbox = Mailbox()
-        self.told = Told(tick=last)
+        self.told = Progress(tick=last)
         self.stored_at = time.monotonic()
         self.batch_at = self.stored_at
         self.unstored = False
@@ -198,27 +198,29 @@ class TradingBot:
     async def _store(self, change: Change) -> None:
         due = self.unstored and time.monotonic() - self.stored_at > CHECKPOINT_S
         if change or due or self.desk.waiting():
-            change.state = state.dump(self.core.broker, self.core.strategy, self.desk.memory())
-            change.code_digest = self.code_digest
-            point("commit.before")
-            began = time.monotonic()
-            number = await self.journal.commit(
-                self.lease, change, lambda others: self.desk.admit(others, change)
-            )
-            point("commit.after")
-            self.stored_at, self.unstored = time.monotonic(), False
-            self.metrics.commit(self.stored_at - began)
-            self.told.commits = number
-            for notice in change.notices:
-                if notice.code == PARKED:
-                    await self._halt(notice.text)
-            if time.monotonic() - self.began > LONG_S:
-                # the strategy took its time, and a halt may have been given in it
-                controls = await self.journal.controls_for(self.run.bot)
-                self.desk.halt(controls.halted_by is not None)
-            self.desk.stored()
-            self.watch(self, change, number)
+            await self._commit(change)
         self.told.tick, self.told.tick_ts = self.last, self.core.broker.ts
+
+    async def _commit(self, change: Change) -> None:
+        """State and effects in one transaction; then what it lets go is sent and told."""
+        change.state = state.dump(self.core.broker, self.core.strategy, self.desk.memory())
+        change.code_digest = self.code_digest
+        point("commit.before")
+        began = time.monotonic()
+        number = await self.journal.commit(self.lease, change, lambda others: self.desk.admit(others, change))
+        point("commit.after")
+        self.stored_at, self.unstored = time.monotonic(), False
+        self.metrics.commit(self.stored_at - began)
+        self.told.commits = number
+        for notice in change.notices:
+            if notice.code == PARKED:
+                await self._halt(notice.text)
+        if time.monotonic() - self.began > LONG_S:
+            # the strategy took its time, and a halt may have been given in it
+            controls = await self.journal.controls_for(self.run.bot)
+            self.desk.halt(controls.halted_by is not None)
+        self.desk.stored()
+        self.watch(self, change, number)
 
     async def _stop(self, error: StrategyError) -> None:
         """Store why the strategy stopped, and nothing of what its last call did."""
@@ -238,5 +240,4 @@ class TradingBot:
     async def checkpoint(self) -> None:
         """Store the state as it stands. A step that was broken off is not: its effects are not stored."""
         if self.unstored and self.whole:
-            self.stored_at = -CHECKPOINT_S
-            await self._store(Change(tick=self.last, ts=self.core.broker.ts))
+            await self._commit(Change(tick=self.last, ts=self.core.broker.ts))

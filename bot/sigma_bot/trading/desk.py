@@ -126,7 +126,6 @@ class LiveDesk:
         self.sends: list[OrderRow] = []
         self.cancels: list[OrderRow] = []
         self.foreign = 0
-        self.reconcile_seconds = 0.0
         self.opened: dict[int, int] = {}
         self.alerted: set[tuple[str, str]] = set()
         self.used_at = 0
@@ -146,7 +145,7 @@ class LiveDesk:
                 change.notices.append(NoticeRow("alert", fact.code, fact.text, now, 0, fact.symbol))
             return
         if isinstance(fact, Reconciled):
-            self.foreign, self.reconcile_seconds = fact.foreign, fact.seconds
+            self.foreign = fact.foreign
             return
         if isinstance(fact, Adopt):
             self.adopt(fact)
@@ -183,10 +182,10 @@ class LiveDesk:
         if self.gate.closed:
             self.book.note(change)
             return
-        sends, cancels = self.book.collect(change, self.gate.now(), self._allowed)
+        now = self.gate.now()
+        sends, cancels = self.book.collect(change, now, self._allowed)
         self.sends += sends
         self.cancels += cancels
-        now = self.gate.now()
         # without limits of its own a bot needs no word of the others, and no order waits for telling them
         told = not self.sends and now - self.used_at > USAGE_NS
         if change.orders and (self.limits or told):
@@ -205,14 +204,14 @@ class LiveDesk:
     def usage(self) -> Usage:
         """What this bot uses of the account's limits now."""
         b = self.core.broker
-        now = self.gate.now()
+        now, living = self.gate.now(), self.book.living()
         exposure = sum((abs(m.qty) * m.mid for m in b.markets[: b.n_markets]), 0.0)
         minute = now // MINUTE
         self.opened = {minute: self.opened.get(minute, 0) + len(self.sends)}
         loss = max(b.risk.day_equity - b.equity, 0.0)
         return Usage(
-            exposure=Decimal(repr(exposure)) + sum(map(self._worth, self.book.living()), Decimal(0)),
-            open_orders=len(self.book.living()),
+            exposure=Decimal(repr(exposure)) + sum(map(self._worth, living), Decimal(0)),
+            open_orders=len(living),
             day=(now + b.risk.day_offset) // DAY,
             day_loss=Decimal(repr(loss)),
             minute=minute,
@@ -251,8 +250,7 @@ class LiveDesk:
             if row.state is State.REFUSED:
                 external.ended(self.core.broker, row.order_id, E_CANCEL, R_ACCOUNT)
                 continue
-            reduces = row.reduce_only or self._closes(row)
-            approved = self.gate.approve(row, self.reference(row), reduces, self.lease.alive())
+            approved = self.gate.approve(row, self.reference(row), self._leaves(row), self.lease.alive())
             if isinstance(approved, Refusal):
                 reason = f"not sent: {approved.text}"
                 self.executor.post(Outcome(row.client_id, State.REFUSED, reason, approved.code))
@@ -262,15 +260,17 @@ class LiveDesk:
         for row in cancels:
             self.executor.cancel(row)
 
-    def _closes(self, row: OrderRow) -> bool:
-        """Whether an order makes the position smaller."""
+    def _leaves(self, row: OrderRow) -> bool:
+        """Whether an order can only make the position smaller."""
+        if row.reduce_only:
+            return True
         market = self.core.broker.markets[self.core.symbols[row.symbol]]
         held = quantity_of(market, market.lots)
         return row.quantity <= (held if row.side == "sell" else -held)
 
     def still(self, row: OrderRow) -> bool:
         """Whether an order that could not be sent at once may be tried again."""
-        return not self.gate.halted or row.reduce_only or self._closes(row)
+        return not self.gate.halted or self._leaves(row)
 
     def memory(self) -> dict[str, Any]:
         """Dust."""

@@ -35,6 +35,11 @@ from sigma_bot.venues.types import (
 )
 
 log = logging.getLogger(__name__)
+KINDS: dict[type[VenueError], ErrorKind] = {
+    RefusedError: "refused",
+    TransientError: "transient",
+    UnknownError: "unknown",
+}
 PARK_AFTER_S = 60.0
 DOUBT_NS = 600 * 1_000_000_000
 """So long an order that never arrived is asked for again at each reconciliation."""
@@ -81,7 +86,6 @@ class Reconciled:
     """Everything living was asked for; ``foreign`` open orders are not ours."""
 
     foreign: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +119,22 @@ class OrderExecutor:
 
     def send(self, approved: Approved) -> None:
         """Send one order; the answer is posted."""
-        self._spawn(self._send(approved))
+        self.beside(self._send(approved))
 
     def cancel(self, row: OrderRow) -> None:
         """Ask the venue to cancel; the answer is posted."""
-        self._spawn(self._cancel(row))
-
-    def look_up(self, row: OrderRow) -> None:
-        """Ask what became of an order."""
-        self._spawn(self._settle(row))
+        self.beside(self._cancel(row))
 
     def follow(self) -> None:
         """Listen to the private stream from now on."""
-        self._spawn(self._follow())
+        self.beside(self._follow())
 
     async def close(self) -> None:
         """Stop everything that is under way. What was sent stays sent: the next start finds out."""
         await end(self.tasks)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else; what it raises ends the bot."""
         task = asyncio.create_task(self._guarded(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -145,12 +146,7 @@ class OrderExecutor:
             self.post(Bug(error))
 
     def _count(self, error: VenueError) -> None:
-        kinds: dict[type[VenueError], ErrorKind] = {
-            RefusedError: "refused",
-            TransientError: "transient",
-            UnknownError: "unknown",
-        }
-        self.failed(kinds.get(type(error), "bug"))
+        self.failed(KINDS.get(type(error), "bug"))
 
     async def _send(self, approved: Approved) -> None:
         row = approved.row
@@ -272,13 +268,12 @@ class OrderExecutor:
                     log.warning("fills of %s: %s", client_id, error)
                     await asyncio.sleep(random.uniform(0.5, 1.5))
 
-        self._spawn(ask())
+        self.beside(ask())
 
     async def reconcile(self, symbols: list[str]) -> None:
         """Ask for every living order and for what else is open. Raises VenueError when the venue can't be
         asked."""
         async with self.reconciling:
-            began = time.monotonic()
             point("reconcile.before")
             living = self.book.living()
             foreign, there = await self._open(symbols)
@@ -296,7 +291,7 @@ class OrderExecutor:
                 if order is not None:
                     await self.fetch_fills(order, row.client_id)
             point("reconcile.asked")
-            self.post(Reconciled(foreign, time.monotonic() - began))
+            self.post(Reconciled(foreign))
 
     async def _open(self, symbols: list[str]) -> tuple[int, set[str]]:
         """Tell what the venue holds open; how many of these orders are foreign, and the ids of ours."""
@@ -323,7 +318,7 @@ class OrderExecutor:
                 self._count(error)
                 log.warning("reconciliation: %s", error)
 
-        self._spawn(ask())
+        self.beside(ask())
 
     async def _follow(self) -> None:
         async for item in self.venue.stream():

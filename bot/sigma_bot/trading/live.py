@@ -72,7 +72,6 @@ class LiveBook:
         self.dust = _decimals(desk.get("dust", {}))
         self.opening = _decimals(desk["opening"]) if "opening" in desk else None
         self.moved = _decimals(desk.get("moved", {}))
-        self.ignored = 0  # reports that were stale or told nothing new
 
     def desk(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the engine."""
@@ -171,8 +170,6 @@ class LiveBook:
             self._status(change, row, order, now)
         elif row.filled >= row.quantity:
             self._enter(change, row, State.FILLED, now)
-        if not told and row not in change.orders:
-            self.ignored += 1
         return None
 
     def _within(self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int) -> list[VenueFill]:
@@ -295,8 +292,7 @@ class LiveBook:
     def _lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
         """A fill in whole lots; what is left over goes to the dust, so that never more is counted than is
         held."""
-        market = self.core.broker.markets[symbol]
-        lot = Decimal(market.lot_num) / market.lot_den
+        lot = quantity_of(self.core.broker.markets[symbol], 1)
         lots = (quantity / lot).to_integral_value(ROUND_FLOOR if side > 0 else ROUND_CEILING)
         if rest := quantity - lots * lot:
             self.dust[name] = self.dust.get(name, Decimal(0)) - side * rest
@@ -304,8 +300,7 @@ class LiveBook:
 
     def _take_fee(self, symbol: int, name: str, fee: Decimal) -> None:
         """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
-        market = self.core.broker.markets[symbol]
-        lot = Decimal(market.lot_num) / market.lot_den
+        lot = quantity_of(self.core.broker.markets[symbol], 1)
         owed = self.dust.get(name, Decimal(0)) + fee
         lots = int((owed / lot).to_integral_value(ROUND_CEILING))
         external.received_fee(self.core.broker, symbol, lots)

@@ -79,10 +79,10 @@ async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> 
             )
         rules, assumed = rules_of(market), market_rules(wanted)
         theirs, ours = rules.describe(), assumed.describe()
-        for name in theirs:
-            if theirs[name] != ours[name]:
+        for name, rule in theirs.items():
+            if rule != ours[name]:
                 log.warning("%s: the venue's %s are used, not the manifest's", wanted.symbol, name)
-                log.info("%s: %s of the venue %s, of the manifest %s", wanted.symbol, name, theirs, ours)
+                log.info("%s %s: venue %s, manifest %s", wanted.symbol, name, rule, ours[name])
         target = opened.core.broker.markets[k]
         if target.lots and Fraction(target.lot_num, target.lot_den) != Fraction(rules.lot_size):
             raise BadInputError(
@@ -155,16 +155,13 @@ def make_desk(
     gate = RiskGate(stale, MAX_DRIFT_NS, time.time_ns)
     gate.closed = "not reconciled yet"
     executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error)
-    limits = spec.account.limits
     desk = LiveDesk(
         opened.core,
         book,
         executor,
         gate,
         lease,
-        AccountLimits(
-            limits.max_exposure, limits.max_open_orders, limits.max_orders_per_minute, limits.max_daily_loss
-        ),
+        AccountLimits(**dict(spec.account.limits)),
         nobody,
         metrics,
     )
@@ -209,7 +206,8 @@ class Works:
         bot, desk = self.session.bot, self.desk
         desk.gate.drift = await self.venue.clock_offset_ns()
         await self._recall()
-        holding = asyncio.create_task(self._hold())
+        # waiting for the venue's word is not standing still
+        holding = asyncio.create_task(self.session.hold(bot.pulse.touch))
         try:
             await desk.executor.reconcile(self.symbols)
         finally:
@@ -229,13 +227,6 @@ class Works:
         entries = await self.session.journal.orders(self.session.opened.run.bot, limit=100)
         absent = [e.row for e in entries if e.row.state is State.ABSENT and e.row.client_id not in book.rows]
         remember(book, absent, ())
-
-    async def _hold(self) -> None:
-        lease = self.session.opened.lease
-        while True:
-            await asyncio.sleep(lease.ttl_s / 4)
-            await self.session.journal.renew(lease)
-            self.session.bot.pulse.touch()  # waiting for the venue's word is not standing still
 
     def repair(self) -> None:
         """An order that the engine believes at the venue, of which the journal holds none that lives, has
@@ -313,7 +304,7 @@ class Works:
 
     def adopt(self, adopt: Adopt) -> None:
         """An order of ours that is not in memory: read it from the journal, then believe the venue."""
-        asyncio.get_running_loop().create_task(self._adopt(adopt))
+        self.desk.executor.beside(self._adopt(adopt))
 
     async def _adopt(self, adopt: Adopt) -> None:
         client_id = adopt.order.client_id
@@ -325,4 +316,4 @@ class Works:
             return
         if client_id not in self.desk.book.rows:
             remember(self.desk.book, [found[0]], found[1])
-        await self.desk.executor.fetch_fills(adopt.order, client_id)
+        self.desk.executor.ask_fills(adopt.order, client_id)

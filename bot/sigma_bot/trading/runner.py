@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from sigma_bot import __version__
 from sigma_bot.bus.interface import Bus
 from sigma_bot.engine.types import REASONS
 from sigma_bot.errors import SigmaError
@@ -37,7 +38,7 @@ FRESH_NS = 5_000_000_000
 
 
 # what a new session may heal: (error, what /readyz says meanwhile, seconds to wait)
-HEALED: tuple[tuple[type[BaseException], str, float], ...] = (
+HEALED: tuple[tuple[type[SigmaError], str, float], ...] = (
     (StrategyStoppedError, "StrategyRaised", 0.0),
     (RestartError, "Restarting", 0.0),
     (StorageError, "DatabaseUnreachable", 0.5),
@@ -84,17 +85,15 @@ class BotRunner:
         self.sessions += 1
         try:
             await self._session()
-        except BaseExceptionGroup as group:
-            error = first_of(group)
-        except SigmaError as single:
-            error = single
-        for kind, reason, wait in HEALED:
-            if isinstance(error, kind) and not isinstance(error, RefusedError):
-                self.why_not = (reason, str(error).splitlines()[0])
-                log.error("%s", error)
-                self.pulse.touch()
-                return max(wait, getattr(error, "after", 0.0))
-        raise error
+        except SigmaError as error:
+            for kind, reason, wait in HEALED:
+                if isinstance(error, kind) and not isinstance(error, RefusedError):
+                    self.why_not = (reason, str(error).splitlines()[0])
+                    log.error("%s", error)
+                    self.pulse.touch()
+                    return max(wait, getattr(error, "after", 0.0))
+            raise
+        raise AssertionError("a session ends by an error or by being cancelled")
 
     async def _session(self) -> None:
         self.pulse.touch()
@@ -218,10 +217,11 @@ class BotRunner:
         return out
 
 
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended a session: the others followed from it."""
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+def metrics_of(manifest: Manifest) -> BotMetrics:
+    """The metrics of the bot that runs a manifest."""
+    spec = manifest.spec
+    about = {"strategy": bot_name(manifest), "mode": spec.mode, "venue": spec.account.venue}
+    return BotMetrics({**about, "code": "", "version": __version__})
 
 
 def banner(manifest: Manifest) -> str:

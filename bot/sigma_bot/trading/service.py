@@ -12,16 +12,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sigma_bot import __version__
 from sigma_bot.bus import MEMORY, bus_url, open_bus
-from sigma_bot.bus.interface import Bus
 from sigma_bot.errors import SigmaError
-from sigma_bot.health.logs import configure, register_secret
-from sigma_bot.health.metrics import BotMetrics
+from sigma_bot.health.logs import configure
 from sigma_bot.health.pulse import Pulse, measure_lag
 from sigma_bot.health.server import HealthServer, Pages, health_address
 from sigma_bot.health.watchdog import Watchdog
@@ -30,16 +28,17 @@ from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.storage.errors import UnreachableError
 from sigma_bot.storage.urls import bot_home
-from sigma_bot.trading.runner import BotRunner, banner
+from sigma_bot.trading.runner import BotRunner, banner, metrics_of
 from sigma_bot.trading.session import CLOSING, Settings, bot_name
 from sigma_bot.trading.tasks import end
-from sigma_bot.venues.types import VenueClient
+
+if TYPE_CHECKING:
+    from sigma_bot.feed.feed import Feed
 
 log = logging.getLogger("sigma_bot")
 TERMINATION_LOG = Path("/dev/termination-log")
 LEASE_HELD = 4
 PATIENCE_S = 30.0
-CLOSE = ("leave", "cancel", "flatten")
 
 
 @dataclass(frozen=True)
@@ -77,22 +76,24 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
     manifest = settings.manifest
     log.info("%s", banner(manifest))
     where = bus_url(places.bus)
+    embedded = where == MEMORY
     own = bot_home(bot_name(manifest))
     async with await opened_journal(places.database) as journal:
-        bus = open_bus(where, own / "spool" if where == MEMORY else None)
-        pulse = Pulse()
-        about = {
-            "strategy": bot_name(manifest),
-            "mode": manifest.spec.mode,
-            "venue": manifest.spec.account.venue,
-            "code": "",
-            "version": __version__,
-        }
-        connect = None if manifest.spec.mode == "sim" else connector(manifest.spec.account.venue, where)
-        runner = BotRunner(settings, journal, bus, pulse, BotMetrics(about), connect)
+        bus = open_bus(where, own / "spool" if embedded else None)
+        connect = None
+        if manifest.spec.mode == "live":
+            from sigma_bot.venues.open import connector
+
+            connect = connector(manifest.spec.account.venue, None if embedded else where)
+        runner = BotRunner(settings, journal, bus, Pulse(), metrics_of(manifest), connect)
+        feed = None
+        if embedded:
+            from sigma_bot.feed.feed import Feed
+
+            feed = Feed(manifest.spec.account.venue, bus, (), places.recording or own / "ticks")
         try:
             with watched(runner, places):
-                return await _run(runner, journal, bus, places, where == MEMORY, close)
+                return await _run(runner, journal, feed, close)
         finally:
             await bus.close()
 
@@ -109,30 +110,6 @@ async def opened_journal(url: str | None) -> Journal:
                 raise
             log.warning("%s; trying again", error)
             await asyncio.sleep(1.0)
-
-
-def connector(venue: str, bus: str) -> Callable[[], VenueClient]:
-    """Makes clients of the venue with the keys that the environment refers to; keys in files are read anew
-    each time, so that a rotated Secret is followed."""
-    from sigma_bot.venues.keys import FOLDER_VARIABLE, Keys, load_keys, no_core_dumps
-    from sigma_bot.venues.limiter import Limiter, LocalLimiter
-    from sigma_bot.venues.limiter_redis import connect as shared_limiter
-    from sigma_bot.venues.open import open_venue
-
-    no_core_dumps()
-    known: list[Keys] = []
-
-    def connect() -> VenueClient:
-        if not known or FOLDER_VARIABLE in os.environ:
-            known[:] = [load_keys()]
-            for secret in known[0].reveal():
-                register_secret(secret)
-        limiter: Limiter = LocalLimiter(venue)
-        if bus != MEMORY:
-            limiter = shared_limiter(venue, bus, known[0].fingerprint())
-        return open_venue(venue, known[0], limiter)
-
-    return connect
 
 
 @contextlib.contextmanager
@@ -156,9 +133,7 @@ def watched(runner: BotRunner, places: Places) -> Iterator[None]:
         dog.close()
 
 
-async def _run(
-    runner: BotRunner, journal: Journal, bus: Bus, places: Places, embedded: bool, close: str | None
-) -> int:
+async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: str | None) -> int:
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(runner.run())
     asked = asyncio.Event()
@@ -168,11 +143,7 @@ async def _run(
         asyncio.create_task(asked.wait()),
         asyncio.create_task(measure_lag(runner.metrics.lag)),
     ]
-    if embedded:
-        from sigma_bot.feed.feed import Feed
-
-        out = places.recording or bot_home(bot_name(runner.settings.manifest)) / "ticks"
-        feed = Feed(runner.settings.manifest.spec.account.venue, bus, (), out)
+    if feed is not None:
         others.append(asyncio.create_task(feed.run()))
     if close is not None:
         others.append(asyncio.create_task(_close(runner, journal, close)))

@@ -16,8 +16,8 @@ from typing import Any
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import CONTROL
-from sigma_bot.callbacks import start
+from sigma_bot.bus.messages import CONTROL, wants_topic
+from sigma_bot.callbacks import check_called, start
 from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
@@ -28,7 +28,6 @@ from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import BotIdentity, Loaded, Registration
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import dump_manifest
-from sigma_bot.strategy import Strategy
 from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 from sigma_bot.trading import state
 from sigma_bot.trading.bot import Gap, Tock, TradingBot, Watcher
@@ -46,8 +45,6 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 WANT_S = 30.0
 CLOSING = "close"
 """Who gives the controls that close a bot."""
-CHANGES = ("refuse", "adopt", "reset")
-"""What to do when the code or the manifest is not the one that the stored state comes from."""
 
 
 def holder_name() -> str:
@@ -72,7 +69,8 @@ def is_gone(holder: str) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a bot runs, besides its manifest. ``base``: the folder that relative paths start at."""
+    """How a bot runs, besides its manifest. ``base``: the folder that relative paths start at; ``on_change``
+    (refuse, adopt, reset): what to do when code or manifest are not those of the stored state."""
 
     manifest: Manifest
     base: Path
@@ -103,21 +101,6 @@ def identity_of(manifest: Manifest, loaded: LoadedStrategy) -> BotIdentity:
         manifest_digest=manifest_digest(manifest, loaded),
         manifest=dump_manifest(manifest),
     )
-
-
-def check(loaded: LoadedStrategy, manifest: Manifest) -> None:
-    """A strategy that would never be called is a mistake worth stopping for. Raises BadInputError."""
-    cls = loaded.cls
-    if cls.on_tick is Strategy.on_tick and cls.on_bar is Strategy.on_bar:
-        raise BadInputError(
-            f"{loaded.name}: {cls.__name__} has neither on_tick(self, tick, broker) "
-            "nor on_bar(self, bar, broker)"
-        )
-    if cls.on_tick is Strategy.on_tick and not manifest.spec.timeframes:
-        raise BadInputError(
-            f"{loaded.name}: {cls.__name__} has no on_tick(self, tick, broker); add one, or name the bars it "
-            "wants in spec.timeframes, like [1m]"
-        )
 
 
 @dataclass
@@ -152,7 +135,7 @@ async def open_bot(journal: Journal, settings: Settings) -> Opened:
     StrategyError."""
     manifest = settings.manifest
     loaded = load_strategy(manifest.spec.strategy, settings.base)
-    check(loaded, manifest)
+    check_called(loaded.name, loaded.cls, "tick", manifest.spec.timeframes)
     identity = identity_of(manifest, loaded)
     registered = await journal.register(identity, time.time_ns())
     lease = await take_lease(journal, identity.name, settings)
@@ -299,7 +282,7 @@ class Session:
     async def run(self, *others: Work) -> None:
         """Until cancelled, or until something fails. ``others`` and ``beside`` run with it."""
         await self.look()  # a halt given while nobody ran comes before the first tick
-        own = (self.bot.loop, self._read, self._hold, self._tock, self._listen, self._want)
+        own = (self.bot.loop, self._read, self.hold, self._tock, self._listen, self._want)
         works = [*own, *self.beside, *others]
         tasks = [asyncio.create_task(work()) for work in works]
         try:
@@ -325,13 +308,15 @@ class Session:
             while len(self.bot.mailbox) > 1000:  # catching up: don't hold the whole log in memory
                 await asyncio.sleep(0.01)
 
-    async def _hold(self) -> None:
+    async def hold(self, renewed: Callable[[], None] = lambda: None) -> None:
+        """Keep the lease, for ever; ``renewed`` is called each time it was prolonged."""
         lease = self.opened.lease
         while True:
             await asyncio.sleep(lease.ttl_s / 4)
             point("renew.before")
             await self.journal.renew(lease)
             point("renew.after")
+            renewed()
 
     async def _tock(self) -> None:
         while True:
@@ -361,7 +346,7 @@ class Session:
         run = self.opened.run
         while True:
             try:
-                await self.bus.want(f"feed.{self.venue}", run.bot, list(run.symbols), WANT_S)
+                await self.bus.want(wants_topic(self.venue), run.bot, list(run.symbols), WANT_S)
             except BusError as error:
                 log.warning("the feed can't be told what is needed: %s", error)
             await asyncio.sleep(WANT_S / 3)

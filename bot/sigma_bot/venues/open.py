@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from sigma_bot.health.logs import register_secret
 from sigma_bot.venues.capabilities import capabilities
 from sigma_bot.venues.ccxt_client import URL_VARIABLE
-from sigma_bot.venues.keys import Keys, load_keys, no_core_dumps
+from sigma_bot.venues.keys import FOLDER_VARIABLE, Keys, load_keys, no_core_dumps
 from sigma_bot.venues.limiter import Limiter, LocalLimiter
 from sigma_bot.venues.types import VenueClient
 
@@ -29,19 +31,34 @@ def open_venue(venue: str, keys: Keys, limiter: Limiter, url: str | None = None)
     return BithumbClient(keys, limiter, address)
 
 
-async def open_venue_from_environment(venue: str) -> VenueClient:
-    """The client of a venue, opened, with keys, limiter and address from the environment: ``SIGMA_KEYS_DIR``
-    or ``SIGMA_API_KEY`` and ``SIGMA_API_SECRET``; ``SIGMA_REDIS_URL``; ``SIGMA_VENUE_URL``. From here on this
-    process leaves no core dump. BadInputError without keys, VenueError when the venue refuses them."""
+def connector(venue: str, redis_url: str | None) -> Callable[[], VenueClient]:
+    """Makes clients of a venue, not yet opened, with the keys that the environment refers to and the limiter
+    that all processes on ``redis_url`` share (None: this process alone). Keys in files are read anew each
+    time, so that a rotated Secret is followed. From here on this process leaves no core dump. BadInputError
+    for a venue we do not know."""
     name = capabilities(venue).venue
     no_core_dumps()
-    keys = load_keys()
-    redis_url = os.environ.get("SIGMA_REDIS_URL")
-    limiter: Limiter = LocalLimiter(name)
-    if redis_url:
-        from sigma_bot.venues.limiter_redis import connect
+    known: list[Keys] = []
 
-        limiter = connect(name, redis_url, keys.fingerprint())
-    client = open_venue(name, keys, limiter)
+    def connect() -> VenueClient:
+        if not known or FOLDER_VARIABLE in os.environ:
+            known[:] = [load_keys()]
+            for secret in known[0].reveal():
+                register_secret(secret)
+        limiter: Limiter = LocalLimiter(name)
+        if redis_url:
+            from sigma_bot.venues.limiter_redis import connect as shared
+
+            limiter = shared(name, redis_url, known[0].fingerprint())
+        return open_venue(name, known[0], limiter)
+
+    return connect
+
+
+async def open_venue_from_environment(venue: str) -> VenueClient:
+    """The client of a venue, opened, with keys, limiter and address from the environment: ``SIGMA_KEYS_DIR``
+    or ``SIGMA_API_KEY`` and ``SIGMA_API_SECRET``; ``SIGMA_REDIS_URL``; ``SIGMA_VENUE_URL``. BadInputError
+    without keys, VenueError when the venue refuses them."""
+    client = connector(venue, os.environ.get("SIGMA_REDIS_URL"))()
     await client.open()
     return client

@@ -131,7 +131,6 @@ class Capabilities:
     trades_with_order: bool  # looking up an order gives its fills too
     withdrawal_permission_visible: bool
     day_offset_s: int  # start of the venue's day, seconds after 00:00 UTC
-    private_stream: bool = True
 
 
 class VenueClient(Protocol):
