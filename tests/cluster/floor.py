@@ -20,7 +20,7 @@ from conftest import ROOT
 
 Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
-CODE = (EXAMPLES / "ema_cross.py").read_text()
+CODE: str = yaml.safe_load((EXAMPLES / "strategy.yaml").read_text())["spec"]["strategy"]["code"]
 FLOOR, RELEASE = "floor", "sigma"
 IN = ("-n", FLOOR)
 IMAGE = "docker.io/sigma-x/sigma:0.1.0"
@@ -98,11 +98,9 @@ def floor(cluster: Client) -> Iterator[Client]:
 
 
 def strategy(name: str, **spec: Any) -> Object:
-    """The example in SIM, its source in it."""
+    """The example in SIM under a name and an account of its own."""
     manifest: Object = yaml.safe_load((EXAMPLES / "strategy.yaml").read_text())
     manifest["metadata"]["name"] = name
-    manifest["spec"]["strategy"].pop("file")
-    manifest["spec"]["strategy"]["code"] = CODE
     manifest["spec"]["account"]["name"] = name
     return {**manifest, "spec": {**manifest["spec"], **spec}}
 

@@ -336,11 +336,7 @@ def test_no_pod_but_the_operators_has_a_token(bare: Client) -> None:
 
 
 def strategy() -> str:
-    folder = ROOT / "examples" / "ema-cross"
-    manifest = yaml.safe_load((folder / "strategy.yaml").read_text())
-    block = manifest["spec"]["strategy"]
-    if "file" in block:
-        block["code"] = (folder / block.pop("file")).read_text()
+    manifest = yaml.safe_load((ROOT / "examples" / "ema-cross" / "strategy.yaml").read_text())
     manifest["metadata"]["finalizers"] = ["sigma-x.io/close"]
     return json.dumps(manifest)
 

@@ -18,17 +18,14 @@ from conftest import ROOT
 
 Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
-CODE = (EXAMPLES / "ema_cross.py").read_text()
 SWEEP = {"parameters": {"fast": "5:50:5"}}
 GONE = object()  # the field is taken away
 
 
 def example(file: str) -> Object:
-    """An example with its source in it."""
+    """An example under a name of its own."""
     manifest: Object = yaml.safe_load((EXAMPLES / file).read_text())
     manifest["metadata"]["name"] = "refused"
-    manifest["spec"]["strategy"].pop("file")
-    manifest["spec"]["strategy"]["code"] = CODE
     return manifest
 
 

@@ -70,6 +70,13 @@ def test_runs_and_says_so(desk: Client, trader: str) -> None:
     assert "Running" in table
 
 
+def test_the_example_is_applied_as_it_is(desk: Client) -> None:
+    """With the very commands that the example names."""
+    desk.kubectl("apply", *IN, "-f", ROOT / "examples" / "ema-cross" / "strategy.yaml")
+    desk.kubectl("wait", "strat/ema-cross", *IN, "--for=condition=Ready", "--timeout=60s")
+    delete(desk, "ema-cross")
+
+
 def test_the_pod_has_no_token_and_no_keys_in_its_environment(desk: Client, trader: str) -> None:
     listing = "import os; print(os.path.exists('/var/run/secrets/kubernetes.io'), sorted(os.environ))"
     said = desk.kubectl("exec", f"{trader}-0", *IN, "--", "/opt/sigma/bin/python", "-c", listing)

@@ -16,8 +16,10 @@ def inline(file: Path) -> None:
     """Print the manifest FILE with the strategy's source in it, in place of the name of its file.
 
     \b
-    sigma inline examples/ema-cross/strategy.yaml | kubectl apply -f -
+    sigma inline my_strategy/strategy.yaml | kubectl apply -f -
     sigma inline FILE | kubectl diff -f -
+
+    A manifest that holds its source in spec.strategy.code, like the examples, needs no such step.
 
     Manifest and strategy are checked first, parameters included. Other documents of FILE are passed on.
     """

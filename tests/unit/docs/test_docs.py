@@ -26,6 +26,7 @@ from sigma_bot.trading.records import TRANSITIONS, State
 from sigma_bot.trading.service import LEASE_HELD
 
 ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "examples" / "ema-cross" / "backtest.yaml"
 DOCS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
@@ -125,14 +126,29 @@ def test_a_command_line_parses(line: str) -> None:
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
+    """The class for itself, and dots in its place in the manifest."""
     blocks = dict(FENCED.findall(text_of("README.md")))
-    assert blocks["python"] == text_of("examples/ema-cross/ema_cross.py")
-    assert blocks["yaml"] == text_of("examples/ema-cross/backtest.yaml")
+    code = load_manifest(EXAMPLE).spec.strategy.code
+    assert code is not None
+    assert blocks["python"] == code
+    held = "".join(f"      {line}" if line.strip() else line for line in code.splitlines(keepends=True))
+    assert blocks["yaml"] == EXAMPLE.read_text("utf-8").replace(held, "      ...\n")
+
+
+def test_both_examples_hold_the_same_strategy() -> None:
+    other = load_manifest(EXAMPLE.with_name("strategy.yaml"))
+    assert other.spec.strategy == load_manifest(EXAMPLE).spec.strategy
+
+
+@pytest.mark.parametrize("name", ["backtest.yaml", "strategy.yaml"])
+def test_an_example_says_the_commands_that_run_it(name: str) -> None:
+    text = EXAMPLE.with_name(name).read_text("utf-8")
+    assert f" kubectl apply -f examples/ema-cross/{name}\n" in text
+    assert re.search(rf"sigma (backtest|run) examples/ema-cross/{name}\n", text)
 
 
 def test_the_readme_shows_the_summary_as_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    example = str(ROOT / "examples" / "ema-cross" / "backtest.yaml")
-    assert run(["backtest", example, "--no-store", "--engine", "interpreted"]) == 0
+    assert run(["backtest", str(EXAMPLE), "--no-store", "--engine", "interpreted"]) == 0
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     [shown] = [text for _, text in FENCED.findall(text_of("README.md")) if "Buy and hold" in text]
     assert [line for line in shown.splitlines() if line not in printed] == []
@@ -260,9 +276,8 @@ def test_every_field_of_the_data_block_is_explained() -> None:
 
 def test_the_result_says_what_the_guide_says_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     """The keys that docs/backtests.md lists for --output json are the ones that are printed."""
-    example = str(ROOT / "examples" / "ema-cross" / "backtest.yaml")
     arguments = ["--no-store", "--engine", "interpreted", "--output", "json"]
-    assert run(["backtest", example, *arguments]) == 0
+    assert run(["backtest", str(EXAMPLE), *arguments]) == 0
     document = json.loads(capsys.readouterr().out)
     text = text_of("docs/backtests.md")
     assert [key for key in document if f"`{key}`" not in text] == []
