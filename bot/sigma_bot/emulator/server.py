@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any
 
@@ -163,7 +164,9 @@ class Emulator:
         for fault in faults:
             if fault.when == "after":
                 answer = await self._met(fault, http) or answer
-        return _response(answer)
+        response = _response(answer)
+        response.headers["Date"] = formatdate(self.exchange.now() / 1e9, usegmt=True)
+        return response
 
     async def _met(self, fault: Fault, http: web.Request) -> Answer | None:
         """What a fault answers in place of the exchange, None when it only takes time."""

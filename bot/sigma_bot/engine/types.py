@@ -79,7 +79,8 @@ EVENTS = ("", "new", "reject", "fill", "cancel", "modify", "expire", "trigger", 
     R_VENUE,
     R_ABSENT,
     R_ACCOUNT,
-) = range(29)
+    R_CLOCK,
+) = range(30)
 REASONS = (
     "",
     "halted",
@@ -110,6 +111,7 @@ REASONS = (
     "refused by the venue",
     "never reached the venue",
     "limit of the account",
+    "clock drift",
 )
 
 

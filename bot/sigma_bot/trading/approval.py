@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigma_bot.engine.types import OK, R_ABSENT, R_HALTED, R_STALE
+from sigma_bot.engine.types import OK, R_ABSENT, R_CLOCK, R_HALTED, R_STALE
 from sigma_bot.trading.records import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
@@ -53,10 +53,15 @@ class RiskGate:
         to stay."""
         if self.closed or (self.halted and not reduces):
             return R_HALTED
+        if self.drifted:
+            return R_CLOCK
         late = self.now() - self.tick_ts > self.stale_after > 0
-        if (late and not reduces) or abs(self.drift) > self.max_drift:
-            return R_STALE
-        return OK
+        return R_STALE if late and not reduces else OK
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the venue's clock and ours are too far apart to judge how old anything is."""
+        return abs(self.drift) > self.max_drift
 
     def approve(
         self, row: OrderRow, reference: Decimal, reduces: bool, lease_alive: bool

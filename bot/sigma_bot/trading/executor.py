@@ -23,6 +23,7 @@ from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, OrderRow, State
 from sigma_bot.trading.tasks import end
+from sigma_bot.venues.errors import CLOCK
 from sigma_bot.venues.types import (
     RefusedError,
     StreamBreak,
@@ -116,6 +117,7 @@ class OrderExecutor:
         self.sending: set[str] = set()
         self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
+        self.mistimed = asyncio.Event()  # the venue found a request out of its time
 
     def send(self, approved: Approved) -> None:
         """Send one order; the answer is posted."""
@@ -147,6 +149,8 @@ class OrderExecutor:
 
     def _count(self, error: VenueError) -> None:
         self.failed(KINDS.get(type(error), "bug"))
+        if error.code == CLOCK:
+            self.mistimed.set()
 
     async def _send(self, approved: Approved) -> None:
         row = approved.row

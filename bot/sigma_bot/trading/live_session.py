@@ -34,13 +34,15 @@ from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.trading.tasks import end
-from sigma_bot.venues.errors import COUNTS, MALFORMED
+from sigma_bot.venues.errors import COUNTS, MALFORMED, clocks
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
 
 log = logging.getLogger(__name__)
 RECONCILE_S = 15.0
 CLOCK_S = 60.0
+DRIFTED_S = 5.0
+"""How often a clock is measured that is wrong: trading goes on when it is right again."""
 KEYS_S = 5.0
 MAX_DRIFT_NS = 1_000_000_000
 
@@ -65,13 +67,17 @@ def rules_of(market: VenueMarket) -> MarketRules:
 
 async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> dict[str, str]:
     """Run with the venue's price steps, lots and minimums, whatever the manifest assumed. Returns the
-    currency of each symbol's units. Raises BadInputError for a market that can't be traded."""
+    currency of each symbol's units. Raises BadInputError for a market that can't be traded. One that was
+    suspended since the run began is no reason to leave the others, and what is held, alone."""
     bases = {}
+    fresh = opened.loaded is None or opened.loaded.state is None
     for k, wanted in enumerate(spec.markets):
         market = await venue.market(wanted.symbol)
         where = f"spec.markets[{k}].symbol: {wanted.symbol}"
         if not market.active:
-            raise BadInputError(f"{where} is suspended or delisted at {spec.account.venue}")
+            if fresh:
+                raise BadInputError(f"{where} is suspended or delisted at {spec.account.venue}")
+            log.warning("%s is suspended or delisted at %s", where, spec.account.venue)
         if market.quote != spec.account.currency:
             raise BadInputError(
                 f"{where} is quoted in {market.quote}, the account counts in {spec.account.currency}; "
@@ -204,7 +210,7 @@ class Works:
     async def recover(self) -> None:
         """Ask the venue for everything that may have happened, and book it; then orders may go."""
         bot, desk = self.session.bot, self.desk
-        desk.gate.drift = await self.venue.clock_offset_ns()
+        await self._measure()
         await self._recall()
         # waiting for the venue's word is not standing still
         holding = asyncio.create_task(self.session.hold(bot.pulse.touch))
@@ -284,14 +290,32 @@ class Works:
             )
 
     async def clock(self) -> None:
-        """Measure the venue's clock, for ever. While it is off by more than a second nothing is sent."""
+        """Measure the venue's clock, for ever; at once when the venue finds a request out of its time."""
+        mistimed = self.desk.executor.mistimed
         while True:
-            await asyncio.sleep(CLOCK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRIFTED_S if self.desk.gate.drifted else CLOCK_S):
+                    await mistimed.wait()
+            mistimed.clear()
             try:
-                self.desk.gate.drift = await self.venue.clock_offset_ns()
-                self.metrics.clock_offset(self.desk.gate.drift / 1e9)
+                await self._measure()
             except VenueError as error:
                 log.warning("the venue's clock can't be read: %s", error)
+
+    async def _measure(self) -> None:
+        """While the clocks are more than a second apart nothing is sent. One slow answer looks like that too,
+        so three must say so."""
+        gate, before = self.desk.gate, self.desk.gate.drifted
+        gate.drift = await self.venue.clock_offset_ns()
+        for _ in range(2):
+            if gate.drifted:
+                gate.drift = min(gate.drift, await self.venue.clock_offset_ns(), key=abs)
+        self.metrics.clock_offset(gate.drift / 1e9)
+        if gate.drifted and not before:
+            text = f"{clocks(gate.drift)}; nothing is sent until it is right: let chrony or NTP set it"
+            self.session.bot.post(Alert("clock-drift", text, ""))
+        elif before and not gate.drifted:
+            log.info("the clock is right again; orders may go")
 
     async def keys(self) -> None:
         """Begin a new session when the files of the keys have changed: a rotated Secret."""

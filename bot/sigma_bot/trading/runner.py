@@ -43,6 +43,7 @@ HEALED: tuple[tuple[type[SigmaError], str, float], ...] = (
     (RestartError, "Restarting", 0.0),
     (StorageError, "DatabaseUnreachable", 0.5),
     (LeaseLostError, "LeaseLost", 0.5),
+    (RefusedError, "VenueRefuses", 10.0),
     (VenueError, "VenueUnreachable", 2.0),
 )
 
@@ -67,6 +68,7 @@ class BotRunner:
         self.session: Session | None = None
         self.why_not = ("Starting", "the bot is starting")
         self.sessions = 0
+        self.ran = False  # a session has got as far as trading
         self.state, self.said = ("", 0.0), ""
 
     async def run(self) -> None:
@@ -87,7 +89,9 @@ class BotRunner:
             await self._session()
         except SigmaError as error:
             for kind, reason, wait in HEALED:
-                if isinstance(error, kind) and not isinstance(error, RefusedError):
+                # what the venue refuses at the first start is a mistake; later it may pass, and a bot that
+                # runs does not end: its stops are watched here
+                if isinstance(error, kind) and (self.ran or not isinstance(error, RefusedError)):
                     self.why_not = (reason, str(error).splitlines()[0])
                     log.error("%s", error)
                     self.pulse.touch()
@@ -99,7 +103,7 @@ class BotRunner:
         self.pulse.touch()
         self.why_not = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
-            self.session = session
+            self.session, self.ran = session, True
             self.settings = replace(self.settings, reset=False)  # once, not at every session
             try:
                 await session.run(self._beat)

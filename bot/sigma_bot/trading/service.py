@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from sigma_bot.bus import MEMORY, bus_url, open_bus
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.logs import configure
@@ -55,7 +57,7 @@ def serve(settings: Settings, places: Places, close: str | None = None) -> int:
     """Run a bot until it is told to end; the exit code. With ``close`` it only settles its account so."""
     configure()
     try:
-        return asyncio.run(_serve(settings, places, close))
+        return uvloop.run(_serve(settings, places, close))
     except LeaseHeldError as error:
         say_last(LEASE_HELD, str(error))
         log.error("%s", error)

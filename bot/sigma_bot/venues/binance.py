@@ -82,9 +82,9 @@ class BinanceClient:
         window = self.capabilities.signed_window_ms * 1_000_000
         if not -AHEAD_NS < offset < window:
             raise RefusedError(
-                f"binance: this machine's clock is {offset / 1e9:+.1f} s off the venue's, which takes "
-                f"-1.0 to {window / 1e9:+.1f} s: let chrony or NTP set it",
-                "clock",
+                f"binance: {errors.clocks(offset)}; at most {window / 1e9:.1f} s behind and "
+                f"{AHEAD_NS / 1e9:.1f} s ahead will do: let chrony or NTP set it",
+                errors.CLOCK,
             )
 
     async def _check_account(self) -> None:

@@ -20,6 +20,7 @@ LATE = "late"  # the deadline passed before anything was written
 UNSENT = "unsent"  # the line failed before anything was written
 MALFORMED = "malformed"
 LOST = "lost"  # written, and no answer that could be read
+CLOCK = "clock"  # our clock and the venue's are too far apart
 DUPLICATE = "duplicate"  # an order with this client id is there already
 SUSPENDED = "suspended"
 UNKNOWN_MARKET = "unknown-market"
@@ -92,7 +93,7 @@ TABLE: tuple[Row, ...] = (
     Row(B, None, "-1015", "", TRANSIENT, "rate-limit", "too many orders"),
     Row(B, None, "-1034", "", TRANSIENT, "rate-limit", "too many connections"),
     Row(B, None, "-1008", "", TRANSIENT, "busy", "the venue is overloaded and did not take it"),
-    Row(B, None, "-1021", "", TRANSIENT, "clock", _CLOCK),
+    Row(B, None, "-1021", "", TRANSIENT, CLOCK, _CLOCK),
     Row(B, None, "-1022", "", REFUSED, "key", _SIGNATURE),
     Row(B, None, "-2014", "", REFUSED, "key", _KEY),
     Row(B, None, "-2015", "", REFUSED, "key", _BINANCE_KEY),
@@ -155,7 +156,7 @@ TABLE: tuple[Row, ...] = (
     Row(KOREA, None, "invalid_jwt", "", REFUSED, "key", _SIGNATURE),
     Row(KOREA, None, "invalid_query_payload", "", REFUSED, "key", _SIGNATURE),
     Row(KOREA, None, "expired_access_key", "", REFUSED, "key", "the API key has expired: make a new one"),
-    Row(H, None, "expired_jwt", "", TRANSIENT, "clock", _CLOCK),
+    Row(H, None, "expired_jwt", "", TRANSIENT, CLOCK, _CLOCK),
     Row(KOREA, None, "nonce_used", "", TRANSIENT, "", "a token was used twice"),
     Row(KOREA, None, "no_authorization_i_p", "", REFUSED, "address", _ADDRESS),
     Row(KOREA, None, "no_authorization_ip", "", REFUSED, "address", _ADDRESS),
@@ -262,6 +263,12 @@ def from_answer(
         return TransientError(text, ours, retry_after(status, headers or {}))
     error: VenueError = row.kind.value(text, ours)
     return error
+
+
+def clocks(offset_ns: int) -> str:
+    """Which of two clocks is ahead; ``offset_ns`` is the venue's less ours."""
+    side = "behind" if offset_ns > 0 else "ahead of"
+    return f"this machine's clock is {abs(offset_ns) / 1e9:.1f} s {side} the venue's"
 
 
 def header(headers: Mapping[str, str], wanted: str) -> str:

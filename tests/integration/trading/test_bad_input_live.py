@@ -127,7 +127,7 @@ async def test_a_clock_far_off_is_refused_at_the_start(tmp_path):
     async with emulator("binance") as em:
         em.exchange.skew_ns = 20_000_000_000
         error = await ends(em, tmp_path, live_manifest("binance"))
-        assert "clock is +20.0 s off the venue's" in str(error)
+        assert "clock is 20.0 s behind the venue's" in str(error)
         assert "NTP" in str(error)
 
 
