@@ -13,7 +13,9 @@ import logging
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
 
 from sigma_bot.health.pulse import Pulse, Stuck
 
@@ -22,21 +24,38 @@ log = logging.getLogger(__name__)
 SIGNAL = signal.SIGUSR1
 POLL_S = 0.25
 END_AFTER_S = 30.0
+HEED_AFTER_S = 1.0
+"""A callback that has run for so long may be keeping the bot from a halt: every so often that is asked."""
+
+
+def nothing() -> str:
+    """Nobody waits for the bot."""
+    return ""
 
 
 class Watchdog:
     """Watches ``pulse``. Made, started and closed by the main thread, which must be the one that decides:
     Python runs signal handlers there.
 
-    Past the pulse's limit the stack is logged, once. A callback that runs for ``end_after_s`` is ended.
+    Past the pulse's limit the stack is logged, once. A callback that runs for ``end_after_s`` is ended; one
+    that keeps the bot from something urgent sooner: ``waiting`` says what, "" for nothing. It is called in
+    the watchdog's thread.
     """
 
-    def __init__(self, pulse: Pulse, end_after_s: float = END_AFTER_S, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        pulse: Pulse,
+        end_after_s: float = END_AFTER_S,
+        poll_s: float = POLL_S,
+        waiting: Callable[[], str] = nothing,
+    ) -> None:
         if pulse.thread != threading.main_thread().ident:
             raise ValueError("a watchdog needs a decision loop in the main thread")
         self.pulse = pulse
         self.end_after_s = end_after_s
         self.poll_s = poll_s
+        self.waiting = waiting
+        self._asked = 0.0
         self.stack = ""
         """Where the loop stood when it was last found stuck."""
         self._closed = threading.Event()
@@ -68,6 +87,7 @@ class Watchdog:
     def _watch(self) -> None:
         told: Stuck | None = None
         while not self._closed.wait(self.poll_s):
+            self._heed()
             stuck = self.pulse.stuck()
             if stuck is None:
                 if told is not None:
@@ -80,6 +100,14 @@ class Watchdog:
                 log.error("%s\n%s", stuck, self.stack)
             if stuck.doing and stuck.seconds > self.end_after_s:
                 self.stop_callback(f"it had not returned for {self.end_after_s:g} s")
+
+    def _heed(self) -> None:
+        """End a callback that somebody waits for."""
+        now = time.monotonic()
+        if self.pulse.doing and self.pulse.stands_for() > HEED_AFTER_S and now - self._asked > HEED_AFTER_S:
+            self._asked = now
+            if (what := self.waiting()) and self.pulse.stands_for() > HEED_AFTER_S:  # it is still the same
+                self.stop_callback(what)
 
     def _stack(self) -> str:
         frame = sys._current_frames().get(self.pulse.thread)

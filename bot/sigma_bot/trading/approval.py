@@ -6,8 +6,9 @@ engine cannot know: the clock on the wall, the lease, a halt, and the account's 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sigma_bot.engine.types import OK, R_ABSENT, R_CLOCK, R_HALTED, R_STALE
@@ -24,6 +25,7 @@ class Approved:
     row: OrderRow
     order: NewOrder
     key: object
+    at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         if self.key is not _KEY:

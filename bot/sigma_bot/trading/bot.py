@@ -216,14 +216,18 @@ class TradingBot:
             if notice.code == PARKED:
                 await self._halt(notice.text)
         if time.monotonic() - self.began > LONG_S:
-            # the strategy took its time, and a halt may have been given in it
-            controls = await self.journal.controls_for(self.run.bot)
-            self.desk.halt(controls.halted_by is not None)
+            await self.look()  # the strategy took its time, and a halt may have been given in it
         self.desk.stored()
         self.watch(self, change, number)
 
+    async def look(self) -> None:
+        """Let what is not yet sent heed a halt that stands now."""
+        controls = await self.journal.controls_for(self.run.bot)
+        self.desk.halt(controls.halted_by is not None)
+
     async def _stop(self, error: StrategyError) -> None:
         """Store why the strategy stopped, and nothing of what its last call did."""
+        self.desk.halt(True)  # at once: what it ordered before is perhaps not sent yet
         change = Change(tick=self.last, ts=self.core.broker.ts)
         self.inputs.add(change, "raised", {"error": str(error)})
         change.notices.append(NoticeRow("alert", "strategy-raised", str(error), change.ts))

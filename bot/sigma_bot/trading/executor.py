@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ KINDS: dict[type[VenueError], ErrorKind] = {
 PARK_AFTER_S = 60.0
 DOUBT_NS = 600 * 1_000_000_000
 """So long an order that never arrived is asked for again at each reconciliation."""
+LONG_S = 0.1
+"""An order that waited for so long is asked about again: a callback may have kept the bot from a halt."""
 FRESH_S = 2.0
 """An order that could not be sent for so long is given up: its price is another by now."""
 
@@ -96,6 +98,10 @@ class Bug:
     error: BaseException
 
 
+async def nothing() -> None:
+    """There are no controls to be read."""
+
+
 Fact = Told | Outcome | CancelFailed | Adopt | Reconciled | Bug
 
 
@@ -112,6 +118,7 @@ class OrderExecutor:
     ) -> None:
         self.venue, self.book, self.deadline, self.post, self.failed = venue, book, deadline, post, failed
         self.still: Callable[[OrderRow], bool] = lambda _: True
+        self.look: Callable[[], Awaitable[None]] = nothing
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
         self.sending: set[str] = set()
@@ -166,6 +173,10 @@ class OrderExecutor:
         client_id, tries = approved.row.client_id, 0
         began = time.monotonic()
         while True:
+            if tries or began - approved.at > LONG_S:
+                await self.look()
+            if not self.still(approved.row):
+                return Outcome(client_id, State.REFUSED, "not sent: halted meanwhile", R_HALTED)
             try:
                 point("send.before")
                 order, fills = await self.venue.create(approved.order, self.deadline())
@@ -181,8 +192,6 @@ class OrderExecutor:
                     return Outcome(client_id, State.REFUSED, f"not sent: {error}", R_ABSENT)
                 tries += 1
                 await asyncio.sleep(wait)
-                if not self.still(approved.row):
-                    return Outcome(client_id, State.REFUSED, "not sent: halted meanwhile", R_HALTED)
             except UnknownError as error:
                 self._count(error)
                 point("send.unknown")

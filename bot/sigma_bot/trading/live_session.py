@@ -131,7 +131,7 @@ async def live_session(
         bases = await take_rules(venue, spec, opened)
         desk = make_desk(opened, venue, spec, bases, metrics)
         session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse, metrics)
-        desk.executor.post = session.bot.post
+        desk.executor.post, desk.executor.look = session.bot.post, session.bot.look
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt
         await works.recover()

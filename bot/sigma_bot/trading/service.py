@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
+from sigma_bot.journal.types import Controls
 from sigma_bot.storage.errors import UnreachableError
 from sigma_bot.storage.urls import bot_home
 from sigma_bot.trading.runner import BotRunner, banner, metrics_of
@@ -94,7 +95,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
 
             feed = Feed(manifest.spec.account.venue, bus, (), places.recording or own / "ticks")
         try:
-            with watched(runner, places):
+            with watched(runner, places, Unheard(runner, places.database)):
                 return await _run(runner, journal, feed, close)
         finally:
             await bus.close()
@@ -114,8 +115,37 @@ async def opened_journal(url: str | None) -> Journal:
             await asyncio.sleep(1.0)
 
 
+@dataclass(frozen=True)
+class Unheard:
+    """A halt or flatten that the bot has not heard of, since a callback keeps its loop; read by a connection
+    of its own."""
+
+    runner: BotRunner
+    database: str | None
+
+    def __call__(self) -> str:
+        """What was given, in words."""
+        session = self.runner.session
+        if session is None:
+            return ""
+        try:
+            controls = asyncio.run(self._read(session.bot.run.bot))
+        except SigmaError as error:
+            log.warning("%s", error)
+            return ""
+        if controls.flatten and not session.bot.flattening:
+            return f"flatten was given meanwhile by {controls.flatten[0].by}"
+        if controls.halted_by is not None and not session.bot.told.halted:
+            return f"halt was given meanwhile by {controls.halted_by.by}"
+        return ""
+
+    async def _read(self, bot: str) -> Controls:
+        async with await open_journal(self.database, create=False) as journal:
+            return await journal.controls_for(bot)
+
+
 @contextlib.contextmanager
-def watched(runner: BotRunner, places: Places) -> Iterator[None]:
+def watched(runner: BotRunner, places: Places, unheard: Callable[[], str]) -> Iterator[None]:
     """Health port and watchdog around a run."""
     address = health_address()
     if places.health_port is not None:
@@ -123,7 +153,7 @@ def watched(runner: BotRunner, places: Places) -> Iterator[None]:
     pages = Pages(runner.pulse, runner.ready, runner.facts, runner.metrics.text)
     runner.metrics.follow(runner.pulse.stands_for)
     server = None if address is None else HealthServer(pages, address[1], address[0])
-    dog = Watchdog(runner.pulse)
+    dog = Watchdog(runner.pulse, waiting=unheard)
     dog.start()
     try:
         if server is not None:
