@@ -1,7 +1,8 @@
 """The process of a Backtest's pod: runs the command line and leaves its result where the kubelet picks it up.
 
 The result goes into the container's termination message, at most 4,096 bytes, so the pod needs no right to
-talk to the API server. What the run prints goes to the pod's log unchanged.
+talk to the API server. While it runs, the operator asks at /progress how far it is. What the run prints goes
+to the pod's log unchanged.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import deque
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 MESSAGE = Path(os.environ.get("TERMINATION_MESSAGE", "/dev/termination-log"))
 COMPILED = Path("/opt/sigma/compiled")
 LIMIT = 4096  # bytes; the kubelet cuts off what is longer
 KEPT_LINES = 60
-RESULT = ("digest", "engine", "events", "seconds", "counts", "best")
+STORED = "stored: "  # what `sigma backtest` says of the run it has stored
+RESULT = ("digest", "run", "engine", "events", "seconds", "counts", "best")
 # The figures worth a place when there is none for all, the first ones first.
 MAIN_METRICS = (
     "total_return",
@@ -91,7 +95,42 @@ def part_of_sweep(manifest: str, part: str) -> list[str]:
     return [*command, "--shard", f"{index}/{sweep.shards}"]
 
 
-def result_of(printed: str) -> dict[str, object]:
+def progress_of(text: str) -> dict[str, int]:
+    """What the command line has written of its progress, nothing before it has begun."""
+    words = text.split()
+    return {"done": int(words[0]), "total": int(words[1])} if len(words) == 2 else {}
+
+
+def serve_progress(file: Path, port: int) -> HTTPServer:
+    """Answer GET /progress from now on, in a thread that ends with the process."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = progress_of(file.read_text() if file.exists() else "")
+            body = json.dumps(known).encode()
+            self.send_response(200 if self.path == "/progress" else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """The pod's log is the run's."""
+
+    server = HTTPServer(("", port), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def stored_run(said: list[str]) -> str:
+    """The id under which the run is kept in the database for results; empty where there is none."""
+    if not os.environ.get("SIGMA_DATABASE_URL"):
+        return ""
+    ids = [line.removeprefix(STORED).strip() for line in said if line.startswith(STORED)]
+    return ids[-1] if ids else ""
+
+
+def result_of(printed: str, run: str = "") -> dict[str, object]:
     """The last message of a run that went well."""
     try:
         report = json.loads(printed)
@@ -102,16 +141,22 @@ def result_of(printed: str) -> dict[str, object]:
         metrics = best["metrics"] | {"deflated_sharpe": report["deflated_sharpe"]}
         report |= {"metrics": metrics, "counts": counts, "best": best["params"]}
         report["seconds"] = {"merge": report["seconds"]}
-    return compact(report)
+    return compact({**report, "run": run} if run else report)
 
 
 def main(manifest: str, part: str = "") -> int:
     seed(Path(os.environ.get("SIGMA_CACHE") or Path.home() / ".cache" / "sigma-x"))
     what = part_of_sweep(manifest, part) if part else ["backtest", manifest, "--output", "json"]
     command = [sys.executable, "-m", "sigma_bot.cli.main", *what]
+    told = Path(tempfile.mkdtemp()) / "progress"
+    if port := os.environ.get("SIGMA_PROGRESS_PORT"):
+        serve_progress(told, int(port))
     # A document may be larger than a pipe holds, and both streams come from one process: it goes to a file.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
-        run = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        environment = {**os.environ, "SIGMA_PROGRESS": str(told)}
+        run = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment
+        )
         signal.signal(signal.SIGTERM, lambda *_: run.send_signal(signal.SIGINT))
         said: deque[str] = deque(maxlen=KEPT_LINES)
         assert run.stderr is not None
@@ -125,7 +170,7 @@ def main(manifest: str, part: str = "") -> int:
     if code != 0:
         leave(failure(code, list(said)))
         return code if code > 0 else 128 - code
-    leave(result_of(printed))
+    leave(result_of(printed, stored_run(list(said))))
     return 0
 
 

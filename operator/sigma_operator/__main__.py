@@ -92,7 +92,7 @@ async def run() -> int:
     bots = BotWatch(lambda namespace, name: queue.add(("Strategy", namespace, name)))
     async with connect() as api, bots:
         step = step_of(
-            ("Backtest", BacktestReconciler(api, configuration)),
+            ("Backtest", BacktestReconciler(api, configuration, bots.progress)),
             ("Strategy", StrategyReconciler(api, configuration, bots)),
         )
         watch = kopf.operator(

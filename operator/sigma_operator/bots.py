@@ -1,4 +1,5 @@
-"""What bots say of themselves, asked by the address of their pod. A new answer wakes the Strategy."""
+"""What bots and runs say of themselves, asked by the address of their pod. A new answer of a bot wakes its
+Strategy."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ import aiohttp
 
 from sigma_operator.bot import PORT
 from sigma_operator.objects import Object
+from sigma_operator.observe import read_progress
 from sigma_operator.observe_bot import Answer, container_status, read_answer
+from sigma_operator.render import PROGRESS_PORT
 
 EVERY = 15.0  # seconds between two rounds
 AT_ONCE = 20
@@ -56,15 +59,24 @@ class BotWatch:
         self._running[namespace, name] = (address, answer)
         return answer
 
+    async def progress(self, address: str, port: int = PROGRESS_PORT) -> tuple[int, int] | None:
+        """Rows done and rows in all of the backtest at this address; None where it does not say."""
+        body = await self._read(address, port, "progress")
+        return None if body is None else read_progress(body)
+
     async def _get(self, address: str) -> Answer | None:
+        body = await self._read(address, self._port, "readyz")
+        return None if body is None else read_answer(body)
+
+    async def _read(self, address: str, port: int, page: str) -> str | None:
         assert self._session is not None
         host = f"[{address}]" if ":" in address else address
         try:
-            async with self._session.get(f"http://{host}:{self._port}/readyz") as response:
+            async with self._session.get(f"http://{host}:{port}/{page}") as response:
                 body = await response.content.read(MOST)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            return None  # the kubelet's probes say what is to be said of a bot that does not answer
-        return read_answer(body.decode(errors="replace"))
+            return None  # the kubelet says what is to be said of a pod that does not answer
+        return body.decode(errors="replace")
 
     async def round(self) -> None:
         """Ask every bot once; wake the Strategies whose bot says something else than before."""

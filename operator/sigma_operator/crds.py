@@ -385,6 +385,7 @@ def condition(kind: str, field: str = "status") -> str:
 AGE = column("Age", ".metadata.creationTimestamp", "date")
 BACKTEST_COLUMNS = [
     column("Phase", ".status.phase"),
+    column("Done", ".status.progress.percent", "integer", text="Per cent, while it runs"),
     column("Return", ".status.result.metrics.total_return", text="Total return as a fraction"),
     column("Sharpe", ".status.result.metrics.sharpe"),
     column("Drawdown", ".status.result.metrics.max_drawdown", text="Deepest fall from a peak, as a fraction"),

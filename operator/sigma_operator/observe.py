@@ -4,12 +4,12 @@ objects."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sigma_operator.render import BAD_INPUT, CONTAINER, INTERRUPTED, RAISED, job_name
-from sigma_operator.status import BacktestResult, BacktestStatus, Condition
+from sigma_operator.status import BacktestResult, BacktestStatus, Condition, RunProgress
 
 Object = Mapping[str, Any]
 Truth = Literal["True", "False", "Unknown"]
@@ -44,6 +44,7 @@ class Finding:
     reason: str
     message: str
     result: BacktestResult | None = None
+    progress: RunProgress | None = None
 
 
 def condition_of(resource: Object, kind: str) -> Object | None:
@@ -86,6 +87,7 @@ def read_result(ended: Object) -> BacktestResult | None:
         said = json.loads(ended.get("message") or "")["result"]
         return BacktestResult(
             digest=said["digest"],
+            run=said.get("run"),
             engine=said["engine"],
             events=said["events"],
             seconds={name: _words(value) for name, value in said.get("seconds", {}).items()},
@@ -191,6 +193,56 @@ def find(job: Object | None, pods: Iterable[Object]) -> Finding:
     )
 
 
+def addresses(pods: Iterable[Object]) -> list[str]:
+    """Where the pods that run can be asked how far they are."""
+    running = [pod for pod in pods if "running" in _container_status(pod).get("state", {})]
+    return [address for pod in running if (address := pod["status"].get("podIP"))]
+
+
+def read_progress(body: str) -> tuple[int, int] | None:
+    """Rows done and rows in all, as a pod says them; None before it knows, and for what makes no sense."""
+    try:
+        said = json.loads(body)
+        done, total = int(said["done"]), int(said["total"])
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return (min(done, total), total) if done >= 0 and 0 < total < 2**63 else None
+
+
+def progress(job: Object, told: Sequence[tuple[int, int]]) -> RunProgress | None:
+    """How far a run is by what its pods say, of which a sweep has one for each part that runs. It is never
+    done before its Job says so."""
+    parts = job.get("spec", {}).get("completions", 1)
+    if parts > 1:
+        done, total = job.get("status", {}).get("succeeded", 0), parts
+        share = (done + sum(rows / of for rows, of in told)) / parts
+    elif told:
+        done, total = told[0]
+        share = done / total
+    else:
+        return None
+    return RunProgress(percent=min(99, int(100 * share)), done=done, total=total)
+
+
+def _told(finding: Finding, before: Object) -> RunProgress | None:
+    """The progress to write: what was written goes on while it says as much, so that a run does not write at
+    every look."""
+    if finding.phase != "Running":
+        return None
+    known = RunProgress(**before["progress"]) if "progress" in before else None
+    now = finding.progress
+    return known if now is None or (known is not None and known.percent == now.percent) else now
+
+
+def report_command(resource: Object, finding: Finding) -> str | None:
+    """How to fetch the report of a stored run."""
+    if finding.result is None or finding.result.run is None:
+        return None
+    own = resource["metadata"]
+    command = f"kubectl sigma -n {own['namespace']} report {own['name']}"
+    return command if resource["spec"].get("sweep") else f"{command} --html {own['name']}.html"
+
+
 def last_line(text: str) -> str:
     """The end of a message, which says what is wrong, short enough for a table."""
     return text.rstrip().rpartition("\n")[2][:SHORT]
@@ -228,6 +280,8 @@ def status_of(resource: Object, finding: Finding, job: Object | None, now: str) 
         job=job_name(resource) if job is not None else before.get("job"),
         start_time=job_status.get("startTime") or before.get("startTime"),
         completion_time=job_status.get("completionTime") or ended,
+        progress=_told(finding, before),
         result=finding.result,
+        report=report_command(resource, finding),
     )
     return status.model_dump(by_alias=True, exclude_none=True, mode="json")

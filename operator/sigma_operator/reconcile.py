@@ -3,11 +3,15 @@ first."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
 from sigma_operator.kube import Api
 from sigma_operator.objects import Object, owned_by
-from sigma_operator.observe import Finding, find, find_parts, finished, status_of
+from sigma_operator.observe import Finding, addresses, find, find_parts, finished, progress, status_of
 from sigma_operator.render import (
     children,
     job_name,
@@ -22,14 +26,20 @@ from sigma_operator.settings import BACKTEST_LABEL, MANAGER, Settings
 from sigma_operator.writing import Writer
 
 RESYNC = 60.0  # seconds after which an unfinished Backtest is looked at without being woken
+ASK = 5.0  # seconds after which one that runs is asked again how far it is
+
+Progress = Callable[[str], Awaitable[tuple[int, int] | None]]
 
 
 class BacktestReconciler:
     """Brings Backtests to their end."""
 
-    def __init__(self, api: Api, settings: Settings, writer: Writer | None = None) -> None:
+    def __init__(
+        self, api: Api, settings: Settings, progress: Progress, writer: Writer | None = None
+    ) -> None:
         self.api = api
         self.settings = settings
+        self.progress = progress
         self.writer = writer or Writer(api)
 
     async def __call__(self, namespace: str, name: str) -> float | None:
@@ -45,23 +55,33 @@ class BacktestReconciler:
         status = status_of(resource, finding, present, self.writer.now())
         trouble = finding.reason not in ("Starting", "Running", "Finished", "Suspended")
         await self.writer.status(resource, status, finding.message, trouble)
+        if finding.phase == "Running":
+            return ASK
         return None if finding.phase in ("Complete", "Failed") else RESYNC
 
     async def _find(self, resource: Object, present: Object) -> Finding:
         """Where it stands; a sweep whose parts are done is joined."""
         own = resource["metadata"]
         pods = await self.api.select("Pod", own["namespace"], f"{BACKTEST_LABEL}={own['name']}")
+        mine = [pod for pod in pods if owned_by(pod, present)]
         if sweep_of(resource) is None:
-            return find(present, [pod for pod in pods if owned_by(pod, present)])
-        finding = find_parts(present, [pod for pod in pods if owned_by(pod, present)])
+            return await self._asked(find(present, mine), present, mine)
+        finding = find_parts(present, mine)
         if finding is not None:
-            return finding
+            return await self._asked(finding, present, mine)
         merging = await self.api.get("Job", own["namespace"], merge_name(resource))
         if merging is None:
             merging = await self.api.apply(merge_job(resource, self.settings.backtest))
         if not owned_by(merging, resource):
             return self._taken(merge_name(resource))
         return find(merging, [pod for pod in pods if owned_by(pod, merging)])
+
+    async def _asked(self, finding: Finding, job: Object, pods: list[Object]) -> Finding:
+        """With how far it is, when it runs and says so."""
+        if finding.phase != "Running":
+            return finding
+        told = await asyncio.gather(*(self.progress(address) for address in addresses(pods)))
+        return replace(finding, progress=progress(job, [rows for rows in told if rows is not None]))
 
     @staticmethod
     def _taken(name: str) -> Finding:

@@ -23,6 +23,7 @@ from sigma_operator.settings import BACKTEST_LABEL, GROUP, VERSION, BacktestSett
 CONTAINER = "backtest"
 MANIFEST = "backtest.yaml"
 SHARD, MERGE = "--shard", "--merge"  # what a pod of a sweep does, as images/backtest/job.py knows it
+PROGRESS_PORT = 8080  # where a pod says how far it is
 BAD_INPUT, RAISED, INTERRUPTED = 2, 3, 130  # exit codes of `sigma backtest`
 
 
@@ -81,7 +82,10 @@ def sweep_of(resource: Mapping[str, Any]) -> Sweep | None:
 
 
 def _environment(settings: BacktestSettings, needed: bool) -> list[Object]:
-    out: list[Object] = [{"name": "HOME", "value": "/tmp"}]
+    out: list[Object] = [
+        {"name": "HOME", "value": "/tmp"},
+        {"name": "SIGMA_PROGRESS_PORT", "value": str(PROGRESS_PORT)},
+    ]
     if settings.results:
         reference = {"name": settings.results, "key": "database-url", "optional": not needed}
         out.append({"name": "SIGMA_DATABASE_URL", "valueFrom": {"secretKeyRef": reference}})

@@ -42,6 +42,8 @@ class BacktestResult(Block):
 
     digest: Annotated[str, Field(max_length=64)]
     """sha256 over code, manifest, data, orders and fills: equal digests mean equal results."""
+    run: Annotated[str, Field(max_length=64)] | None = None
+    """Id of the stored run, for `sigma results show`; left out where there is no database for results."""
     engine: Annotated[str, Field(max_length=16)]
     """compiled or interpreted."""
     events: int
@@ -54,6 +56,17 @@ class BacktestResult(Block):
     """Orders, fills, rejections; of a sweep its trials, and how many of them were refused."""
     best: dict[str, str] = {}
     """Of a sweep: the parameters of the best run, whose figures these are."""
+
+
+class RunProgress(Block):
+    """How far a run is."""
+
+    percent: Annotated[int, Field(ge=0, le=100)]
+    """What is done, in per cent."""
+    done: int
+    """Rows of market data that are done; of a sweep its parts."""
+    total: int
+    """Rows, or parts, that there are."""
 
 
 class BacktestStatus(Block):
@@ -71,8 +84,12 @@ class BacktestStatus(Block):
     """When the Job started."""
     completion_time: str | None = None
     """When it ended, well or not."""
+    progress: RunProgress | None = None
+    """How far it is, while it runs and knows."""
     result: BacktestResult | None = None
     """What it found."""
+    report: Annotated[str, Field(max_length=512)] | None = None
+    """Command that fetches the report from the database for results."""
 
 
 class Revision(Block):

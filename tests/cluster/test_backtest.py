@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,19 @@ from onenode.client import Client
 from conftest import NAMESPACE, ROOT
 
 Object = dict[str, Any]
+# Every bar costs some time, so that a run can be watched.
+SLOW = """
+from sigma_bot import Strategy
+
+
+class Slow(Strategy):
+    count: int
+
+    def on_bar(self, bar, broker):
+        for number in range(20_000):
+            if bar.close * number < -1.0:
+                self.count += 1
+"""
 EXAMPLE = ROOT / "examples" / "ema-cross" / "backtest.yaml"
 IN_NAMESPACE = ("-n", NAMESPACE)
 # Everything a Backtest may leave behind; kube-root-ca.crt is in every namespace.
@@ -58,6 +72,16 @@ def wait_for(cluster: Client, name: str, phase: str) -> Object:
             return found
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
+
+
+def plugin(cluster: Client, *arguments: str) -> str:
+    """What `kubectl sigma` prints."""
+    path = f"{cluster.kubectl_program.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": path}
+    command = ["sh", str(ROOT / "operator" / "kubectl-sigma"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def names(cluster: Client) -> set[str]:
@@ -250,6 +274,41 @@ def results(desk: Client) -> Client:
     secret["metadata"] = {"name": "sigma-x-results", "namespace": NAMESPACE}
     desk.kubectl("create", "-f", "-", stdin=json.dumps(secret))
     return desk
+
+
+def test_a_run_says_how_far_it_is_and_where_its_report_is(
+    results: Client, tmp_path: Path, until: Callable[..., None]
+) -> None:
+    manifest = example("slow")
+    manifest["spec"]["strategy"]["code"] = SLOW
+    manifest["spec"]["strategy"]["params"] = {}
+    manifest["spec"]["markets"] = [{"symbol": "AAA", "lotSize": "0.001"}]
+    manifest["spec"]["data"] = {"source": "synthetic", "kind": "bars"}
+    manifest["spec"]["period"] = {"from": "2024-01-01", "to": "2025-01-01"}
+    apply(results, manifest)
+    get = ("get", "backtest/slow", *IN_NAMESPACE, "-o", "json")
+    seen: set[int] = set()
+
+    def over() -> bool:
+        status = json.loads(results.kubectl(*get)).get("status", {})
+        if "progress" in status:
+            assert status["phase"] == "Running"
+            assert 0 < status["progress"]["done"] <= status["progress"]["total"]
+            seen.add(status["progress"]["percent"])
+        return status.get("phase") in ("Complete", "Failed")
+
+    until(over, "is not over", 180)
+    status = wait_for(results, "slow", "Complete")["status"]
+    print(f"progress seen: {sorted(seen)} per cent; {status['result']['seconds']}")
+    assert seen
+    assert "progress" not in status
+    assert status["report"] == f"kubectl sigma -n {NAMESPACE} report slow --html slow.html"
+    report = tmp_path / "slow.html"
+    assert f"report: {report}" in plugin(results, "-n", NAMESPACE, "report", "slow", "--html", str(report))
+    text = report.read_text()
+    assert text.rstrip().endswith("</html>")
+    assert status["result"]["digest"] in text
+    assert status["result"]["run"] in plugin(results, "-n", NAMESPACE, "report", "slow")
 
 
 def test_a_sweep_whose_pod_is_killed_finds_what_one_process_finds(

@@ -120,6 +120,8 @@ def report(result: BacktestResult, output: str, html: str | None, store: tuple[s
     if output != "table":
         for warning in result.warnings:
             click.echo(f"warning: {warning}", err=True)
+        if run_id is not None:
+            click.echo(f"stored: {run_id}", err=True)
         click.echo(reporter.json(full=output == "full"))
         return
     reporter.show()

@@ -113,6 +113,8 @@ def sweep(
     if output == "json":
         for note in (*replay.market.warnings, *found.notes):
             click.echo(f"warning: {note}", err=True)
+        if run_id is not None:
+            click.echo(f"stored: {run_id}", err=True)
         click.echo(json.dumps(document(found), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         return
     show(found, replay)

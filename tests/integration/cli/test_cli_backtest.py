@@ -38,7 +38,9 @@ def test_json_is_one_document_of_the_documented_keys(desk: Desk) -> None:
             assert MONEY.fullmatch(value), name
         if value is not None and kind == "time":
             assert TIME.fullmatch(value), name
-    assert answer.err == "warning: BTC: synthetic data, generated, not a real market\n"
+    warning, stored = answer.err.splitlines()
+    assert warning == "warning: BTC: synthetic data, generated, not a real market"
+    assert stored == f"stored: {desk.stored()[0]['id']}"
 
 
 def test_full_adds_the_four_lists_and_they_add_up(desk: Desk) -> None:

@@ -201,7 +201,10 @@ def test_policies_say_who_reaches_what(render: Render) -> None:
 
     assert ports(bots) == [53, 443, 5432, 6379]
     assert ports(backtests) == [53, 5432]
-    assert "ingress" not in backtests["spec"]
+    (asked,) = backtests["spec"]["ingress"]  # the operator, how far they are; nobody else
+    assert asked["ports"] == [{"protocol": "TCP", "port": 8080}]
+    (asking,) = asked["from"]
+    assert asking["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "operator"
     venues = next(rule for rule in bots["spec"]["egress"] if rule["ports"][0]["port"] == 443)
     assert "169.254.0.0/16" in venues["to"][0]["ipBlock"]["except"], "the cloud's metadata service"
     denied = deny["spec"]["podSelector"]["matchLabels"].items()

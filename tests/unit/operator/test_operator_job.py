@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from sigma_bot.cli.inline import render
+from sigma_bot.cli.progress import Progress
+from sigma_bot.cli.results import results
+from sigma_operator.bots import BotWatch
 
 PATH = Path(__file__).resolve().parents[3] / "images" / "backtest" / "job.py"
 
@@ -106,3 +113,56 @@ def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
     assert joined["digest"] == whole["digest"]
     assert joined["best"] == whole["best"]["params"]
     assert joined["counts"]["trials"] == 60, "more than a pipe holds"
+
+
+async def asked(port: int) -> tuple[int, int] | None:
+    """As the operator asks."""
+    async with BotWatch(lambda *_: None) as bots:
+        return await bots.progress("127.0.0.1", port)
+
+
+def test_it_says_how_far_it_is(job: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "progress"
+    server = job.serve_progress(file, 0)
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        assert json.load(urlopen(f"{url}/progress")) == {}
+        file.write_text("131072 1000000")
+        assert json.load(urlopen(f"{url}/progress")) == {"done": 131072, "total": 1_000_000}
+        assert asyncio.run(asked(server.server_address[1])) == (131072, 1_000_000)
+        with pytest.raises(HTTPError):
+            urlopen(f"{url}/etc/passwd")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asyncio.run(asked(server.server_address[1])) is None
+
+
+def test_a_run_writes_how_far_it_is_where_the_pod_reads_it(
+    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "progress"
+    monkeypatch.setenv("SIGMA_PROGRESS", str(file))
+    monkeypatch.setattr("sigma_bot.cli.progress.AFTER", 0.0)
+    bar = Progress("backtest")
+    bar.update(7, 10)
+    assert job.progress_of(file.read_text()) == {"done": 7, "total": 10}
+    bar.update(8, 10)  # at once: not written
+    assert job.progress_of(file.read_text())["done"] == 7
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_id_of_the_stored_run_is_left_where_it_can_be_found_again(
+    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a database for results it is kept in the pod, and gone with it."""
+    example = PATH.parents[2] / "examples" / "ema-cross" / "backtest.yaml"
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    monkeypatch.setenv("SIGMA_DATABASE_URL", url)
+    monkeypatch.setattr(job, "MESSAGE", tmp_path / "message")
+    assert job.main(str(example)) == 0
+    run = json.loads((tmp_path / "message").read_text())["result"]["run"]
+    listed = CliRunner().invoke(results, ["list", "--output", "json", "--db", url])
+    assert [entry["id"] for entry in json.loads(listed.output)] == [run]
+    monkeypatch.delenv("SIGMA_DATABASE_URL")
+    assert job.stored_run([f"stored: {run}\n"]) == ""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from operator_samples import NOW, RESULT, ended, job, pod
 
-from sigma_operator.observe import find, find_parts, finished, read_result, status_of
+from sigma_operator.observe import (
+    addresses,
+    find,
+    find_parts,
+    finished,
+    progress,
+    read_progress,
+    read_result,
+    status_of,
+)
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"
@@ -134,3 +144,69 @@ def test_a_part_that_failed_says_why_though_others_went_well() -> None:
 def test_a_suspended_run_waits() -> None:
     waiting = job() | {"spec": {"suspend": True}}
     assert find(waiting, []).phase == "Suspended"
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        ('{"done": 5, "total": 20}', (5, 20)),
+        ('{"done": 25, "total": 20}', (20, 20)),
+        ("{}", None),
+        ('{"done": -1, "total": 20}', None),
+        ('{"done": 1, "total": 0}', None),
+        ('{"done": 1e400, "total": 2}', None),
+        ('{"done": "x", "total": 2}', None),
+        ("[1]", None),
+        ("<html>", None),
+    ],
+)
+def test_what_a_pod_says_of_its_progress_is_read_or_left(body: str, rows: tuple[int, int] | None) -> None:
+    assert read_progress(body) == rows
+
+
+def test_progress_of_one_run_and_of_parts() -> None:
+    assert progress(job(), []) is None
+    one = progress(job(), [(30, 120)])
+    assert one is not None
+    assert one.model_dump() == {"percent": 25, "done": 30, "total": 120}
+    whole = progress(job(), [(120, 120)])
+    assert whole is not None
+    assert whole.percent == 99, "done is what the Job says, not the pod"
+    several = progress(parts(2), [(1, 2), (0, 9)])
+    assert several is not None
+    assert several.model_dump() == {"percent": 62, "done": 2, "total": 4}
+
+
+def test_only_pods_that_run_are_asked() -> None:
+    running, waiting = pod(running={}), pod(waiting={"reason": "ContainerCreating"})
+    running["status"]["podIP"], waiting["status"]["podIP"] = "10.0.0.1", "10.0.0.2"
+    assert addresses([running, waiting, pod(running={})]) == ["10.0.0.1"]
+
+
+def test_progress_is_written_by_whole_per_cents_and_only_while_it_runs(backtest: Object) -> None:
+    runs = find(job(), [pod(running={})])
+
+    def written(done: int) -> Object:
+        finding = replace(runs, progress=progress(job(), [(done, 1000)]))
+        return status_of(backtest, finding, job(), NOW)
+
+    backtest["status"] = written(251)
+    assert backtest["status"]["progress"] == {"percent": 25, "done": 251, "total": 1000}
+    assert written(259) == backtest["status"], "the same per cent is not written again"
+    assert status_of(backtest, runs, job(), NOW) == backtest["status"], "a pod that does not answer"
+    assert written(260)["progress"]["done"] == 260
+    complete = job("Complete")
+    done = status_of(backtest, find(complete, [pod(terminated=ended(0, {"result": RESULT}))]), complete, NOW)
+    assert "progress" not in done
+
+
+def test_a_stored_run_says_how_its_report_is_fetched(backtest: Object) -> None:
+    complete = job("Complete")
+    kept = [pod(terminated=ended(0, {"result": {**RESULT, "run": "r4k8z"}}))]
+    status = status_of(backtest, find(complete, kept), complete, NOW)
+    assert status["result"]["run"] == "r4k8z"
+    assert status["report"] == "kubectl sigma -n desk report ema --html ema.html"
+    backtest["spec"]["sweep"] = {"parameters": {"fast": "1:3"}}
+    assert status_of(backtest, find(complete, kept), complete, NOW)["report"].endswith(" report ema")
+    lost = [pod(terminated=ended(0, {"result": RESULT}))]
+    assert "report" not in status_of(backtest, find(complete, lost), complete, NOW)
