@@ -67,6 +67,11 @@ class History:
         newest = self.entries[-1].model_copy(update={"outcome": outcome, "message": message[-1024:] or None})
         return replace(self, entries=(*self.entries[:-1], newest))
 
+    def warned(self, problem: str) -> History:
+        """What the revision before held could not be closed; the newest takes it over."""
+        newest = self.entries[-1].model_copy(update={"warning": problem[-1024:]})
+        return replace(self, entries=(*self.entries[:-1], newest))
+
     def to_run(self) -> str:
         """The revision to run: the newest, or the one that ran before where the newest was taken back."""
         newest = self.entries[-1]
@@ -107,6 +112,9 @@ class History:
             text = f"revision {newest.revision} did not become ready, {runs}"
             remedy = "change it, or suspend and resume to try it once more"
             return Progress(False, "RolledBack", f"{text}; {remedy}. {why}")
+        if newest.warning is not None:
+            text = f"revision {newest.revision} took over what was held: {newest.warning}"
+            return Progress(newest.outcome == "Starting", "FlattenFailed", text)
         if newest.outcome == "Starting" and finding.phase != "Suspended":
             return Progress(True, "Starting", f"revision {newest.revision} is on its way")
         return Progress(False, "Settled", f"revision {newest.revision} is the newest")

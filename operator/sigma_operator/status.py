@@ -104,6 +104,8 @@ class Revision(Block):
     the revision before it runs again."""
     message: Annotated[str, Field(max_length=1024)] | None = None
     """Why it failed."""
+    warning: Annotated[str, Field(max_length=1024)] | None = None
+    """What was held before was not closed (swapPolicy: flatten), and why: this one took it over."""
 
 
 class Halt(Block):

@@ -28,7 +28,7 @@ from sigma_operator.observe_bot import (
 )
 from sigma_operator.revisions import History
 from sigma_operator.settings import STRATEGY_LABEL, Settings
-from sigma_operator.swapping import Hold, Swapper
+from sigma_operator.swapping import Hold, Swap, Swapper
 from sigma_operator.writing import Writer
 
 RESYNC, UNSETTLED = 300.0, 5.0  # seconds until a Strategy is looked at without being woken
@@ -116,7 +116,10 @@ class StrategyReconciler:
         answer = await self._ask(resource, pods)
         finding = find(suspend, pods, events, answer)
         history = self._judge(wanted.history, finding, suspend)
-        hold = None if suspend else await self.swapper.hold(resource, history, pods, finding, answer)
+        swap = Swap() if suspend else await self.swapper.hold(resource, history, pods, finding, answer)
+        hold = swap.hold
+        if swap.trouble:
+            history = history.warned(swap.trouble)
         # The revision is recorded before the pod of the one before it is stopped.
         await self._write(resource, finding, history, wanted.strategy, wanted.refusal, hold)
         if history.to_run() != wanted.history.to_run():
@@ -238,8 +241,12 @@ class StrategyReconciler:
         await self.writer.status(resource, status, finding.message, trouble)
         before = History.of(resource).newest
         newest = history.newest
-        if newest is not None and newest.outcome == "RolledBack" and newest != before:
+        if newest is None or newest == before:
+            return
+        if newest.outcome == "RolledBack":
             await self.writer.tell(resource, "RolledBack", history.progress(finding).message, True)
+        elif newest.warning is not None and (before is None or newest.warning != before.warning):
+            await self.writer.tell(resource, "FlattenFailed", history.progress(finding).message, True)
 
     def _forget(self, namespace: str, name: str) -> None:
         for key in [key for key in self._made if key[1] == namespace and key[2].startswith(name)]:

@@ -21,6 +21,14 @@ class Hold:
     stop: bool
 
 
+@dataclass(frozen=True)
+class Swap:
+    """Between two revisions: what the new one waits for, and what went wrong where it waits no longer."""
+
+    hold: Hold | None = None
+    trouble: str = ""
+
+
 def draining(
     history: History, pods: Sequence[Object], finding: Finding, answer: Answer | None
 ) -> Hold | None:
@@ -48,22 +56,30 @@ class Swapper:
         pods: Sequence[Object],
         finding: Finding,
         answer: Answer | None,
-    ) -> Hold | None:
-        """None when the newest revision may start."""
+    ) -> Swap:
+        """Without a hold the newest revision may start. A close that failed holds nothing: a position with a
+        bot is better than one without."""
         newest, proven = history.newest, history.proven
-        if newest is None or newest.outcome != "Starting" or proven is None:
-            return None
-        if proven.revision == newest.revision:
-            return None
+        if newest is None or newest.outcome != "Starting" or newest.warning is not None:
+            return Swap()
+        if proven is None or proven.revision == newest.revision:
+            return Swap()
         policy = resource["spec"].get("swapPolicy", "adopt")
         if policy == "drain":
-            return draining(history, pods, finding, answer)
-        if policy != "flatten" or any(revision_of(pod) == newest.revision for pod in pods):
-            return None
-        text = f"revision {newest.revision} starts when what {proven.revision} held is closed"
-        held = Hold(Progress(True, "Flattening", f"{text} (swapPolicy: flatten)"), stop=True)
+            return Swap(draining(history, pods, finding, answer))
+        if policy == "flatten" and all(revision_of(pod) != newest.revision for pod in pods):
+            return await self._flatten(resource, newest.revision, proven.revision, pods)
+        return Swap()
+
+    async def _flatten(self, resource: Object, newest: str, old: str, pods: Sequence[Object]) -> Swap:
+        text = f"revision {newest} starts when what {old} held is closed (swapPolicy: flatten)"
+        held = Swap(Hold(Progress(True, "Flattening", text), stop=True))
         if pods:
             return held
-        name = bot.config_name(resource["metadata"]["name"], newest.revision)
-        outcome = await self.jobs.run(resource, name, proven.revision, "flatten")
-        return None if outcome.over else held
+        name = bot.config_name(resource["metadata"]["name"], newest)
+        outcome = await self.jobs.run(resource, name, old, "flatten")
+        if not outcome.over:
+            return held
+        if not outcome.problem:
+            return Swap()
+        return Swap(trouble=f"what {old} held was not closed: {outcome.problem}; look at the account")

@@ -344,6 +344,32 @@ def test_the_other_ways_to_change(desk: Client, policy: str) -> None:
     delete(desk, name)
 
 
+def test_a_flatten_that_fails_is_told_and_stops_nobody(desk: Client) -> None:
+    manifest = strategy("unclosed", swapPolicy="flatten", deletionPolicy="leave")
+    apply(desk, manifest)
+    old = wait_phase(desk, "unclosed", "Running")["status"]["revision"]
+    desk.kubectl("create", "quota", "no-jobs", *IN, "--hard=count/jobs.batch=0")
+    try:
+        apply(desk, with_params(manifest, fast=3, slow=6))
+        progress = wait_reason(desk, "unclosed", "FlattenFailed", 60, kind="Progressing")
+        assert f"what {old} held was not closed" in progress["message"]
+        assert "quota" in progress["message"]
+        found = wait(
+            desk,
+            "unclosed",
+            lambda r: r["status"]["phase"] == "Running" and r["status"].get("revision") not in (None, old),
+            "the new revision does not run",
+            60,
+        )
+        progress = conditions(found)["Progressing"]
+        assert (progress["status"], progress["reason"]) == ("False", "FlattenFailed")
+    finally:
+        desk.kubectl("delete", "quota", "no-jobs", *IN)
+    events = desk.kubectl("get", "events", *IN, "--field-selector=involvedObject.name=unclosed,type=Warning")
+    assert events.count("FlattenFailed") == 1
+    delete(desk, "unclosed")
+
+
 def test_a_hundred_at_once(desk: Client, until: Until) -> None:
     names = [f"many-{number}" for number in range(100)]
     began = time.monotonic()

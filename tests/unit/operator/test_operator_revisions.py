@@ -95,3 +95,14 @@ def test_it_survives_the_status() -> None:
     entries = [entry.model_dump(by_alias=True, exclude_none=True) for entry in history.entries]
     assert History.of({"status": {"revisions": entries}}) == history
     assert History.of({}) == History()
+
+
+def test_what_could_not_be_closed_stays_with_the_revision_that_took_it_over() -> None:
+    history = ran("a").take_up("b", NOW).warned("no Job: quota")
+    progress = history.progress(STARTING)
+    assert (progress.on, progress.reason) == (True, "FlattenFailed")
+    assert "no Job: quota" in progress.message
+    ready = history.judged("b", UP, 0, 120)
+    progress = ready.progress(UP)
+    assert (progress.on, progress.reason) == (False, "FlattenFailed"), "it is not forgotten once all runs"
+    assert ready.take_up("a", NOW).progress(UP).reason == "Starting", "the next one is another matter"
