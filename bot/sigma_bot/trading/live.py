@@ -15,7 +15,7 @@ from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Order
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import quantity_of
+from sigma_bot.trading.exact import money_of, quantity_of
 from sigma_bot.trading.names import Run, rejection_of, row_of_order
 from sigma_bot.trading.records import (
     LIVING,
@@ -117,6 +117,11 @@ class LiveBook:
         """Orders found absent ``since`` then: one may turn up late after all."""
         return [row for row in self.rows.values() if row.state is State.ABSENT and row.updated > since]
 
+    def _own(self, row: OrderRow) -> bool:
+        """Whether an order is of this run: the engine's numbers begin anew with each, so another run's order
+        must not be taken for one of ours."""
+        return row.client_id == self.run.client_id(row.order_id, row.leg)
+
     # --- from the engine to the venue
 
     def collect(
@@ -205,7 +210,8 @@ class LiveBook:
 
     def kept(self, row: OrderRow) -> None:
         """A cancel failed; the order may be asked again."""
-        external.kept(self.core.broker, row.order_id)
+        if self._own(row):
+            external.kept(self.core.broker, row.order_id)
 
     def _enter(
         self,
@@ -229,6 +235,12 @@ class LiveBook:
             self._alert(change, row, "parked", text, now)
         if state in LIVING:
             return
+        if self._own(row):
+            self._end(change, row, state, code)
+        self._forget_old(row.client_id)
+
+    def _end(self, change: Change, row: OrderRow, state: State, code: int) -> None:
+        """Tell the engine that its order is over."""
         self.inputs.add(change, "end", {"order": row.order_id, "leg": row.leg, "state": str(state)})
         kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
         if state not in (State.REFUSED, State.ABSENT):
@@ -236,25 +248,18 @@ class LiveBook:
         o = external.order_of(self.core.broker, row.order_id)
         if o is not None and o.leg == row.leg and state is not State.FILLED:
             external.ended(self.core.broker, row.order_id, kind, code)
-        self._forget_old(row.client_id)
 
     def _fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
-        core, symbol = self.core, self.core.symbols[row.symbol]
-        b, market = core.broker, core.broker.markets[symbol]
-        side = 1 if row.side == "buy" else -1
-        lots = self._lots(symbol, row.symbol, side, fill.quantity)
-        price = float(fill.price)
-        quote = fill.fee_currency == self.run.currency
-        fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
-        before = market.realized
-        external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
-        if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
-            self._take_fee(symbol, row.symbol, fill.fee)
+        if self._own(row):
+            notional, realized = self._book(change, row, fill)
+        else:
+            notional, realized = fill.quantity * fill.price, Decimal(0)
+            text = f"{row.client_id}: {fill.quantity:f} filled for an earlier run, unknown to this one"
+            self._alert(change, row, "earlier-run", text, fill.ts)
         self.trades[row.client_id].add(fill.trade_id)
         row.filled += fill.quantity
         self._keep(change, row)
         self._move(row, fill)
-        scale = Decimal(10) ** -self.run.precision
         stored = FillRow(
             trade_id=fill.trade_id,
             client_id=row.client_id,
@@ -267,15 +272,31 @@ class LiveBook:
             fee_currency=fill.fee_currency,
             maker=fill.maker,
             ts=fill.ts,
-            notional=notional_of(market, lots, price) * scale,
-            realized=(market.realized - before) * scale,
+            notional=notional,
+            realized=realized,
         )
         change.fills.append(stored)
+
+    def _book(self, change: Change, row: OrderRow, fill: VenueFill) -> tuple[Decimal, Decimal]:
+        """Put a fill into the engine's account; its value and the profit it realized."""
+        core, symbol = self.core, self.core.symbols[row.symbol]
+        b, market = core.broker, core.broker.markets[symbol]
+        side = 1 if row.side == "buy" else -1
+        lots = self._lots(symbol, row.symbol, side, fill.quantity)
+        price = float(fill.price)
+        quote = fill.fee_currency == self.run.currency
+        fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
+        before = market.realized
+        external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
+        if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
+            self._take_fee(symbol, row.symbol, fill.fee)
         self.inputs.add(
             change,
             "fill",
             {"order": row.order_id, "symbol": symbol, "side": side, "lots": lots, "price": price, "fee": fee},
         )
+        scale = self.run.precision
+        return money_of(notional_of(market, lots, price), scale), money_of(market.realized - before, scale)
 
     def _move(self, row: OrderRow, fill: VenueFill) -> None:
         """What the fill did to the account's balances."""

@@ -226,10 +226,25 @@ async def _changed(
             "change back, or start with --on-change adopt (it takes over account and orders) or reset"
         )
     if settings.on_change == "reset":
+        if identity.mode == "live":
+            await _empty_handed(journal, identity.name, registered.run)
         reason = f"{what} changed, reset"
         return await journal.new_run(lease, identity, time.time_ns(), reason), False
     log.warning("the %s has changed: it takes over the account; its indicators start anew", what)
     return await journal.adopt(lease, identity), True
+
+
+async def _empty_handed(journal: Journal, bot: str, run: int) -> None:
+    """A new run of LIVE knows nothing of the old one's orders and positions, and would leave them unwatched.
+    Raises BadInputError when there are any."""
+    loaded = await journal.load(bot)
+    if loaded is None or not (loaded.orders or (loaded.state is not None and state.holds(loaded.state))):
+        return
+    what = f"{len(loaded.orders)} orders" if loaded.orders else "a position"
+    raise BadInputError(
+        f"bot {bot!r}: run {run} still has {what} at the venue, which a new run would leave unwatched; start "
+        f"with --on-change adopt, give `sigma flatten {bot}`, and reset then"
+    )
 
 
 def silent_from(newest: Mapping[str, InputRow]) -> int | None:

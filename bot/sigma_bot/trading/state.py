@@ -105,6 +105,17 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
     return desk
 
 
+def holds(text: str) -> bool:
+    """Whether a checkpoint has a position that is large enough to be closed."""
+    place = {name: i for i, name in enumerate(Market.__fields__)}
+    for market in json.loads(text)["markets"]:
+        lots = abs(market[place["lots"]])
+        worth = lots * market[place["unit_num"]] / market[place["unit_den"]] * market[place["mid"]]
+        if lots >= max(market[place["min_lots"]], 1) and worth >= market[place["min_notional"]]:
+            return True
+    return False
+
+
 def fields(struct: Struct) -> list[tuple[str, Any]]:
     """Names and types of a struct's fields."""
     return list(type(struct).__fields__.items())

@@ -250,3 +250,34 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
         assert one.text() == two.text()
         living = [[r.client_id for r in b.book.rows.values() if r.state in LIVING] for b in (one, two)]
         assert living[0] == living[1]
+
+
+def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
+    """Its number is that of an order of this run; it turned up late, or filled after its cancel."""
+    bench = Bench()
+    [row], _ = bench.tick(2)
+    bench.settle(row, report(row, "open", D(0)), ())
+    old = replace(row, client_id=f"{row.client_id[:12]}-zz-1-1", state=State.ABSENT, quantity=D(3))
+    bench.book.remember(old, ())
+    assert bench.settle(old, report(old, "filled", D(2)), ()) == Missing(report(old, "filled", D(2)))
+    bench.settle(old, report(old, "cancelled", D(2)), [execution(old, 7, D(2))])
+    assert (old.state, old.filled) == (State.CANCELLED, D(2))
+    assert bench.market.lots == 0
+    assert bench.core.strategy.fills == 0
+    assert bench.core.broker.n_active == 1, "ours rests still"
+    change = bench.changes[-1]
+    assert [(f.trade_id, f.notional, f.realized) for f in change.fills] == [("t7", D("200.02"), D(0))]
+    assert [n.code for n in change.notices] == ["earlier-run"]
+    assert change.inputs == [], "what the decisions heard nothing of"
+    bench.settle(row, report(row, "filled", D(1)), [execution(row, 8, D(1))])
+    assert bench.market.lots == 1000
+
+
+def test_what_a_checkpoint_holds():
+    bench = Bench()
+    assert not state.holds(bench.text())
+    [row], _ = bench.tick(1)
+    bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
+    assert state.holds(bench.text())
+    bench.market.min_notional = 101 * 10**8
+    assert not state.holds(bench.text()), "too small to be sold"
