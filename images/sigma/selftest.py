@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
+
+from sigma_bot.storage.granting import Account, grant
 
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
 
@@ -32,11 +37,34 @@ async def redis() -> None:
     print("redis: a bot reads and writes what is its own")
 
 
-async def postgres() -> None:
-    connection = await asyncpg.connect(os.environ["SIGMA_DATABASE_URL"])
+@asynccontextmanager
+async def login(own: bool) -> AsyncIterator[str]:
+    """A bot's address: of an account's login, made and removed here, or of the one that all bots share."""
+    given = os.environ["SIGMA_DATABASE_URL"]
+    if not own:
+        yield given
+        return
+    account = Account("selftest", "sim", "none", "selftest")
+    yield await grant(given, "selftest/selftest", account)
+    connection = await asyncpg.connect(given)
+    try:
+        await connection.execute(f"DROP ROLE {account.role}")
+    finally:
+        await connection.close()
+
+
+async def postgres(own: bool) -> None:
+    async with login(own) as address:
+        await look(address, own)
+
+
+async def look(address: str, own: bool) -> None:
+    connection = await asyncpg.connect(address)
     try:
         tables = await connection.fetchval(TABLES)
         assert tables, "no tables: see the log of the migration"
+        if own and await connection.fetchval("SELECT count(*) FROM bots"):
+            raise SystemExit("a bot sees bots of other accounts in PostgreSQL")
         try:
             await connection.execute("CREATE TABLE selftest (x int)")
         except asyncpg.InsufficientPrivilegeError:
@@ -49,7 +77,7 @@ async def postgres() -> None:
 
 async def main() -> None:
     await redis()
-    await postgres()
+    await postgres("--accounts" in sys.argv)
 
 
 if __name__ == "__main__":

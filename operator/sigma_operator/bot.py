@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ CONTAINER = "bot"
 BOT, CLOSE = "bot", "close"  # components
 MANIFEST = "strategy.yaml"
 KEYS = "/run/secrets/sigma"
+LOGIN = "login"  # container and volume of the account's login
+ADDRESS = "/run/sigma/database-url"
 PORT = 8080
 # Wishes to the operator. They are no part of what the bot runs, so a change of them is no new revision.
 WISHES = ("suspend", "deletionPolicy", "swapPolicy")
@@ -43,6 +46,17 @@ def read(resource: Mapping[str, Any]) -> Strategy:
     found = parse_manifest(document, "manifest")
     assert isinstance(found, Strategy)
     return found
+
+
+def refusal(strategy: Strategy, settings: BotSettings) -> str:
+    """Why this may not run here; empty where it may. Who writes Strategies gets keys by it, and no login."""
+    secret = strategy.spec.account.secret_ref
+    if secret is None or secret.name not in settings.reserved:
+        return ""
+    return (
+        f"spec.account.secretRef.name: {secret.name!r} is a Secret of this installation; name one with the "
+        "venue's keys"
+    )
 
 
 def content(strategy: Strategy) -> dict[str, str]:
@@ -112,7 +126,9 @@ def environment(strategy: Strategy, settings: BotSettings, swap: str) -> list[Ob
     return [
         *({"name": name, "value": value} for name, value in plain.items()),
         _from_secret("SIGMA_REDIS_URL", settings.connections, "redis-url"),
-        _from_secret("SIGMA_DATABASE_URL", settings.connections, "database-url"),
+        {"name": "SIGMA_DATABASE_URL_FILE", "value": ADDRESS}
+        if settings.granter
+        else _from_secret("SIGMA_DATABASE_URL", settings.connections, "database-url"),
     ]
 
 
@@ -130,16 +146,17 @@ def _probes() -> Object:
 def container(strategy: Strategy, settings: BotSettings, swap: str, *arguments: str) -> Object:
     """The bot's container."""
     live, pod = strategy.spec.mode == "live", strategy.spec.bot
-    image = settings.live_image if live else settings.image
     mounts: list[Object] = [
         {"name": "config", "mountPath": "/etc/sigma", "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},
     ]
+    if settings.granter:
+        mounts.append({"name": LOGIN, "mountPath": str(PurePosixPath(ADDRESS).parent), "readOnly": True})
     if strategy.spec.account.secret_ref is not None:
         mounts.append({"name": "keys", "mountPath": KEYS, "readOnly": True})
     return {
         "name": CONTAINER,
-        "image": pod.image or image,
+        "image": pod.image or _image(strategy, settings),
         "imagePullPolicy": settings.pull_policy,
         "command": ["sigma-app"],
         "args": ["--config", f"/etc/sigma/{MANIFEST}", *arguments],
@@ -153,6 +170,34 @@ def container(strategy: Strategy, settings: BotSettings, swap: str, *arguments: 
     }
 
 
+def _image(strategy: Strategy, settings: BotSettings) -> str:
+    return settings.live_image if strategy.spec.mode == "live" else settings.image
+
+
+def login(strategy: Strategy, settings: BotSettings) -> Object:
+    """The container that runs before the bot and makes its account's login in PostgreSQL. It alone meets the
+    Secret of the granter, so it is always of the installation's image, and runs no code of the strategy's."""
+    own, account = strategy.metadata, strategy.spec.account
+    words = (
+        str(own.namespace),
+        f"{own.namespace}/{own.name}",
+        strategy.spec.mode,
+        account.venue,
+        account.name,
+    )
+    return {
+        "name": LOGIN,
+        "image": _image(strategy, settings),
+        "imagePullPolicy": settings.pull_policy,
+        "command": ["/opt/sigma/bin/python", "-m", "sigma_bot.storage.granting", *words, ADDRESS],
+        "env": [_from_secret("SIGMA_DATABASE_URL", settings.granter, "database-url")],
+        "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}},
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": LOGIN, "mountPath": str(PurePosixPath(ADDRESS).parent)}],
+    }
+
+
 def pod(strategy: Strategy, settings: BotSettings, inside: Object) -> Object:
     """The pod's spec: the `restricted` standard, no token, nothing writable but a scratch folder."""
     volumes: list[Object] = [
@@ -161,6 +206,8 @@ def pod(strategy: Strategy, settings: BotSettings, inside: Object) -> Object:
     ]
     if (secret := strategy.spec.account.secret_ref) is not None:
         volumes.append({"name": "keys", "secret": {"secretName": secret.name, "defaultMode": 0o440}})
+    if settings.granter:
+        volumes.append({"name": LOGIN, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
     live = strategy.spec.mode == "live"
     out: Object = {
         "automountServiceAccountToken": False,
@@ -170,6 +217,8 @@ def pod(strategy: Strategy, settings: BotSettings, inside: Object) -> Object:
         "containers": [inside],
         "volumes": volumes,
     }
+    if settings.granter:
+        out["initContainers"] = [login(strategy, settings)]
     if priority := settings.live_priority_class if live else settings.priority_class:
         out["priorityClassName"] = priority
     if settings.pull_secrets:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sigma_operator.bot import CONTAINER
+from sigma_operator.bot import CONTAINER, LOGIN
 from sigma_operator.observe import LONGEST, WAITING, Object, Truth, condition_of, read_error
 from sigma_operator.revisions import History, Progress
 from sigma_operator.settings import REVISION_LABEL
@@ -130,6 +130,23 @@ def _waiting(pod: Object, waiting: Object, events: Iterable[Object]) -> Finding:
     return Finding("Starting", "Starting", "the bot's container is being started", pod=pod)
 
 
+def _login(pod: Object) -> Object:
+    """The kubelet's word on the container that runs before the bot's; empty once it is done."""
+    statuses = pod.get("status", {}).get("initContainerStatuses", [])
+    found: Object = next((s for s in statuses if s["name"] == LOGIN), {})
+    done = found.get("state", {}).get("terminated", {}).get("exitCode") == 0
+    return {} if done else found
+
+
+def _without_login(pod: Object, status: Object, events: Iterable[Object]) -> Finding:
+    state = status.get("state", {})
+    ended = state.get("terminated") or status.get("lastState", {}).get("terminated")
+    if ended is None:
+        return _waiting(pod, state.get("waiting", {}), events)
+    text = f"the account got no login in the database: {read_error(ended)}"
+    return Finding("Pending", "NoLogin", text, pod=pod)
+
+
 def _trading(pod: Object, answer: Answer | None) -> Finding:
     if answer is None or not answer.halted:
         return Finding("Running", "Running", "the bot trades", ready=True, pod=pod)
@@ -155,6 +172,8 @@ def find_pod(pod: Object, events: Iterable[Object], answer: Answer | None) -> Fi
     ended = state.get("terminated") or last
     if _ready(pod) or (answer is not None and answer.halted):
         return _trading(pod, answer)
+    if before := _login(pod):
+        return _without_login(pod, before, events)
     if ended is not None:
         return _ended(pod, ended)
     if "running" in state:

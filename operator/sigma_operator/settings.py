@@ -69,7 +69,12 @@ class BotSettings:
         }
     )
     connections: str = "sigma-x-connections"
-    """Secret in the Strategy's namespace with the entries redis-url and database-url."""
+    """Secret in the Strategy's namespace with the entry redis-url; without a granter, database-url too."""
+    granter: str = ""
+    """Secret in the Strategy's namespace with the entry database-url, of the login that makes those of
+    accounts. Empty: all bots share one."""
+    reserved: tuple[str, ...] = ()
+    """Secrets of the installation, which are nobody's API keys."""
     venue_url: str = ""
     """Address of an emulator in place of the venue; empty: the venue itself."""
     grace: int = 30

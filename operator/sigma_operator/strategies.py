@@ -145,7 +145,7 @@ class StrategyReconciler:
         refusal, strategy = "", None
         try:
             strategy = bot.read(resource)
-            refusal = syntax_error(strategy)
+            refusal = bot.refusal(strategy, self.settings) or syntax_error(strategy)
         except BadInputError as error:
             refusal = str(error)
         if not refusal and strategy is not None:

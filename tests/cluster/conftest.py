@@ -68,15 +68,16 @@ def installed(cluster: object) -> object:
 @pytest.fixture
 def desk(installed: object) -> Iterator[object]:
     """A namespace that enforces the restricted standard, taken away afterwards. It is younger than the chart,
-    so the Secret that `desks` would give it is copied."""
+    so the Secrets that `desks` would give it are copied."""
     from onenode.client import Client
 
     assert isinstance(installed, Client)
     installed.kubectl("create", "namespace", NAMESPACE)
     installed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    secret = json.loads(installed.kubectl("get", "secret/sigma-x-connections", "-n", "sigma", "-o", "json"))
-    secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": NAMESPACE}
-    installed.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+    for name in ("connections", "granter", "control"):
+        secret = json.loads(installed.kubectl("get", f"secret/sigma-x-{name}", "-n", "sigma", "-o", "json"))
+        secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": NAMESPACE}
+        installed.kubectl("create", "-f", "-", stdin=json.dumps(secret))
     yield installed
     installed.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
 

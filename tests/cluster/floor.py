@@ -85,9 +85,11 @@ def floor(cluster: Client) -> Iterator[Client]:
     )
     cluster.kubectl("create", "namespace", FLOOR)
     cluster.kubectl("label", "namespace", FLOOR, "pod-security.kubernetes.io/enforce=restricted")
-    secret = json.loads(cluster.kubectl("get", "secret/sigma-x-connections", "-n", RELEASE, "-o", "json"))
-    secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": FLOOR}
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+    for secret_name in ("connections", "granter", "control"):
+        what = f"secret/sigma-x-{secret_name}"
+        secret = json.loads(cluster.kubectl("get", what, "-n", RELEASE, "-o", "json"))
+        secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": FLOOR}
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
     cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=60s")
     try:

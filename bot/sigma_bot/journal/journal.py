@@ -279,6 +279,7 @@ async def _register(session: Session, identity: BotIdentity, now: int) -> Regist
     if not added:
         return await _registration(session, identity, fresh=False)
     bot_id = added[0][0]
+    await session.rows(texts(lite).begin_controls, bot_id)
     await session.rows(
         marked("INSERT INTO leases (bot, holder, token, expires) VALUES (?, '', 0, 0)", lite), bot_id
     )
@@ -296,8 +297,13 @@ async def _registration(session: Session, identity: BotIdentity, fresh: bool) ->
         "SELECT id, mode, venue, account, currency, run, commits, code_digest, manifest_digest"
         " FROM bots JOIN bot_runs ON bot = id AND number = run WHERE name = ?"
     )
-    [row] = await session.rows(marked(query, session.lite), identity.name)
-    bot_id, *who, run, commits, code, manifest = row
+    found = await session.rows(marked(query, session.lite), identity.name)
+    if not found:
+        raise BadInputError(
+            f"bot {identity.name!r}: the journal knows a bot of this name, with another account, which this "
+            "login may not see; give this one another name"
+        )
+    bot_id, *who, run, commits, code, manifest = found[0]
     named = ("mode", "venue", "account", "currency")
     for what, stored in zip(named, who, strict=True):
         given = getattr(identity, what)

@@ -23,6 +23,7 @@ class Texts:
     """The statements of one database, parameters by position."""
 
     add_bot: str
+    begin_controls: str
     add_run: str
     acquire: str
     renew: str
@@ -42,9 +43,13 @@ def texts(lite: bool) -> Texts:
     return Texts(
         add_bot=marked(
             "INSERT INTO bots (name, mode, venue, account, currency, created, run, commits, checkpoints,"
-            " tick, ts, controls_from) VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0,"
-            " (SELECT COALESCE(MAX(id), 0) FROM controls)) ON CONFLICT (name) DO NOTHING RETURNING id",
+            " tick, ts, controls_from) VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0, 0)"
+            " ON CONFLICT (name) DO NOTHING RETURNING id",
             lite,
+        ),
+        # Of its own: under row security a bot sees its account's controls once it is there itself.
+        begin_controls=marked(
+            "UPDATE bots SET controls_from = (SELECT COALESCE(MAX(id), 0) FROM controls) WHERE id = ?", lite
         ),
         add_run=marked(
             "INSERT INTO bot_runs (bot, number, started, code_digest, manifest_digest, manifest, reason)"

@@ -50,16 +50,19 @@ async def settle(session: Session, lease: Lease, number: int) -> bool:
     """Whether commit ``number``, whose answer was lost, is stored. Waits for the lost one to end."""
     lock = "" if session.lite else " FOR UPDATE OF leases"
     query = f"SELECT token, commits FROM bots JOIN leases ON bot = id WHERE id = ?{lock}"
-    [(token, commits)] = await session.rows(marked(query, session.lite), lease.bot_id)
-    if token != lease.token:
+    found = await session.rows(marked(query, session.lite), lease.bot_id)
+    if not found or found[0][0] != lease.token:
         raise await lost(session, lease)
-    return bool(commits >= number)
+    return bool(found[0][1] >= number)
 
 
 async def lost(session: Session, lease: Lease) -> LeaseLostError:
     """The error of a lease that does not stand any more."""
     query = marked("SELECT holder, token FROM leases WHERE bot = ?", session.lite)
-    holder, token = (await session.rows(query, lease.bot_id))[0]
+    found = await session.rows(query, lease.bot_id)
+    if not found:
+        return LeaseLostError(f"bot {lease.bot!r} belongs to another login now; nothing was stored")
+    holder, token = found[0]
     if token == lease.token:
         how = "ended" if holder else "was given back"
     else:

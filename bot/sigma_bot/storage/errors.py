@@ -30,7 +30,10 @@ class CommitUnknownError(StorageError):
 _POSTGRES = {
     "28": "the user name or the password is wrong",
     "3D000": "no such database on this server; create it first (createdb)",
-    "42501": "the user may not do this; grant CREATE and USAGE on the schema",
+    "42501": (
+        "the user may not do this; the login of an account reaches that account's bots only, who makes "
+        "the tables needs it: grant CREATE and USAGE on the schema"
+    ),
     "25006": "the database is read-only; name one that can be written",
     "53100": "the server's disk is full; free some space and run again, nothing was stored",
     "53300": "the server takes no more connections",

@@ -10,6 +10,7 @@ from pathlib import Path
 from sigma_bot.errors import BadInputError, nearest
 
 URL_VARIABLE = "SIGMA_DATABASE_URL"
+FILE_VARIABLE = "SIGMA_DATABASE_URL_FILE"
 HOME_VARIABLE = "SIGMA_HOME"
 SCHEMES = {
     "sqlite": "sqlite+aiosqlite",
@@ -46,8 +47,30 @@ def bot_home(bot: str) -> Path:
 
 
 def database_url(explicit: str | None = None) -> str:
-    """The address to use: ``--db``, else ``SIGMA_DATABASE_URL``, else ``sigma.db`` in the user's folder."""
-    return explicit or os.environ.get(URL_VARIABLE) or f"sqlite:///{home() / 'sigma.db'}"
+    """The address to use: ``--db``, else ``SIGMA_DATABASE_URL``, else what the file of
+    ``SIGMA_DATABASE_URL_FILE`` holds, else ``sigma.db`` in the user's folder.
+
+    Raises BadInputError for a file without an address: a bot must not begin anew in another database.
+    """
+    return explicit or os.environ.get(URL_VARIABLE) or _from_file() or f"sqlite:///{home() / 'sigma.db'}"
+
+
+def _from_file() -> str:
+    named = os.environ.get(FILE_VARIABLE)
+    if not named:
+        return ""
+    try:
+        address = Path(named).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadInputError(
+            f"{FILE_VARIABLE}={named}: the database's address cannot be read: {reason}"
+        ) from None
+    if not address:
+        raise BadInputError(
+            f"{FILE_VARIABLE}={named}: the file is empty; it must hold the database's address"
+        )
+    return address
 
 
 def redacted(url: str) -> str:

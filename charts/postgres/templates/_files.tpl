@@ -75,13 +75,20 @@ roles.sql: |
   -- Run at every start: says what holds, whatever was before.
   \set ON_ERROR_STOP on
   \set owner `cat /etc/sigma-passwords/owner`
-  \set bot `cat /etc/sigma-passwords/bot`
+  \set granter `cat /etc/sigma-passwords/granter`
+  \set control `cat /etc/sigma-passwords/control`
   \set backtest `cat /etc/sigma-passwords/backtest`
   \set reader `cat /etc/sigma-passwords/reader`
-  SELECT format('CREATE ROLE %I', name) FROM unnest(ARRAY['sigma_owner', 'sigma_bot', 'sigma_backtest', 'sigma_reader']) AS name
-    WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+  SELECT format('CREATE ROLE %I', name) FROM unnest(ARRAY['sigma_owner', 'sigma_bot', 'sigma_granter', 'sigma_control',
+    'sigma_backtest', 'sigma_reader']) AS name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
   ALTER ROLE sigma_owner LOGIN PASSWORD :'owner';
-  ALTER ROLE sigma_bot LOGIN PASSWORD :'bot';
+  -- A group: the login of each account is made by the granter when a bot of it starts. Where it is a login, that all
+  -- bots shared, those that run keep it for a while.
+  SELECT format('ALTER ROLE sigma_bot VALID UNTIL %L', now() + interval '7 days') FROM pg_roles
+    WHERE rolname = 'sigma_bot' AND rolcanlogin AND rolvaliduntil IS NULL \gexec
+  ALTER ROLE sigma_granter LOGIN NOINHERIT CREATEROLE PASSWORD :'granter';
+  GRANT sigma_bot TO sigma_granter WITH ADMIN OPTION;
+  ALTER ROLE sigma_control LOGIN PASSWORD :'control';
   ALTER ROLE sigma_backtest LOGIN PASSWORD :'backtest' CONNECTION LIMIT 20;
   ALTER ROLE sigma_reader LOGIN PASSWORD :'reader' CONNECTION LIMIT 20;
   ALTER ROLE sigma_reader SET default_transaction_read_only = on;
@@ -89,12 +96,12 @@ roles.sql: |
   SELECT 'CREATE DATABASE sigma OWNER sigma_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'sigma') \gexec
   \connect sigma
   REVOKE ALL ON DATABASE sigma FROM PUBLIC;
-  GRANT CONNECT ON DATABASE sigma TO sigma_bot, sigma_backtest, sigma_reader;
+  GRANT CONNECT ON DATABASE sigma TO sigma_bot, sigma_granter, sigma_control, sigma_backtest, sigma_reader;
   ALTER SCHEMA public OWNER TO sigma_owner;
   REVOKE ALL ON SCHEMA public FROM PUBLIC;
-  GRANT USAGE ON SCHEMA public TO sigma_bot, sigma_backtest, sigma_reader;
-  -- Tables are the owner's, made by migrations; backtests are given theirs there, by name.
-  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO sigma_bot;
-  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public GRANT USAGE ON SEQUENCES TO sigma_bot;
+  GRANT USAGE ON SCHEMA public TO sigma_bot, sigma_granter, sigma_control, sigma_backtest, sigma_reader;
+  -- Tables are the owner's, made by migrations, which give every role its rights on them, by name.
+  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public REVOKE ALL ON TABLES FROM sigma_bot;
+  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public REVOKE ALL ON SEQUENCES FROM sigma_bot;
   ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public GRANT SELECT ON TABLES TO sigma_reader;
 {{- end }}

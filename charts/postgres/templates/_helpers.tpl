@@ -24,7 +24,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $name := .Values.auth.existingSecret | default (printf "%s-postgres" .Release.Name) -}}
 {{- $found := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
 {{- $made := dict -}}
-{{- range list "owner" "bot" "backtest" "reader" -}}
+{{- range list "owner" "granter" "control" "backtest" "reader" -}}
 {{- $_ := set $made . (get $found . | default (randAlphaNum 32 | b64enc) | b64dec) -}}
 {{- end -}}
 {{- $_ := set .Values "passwords" $made -}}

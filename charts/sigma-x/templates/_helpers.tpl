@@ -54,7 +54,7 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 {{- if .Values.postgres.enabled -}}
 {{- $passwords := include "postgres.passwords" (dict "Values" .Values.postgres "Release" .Release) | fromJson -}}
 {{- $postgres = dict -}}
-{{- range $role := list "owner" "bot" "backtest" -}}
+{{- range $role := list "owner" "granter" "control" "backtest" -}}
 {{- $_ := set $postgres $role (printf "postgresql://sigma_%s:%s@%s-postgres.%s.svc:5432/sigma" $role (get $passwords $role) $.Release.Name $.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
@@ -92,6 +92,8 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
   "resources" $b.resources
   "live_resources" $b.liveResources
   "connections" (printf "%s-connections" .Release.Name)
+  "granter" (include "sigma.granter" .)
+  "reserved" (include "sigma.secrets" . | fromJsonArray)
   "venue_url" (include "sigma.venueUrl" .)
   "grace" (int $b.grace)
   "progress_deadline" (int $b.progressDeadline)
@@ -104,6 +106,20 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 {{- define "sigma.pullSecretNames" -}}
 {{- $names := list -}}
 {{- range .Values.imagePullSecrets }}{{ $names = append $names .name }}{{ end -}}
+{{ $names | toJson }}
+{{- end }}
+
+{{- /* The Secret of who makes the logins of accounts; empty where all bots share one. */}}
+{{- define "sigma.granter" -}}
+{{- if or .Values.postgres.enabled .Values.externalPostgres.granter }}{{ .Release.Name }}-granter{{ end -}}
+{{- end }}
+
+{{- /* This release's own Secrets, which no Strategy may name as its keys. */}}
+{{- define "sigma.secrets" -}}
+{{- $names := list -}}
+{{- range list "connections" "granter" "control" "results" "owner" "feed" "postgres" "redis" "redis-users" -}}
+{{- $names = append $names (printf "%s-%s" $.Release.Name .) -}}
+{{- end -}}
 {{ $names | toJson }}
 {{- end }}
 
@@ -132,7 +148,7 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 - to: [{{ include "sigma.store" (dict "name" "postgres" "root" .) }}]
   ports: [{protocol: TCP, port: 5432}]
 {{- else -}}
-- ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+(/|$)" .Values.externalPostgres.bot | trimAll ":/" | default "5432" }}}]
+- ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+(/|$)" (.Values.externalPostgres.granter | default .Values.externalPostgres.bot) | trimAll ":/" | default "5432" }}}]
 {{- end }}
 {{- end }}
 

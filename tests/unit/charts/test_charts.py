@@ -142,11 +142,17 @@ def test_passwords_stand_in_secrets_only(objects: list[Object]) -> None:
     assert not [word for word in words if word in rest]
 
 
-def test_the_operator_understands_what_it_is_told(objects: list[Object]) -> None:
+def told(objects: list[Object]) -> Settings:
+    """What the operator makes of its environment."""
     (operator,) = of(objects, "Deployment", "sigma-x-operator")
     env = {e["name"]: e["value"] for e in operator["spec"]["template"]["spec"]["containers"][0]["env"]}
-    settings = Settings.from_environment(env)
+    return Settings.from_environment(env)
+
+
+def test_the_operator_understands_what_it_is_told(objects: list[Object]) -> None:
+    settings = told(objects)
     assert settings.bot.connections == "sigma-x-connections"
+    assert bool(settings.bot.granter) is bool(of(objects, "Secret", "sigma-x-granter"))
     assert settings.bot.image == "docker.io/sigma-x/sigma:0.1.0"
     assert settings.backtest.priority_class == "sigma-backtest"
     assert bool(settings.backtest.results) is bool(of(objects, "Secret", "sigma-x-results"))
@@ -163,12 +169,13 @@ def test_addresses_carry_the_passwords_of_the_same_rendering(render: Render) -> 
         return dict(secrets[f"sigma-x-{name}", namespace]["stringData"])
 
     redis, postgres = data("redis"), data("postgres")
-    assert len({*redis.values(), *postgres.values()}) == 7
+    assert len({*redis.values(), *postgres.values()}) == 8
+    host = "sigma-x-postgres.sigma.svc:5432/sigma"
     for desk in ("sigma", "default"):
-        assert data("connections", desk) == {
-            "redis-url": f"redis://bot:{redis['bot']}@sigma-x-redis.sigma.svc:6379/0",
-            "database-url": f"postgresql://sigma_bot:{postgres['bot']}@sigma-x-postgres.sigma.svc:5432/sigma",
-        }
+        redis_url = f"redis://bot:{redis['bot']}@sigma-x-redis.sigma.svc:6379/0"
+        assert data("connections", desk) == {"redis-url": redis_url}
+        for role in ("granter", "control"):
+            assert data(role, desk)["database-url"] == f"postgresql://sigma_{role}:{postgres[role]}@{host}"
         assert f":{postgres['backtest']}@" in data("results", desk)["database-url"]
     assert f"feed:{redis['feed']}@" in data("feed")["redis-url"]
     assert f"sigma_owner:{postgres['owner']}@" in data("owner")["database-url"]
@@ -181,10 +188,29 @@ def test_external_stores_replace_ours(render: Render) -> None:
     (secret, _) = of(objects, "Secret", "sigma-x-connections")
     assert secret["stringData"]["redis-url"] == EXTERNAL["externalRedis"]["bot"]
     assert secret["stringData"]["database-url"] == EXTERNAL["externalPostgres"]["bot"]
-    assert not of(objects, "Secret", "sigma-x-results")
+    for name in ("results", "granter", "control"):
+        assert not of(objects, "Secret", f"sigma-x-{name}")
     (bots, _) = of(objects, "NetworkPolicy", "sigma-x-bots")
     ports = {port["port"] for rule in bots["spec"]["egress"] for port in rule["ports"]}
     assert ports == {53, 6390, 5433, 443}
+
+
+def test_an_external_granter_takes_the_place_of_a_shared_login(render: Render) -> None:
+    stores = EXTERNAL["externalPostgres"]
+    granter = {"owner": stores["owner"], "granter": "postgresql://g:pw@p.example:5434/x"}
+    objects = render({**EXTERNAL, "externalPostgres": granter})
+    (secret, _) = of(objects, "Secret", "sigma-x-granter")
+    assert secret["stringData"]["database-url"] == granter["granter"]
+    (connections, _) = of(objects, "Secret", "sigma-x-connections")
+    assert list(connections["stringData"]) == ["redis-url"]
+    assert told(objects).bot.granter == "sigma-x-granter"
+    assert told(render(EXTERNAL)).bot.granter == ""
+    (bots, _) = of(objects, "NetworkPolicy", "sigma-x-bots")
+    assert 5434 in {port["port"] for rule in bots["spec"]["egress"] for port in rule["ports"]}
+
+
+def test_no_strategy_may_name_a_secret_of_the_release(objects: list[Object]) -> None:
+    assert {s["metadata"]["name"] for s in of(objects, "Secret")} <= set(told(objects).bot.reserved)
 
 
 def test_policies_say_who_reaches_what(render: Render) -> None:

@@ -88,6 +88,54 @@ def test_the_bot_is_told_where_and_what_it_is(resource: Object) -> None:
     ]
 
 
+def test_a_login_is_made_beside_the_bot_and_apart_from_it() -> None:
+    """The granter's Secret is met by one container, of the installation's image, which runs no strategy."""
+    resource = live()
+    resource["spec"]["bot"] = {"image": "ghcr.io/me/bot:2"}
+    pod = pod_of(resource, granter="grants", live_image="l", connections="desk")
+    (login,) = pod["initContainers"]
+    assert login["image"] == "l"
+    assert login["command"][2:] == [
+        *(
+            "sigma_bot.storage.granting",
+            "desk",
+            "desk/ema",
+            "live",
+            "upbit",
+            "main",
+            "/run/sigma/database-url",
+        )
+    ]
+    assert [v["valueFrom"]["secretKeyRef"]["name"] for v in login["env"]] == ["grants"]
+    assert login["securityContext"] == pod["containers"][0]["securityContext"]
+    assert [mount["name"] for mount in login["volumeMounts"]] == ["login"]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "login"]
+    assert volume["emptyDir"]["medium"] == "Memory"
+    assert "grants" not in json.dumps([pod["containers"], pod["volumes"]])
+    (bot_,) = pod["containers"]
+    assert {"name": "login", "mountPath": "/run/sigma", "readOnly": True} in bot_["volumeMounts"]
+    variables = environment(pod)
+    assert variables["SIGMA_DATABASE_URL_FILE"]["value"] == "/run/sigma/database-url"
+    assert "SIGMA_DATABASE_URL" not in variables
+    closing = bot.close_job(resource, bot.read(resource), BotSettings(granter="grants"), "flatten", "x")
+    assert closing["spec"]["template"]["spec"]["initContainers"][0]["name"] == "login"
+
+
+def test_without_a_granter_bots_share_a_login(resource: Object) -> None:
+    pod = pod_of(resource)
+    assert "initContainers" not in pod
+    assert "SIGMA_DATABASE_URL_FILE" not in environment(pod)
+
+
+def test_a_secret_of_the_installation_is_nobodys_keys(resource: Object) -> None:
+    settings = BotSettings(reserved=("grants",))
+    assert bot.refusal(bot.read(live()), settings) == ""
+    assert bot.refusal(bot.read(resource), settings) == ""
+    named = live()
+    named["spec"]["account"]["secretRef"] = {"name": "grants"}
+    assert "spec.account.secretRef.name: 'grants'" in bot.refusal(bot.read(named), settings)
+
+
 def test_live_goes_before_sim(resource: Object) -> None:
     options = {"priority_class": "low", "live_priority_class": "high", "image": "s", "live_image": "l"}
     assert pod_of(resource, **options)["priorityClassName"] == "low"

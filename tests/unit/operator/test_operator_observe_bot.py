@@ -27,9 +27,31 @@ def waiting(reason: str, message: str = "") -> Object:
     return bot_pod(state={"waiting": {"reason": reason, "message": message}})
 
 
+def before(**login: Any) -> Object:
+    """A pod whose bot waits for the container that runs before it."""
+    pod = bot_pod(state={"waiting": {"reason": "PodInitializing"}})
+    pod["status"]["initContainerStatuses"] = [{"name": "login", **login}]
+    return pod
+
+
+NO_SECRET = {"reason": "CreateContainerConfigError", "message": 'secret "sigma-x-granter" not found'}
+NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an older version\n"}
+
+
 @pytest.mark.parametrize(
     ("pod", "answer", "phase", "reason", "said"),
     [
+        (before(state={"running": {}}), None, "Starting", "Starting", "is being started"),
+        (before(state={"waiting": NO_SECRET}), None, "Pending", "SecretMissing", "sigma-x-granter"),
+        (before(state={"terminated": NO_TABLES}), None, "Pending", "NoLogin", "an older version"),
+        (
+            before(**CRASHED, lastState={"terminated": NO_TABLES}),
+            None,
+            "Pending",
+            "NoLogin",
+            "no login in the database: its tables",
+        ),
+        (before(state={"terminated": ended(0)}), None, "Starting", "Starting", "is being started"),
         (None, None, "Pending", "Starting", "is being made"),
         (bot_pod(), None, "Starting", "Starting", "is being started"),
         (waiting("ContainerCreating"), None, "Starting", "Starting", "is being started"),

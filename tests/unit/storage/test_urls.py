@@ -89,3 +89,20 @@ def test_a_password_in_the_query_is_hidden() -> None:
     )
     assert redacted("postgresql://u@h/n?sslpassword=pw") == "postgresql://u@h/n?sslpassword=***"
     assert redacted("postgresql://u@h/n") == "postgresql://u@h/n"
+
+
+def test_the_address_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Which is then the one: a bot whose file is not there must not begin anew in another database."""
+    file = tmp_path / "url"
+    monkeypatch.setenv("SIGMA_DATABASE_URL_FILE", str(file))
+    monkeypatch.delenv("SIGMA_DATABASE_URL", raising=False)
+    with pytest.raises(BadInputError, match=f"{file}: .* cannot be read: No such file"):
+        database_url()
+    file.write_text("\n")
+    with pytest.raises(BadInputError, match="the file is empty"):
+        database_url()
+    file.write_text("postgresql://bot:word@host/name\n")
+    assert database_url() == "postgresql://bot:word@host/name"
+    assert database_url("other.db") == "other.db"
+    monkeypatch.setenv("SIGMA_DATABASE_URL", "postgresql://host/first")
+    assert database_url() == "postgresql://host/first"
