@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import uvloop
 
 from sigma_bot.errors import SigmaError
 
@@ -72,7 +73,7 @@ def demo(seconds: int) -> None:
     recorded ticks are backtested, and every order and fill is compared.
     """
     with tempfile.TemporaryDirectory(prefix="sigma-demo-") as folder:
-        same = asyncio.run(_demo(Path(folder), seconds))
+        same = uvloop.run(_demo(Path(folder), seconds))
     click.get_current_context().exit(0 if same else 1)
 
 

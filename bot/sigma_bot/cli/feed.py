@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import uvloop
 
 from sigma_bot.errors import BadInputError
 
@@ -44,7 +45,7 @@ def feed(venue: str, symbols: str, url: str | None, out: Path | None) -> None:
     backtests read it (data: {source: file, path: FOLDER/VENUE}).
     """
     wanted = [word for word in (word.strip() for word in symbols.split(",")) if word]
-    asyncio.run(_run(venue, wanted, url, out))
+    uvloop.run(_run(venue, wanted, url, out))
 
 
 async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import uvloop
 
 from sigma_bot.errors import BadInputError
 
@@ -54,7 +55,7 @@ def replay(data: str, symbols: tuple[str, ...], **said: Any) -> None:
     if not said["speed"] > 0:
         raise BadInputError(f"--speed {said['speed']:g}: a number above 0, as in 10")
     default = "KRW-BTC" if said["venue"] == "upbit" else "BTCUSDT"
-    asyncio.run(_serve(Wanted(data, symbols or (default,), **said)))
+    uvloop.run(_serve(Wanted(data, symbols or (default,), **said)))
 
 
 async def _serve(wanted: Wanted) -> None:

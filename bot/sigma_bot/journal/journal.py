@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.journal import controls, reading
+from sigma_bot.journal import at_once, controls, reading
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.lease import Lease, deadline
 from sigma_bot.journal.statements import marked, texts
@@ -180,23 +180,28 @@ class Journal:
         """
         number = 0
 
-        async def work(session: Session) -> int:
+        async def work(session: Session) -> None:
             nonlocal number
             number = await write(session, lease, change, admit)
-            return number
 
         try:
-            return await self._database.run(work)
+            if lease.commits is not None and at_once.fits(change) and not self._database.lite:
+                number = lease.commits + 1
+                if await self._database.at_once(*at_once.question(lease, lease.commits, change)):
+                    lease.commits = number
+                    return number
+            await self._database.run(work)
         except CommitUnknownError as unknown:
             try:
                 stored = await self._database.run(lambda session: settle(session, lease, number))
             except StorageError:
                 raise unknown from None
-            if stored:
-                return number
-            raise StorageError(
-                f"database {self.where.shown}: the connection was lost; nothing was stored"
-            ) from None
+            if not stored:
+                raise StorageError(
+                    f"database {self.where.shown}: the connection was lost; nothing was stored"
+                ) from None
+        lease.commits = number
+        return number
 
     async def load(self, bot: str) -> Loaded | None:
         """What the bot goes on from; None when it has never been registered."""

@@ -14,7 +14,8 @@ class Lease:
     """Held by one process. ``token`` rises with every acquisition of this bot's lease, over releases too.
 
     ``deadline_ns`` is on this machine's monotonic clock, counted from before the request was sent, so it
-    comes before the database lets go, however slow the answer was.
+    comes before the database lets go, however slow the answer was. ``commits``: the number of the last commit
+    under this lease; None before the first.
     """
 
     bot: str
@@ -23,6 +24,7 @@ class Lease:
     token: int
     ttl_s: float
     deadline_ns: int
+    commits: int | None = None
 
     def alive(self) -> bool:
         """Whether something may still be sent under it."""

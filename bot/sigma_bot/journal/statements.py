@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ NOW = {
 }
 """Nanoseconds since 1970 by the database's clock: on SQLite (True), on PostgreSQL."""
 LIVING_STATES = ", ".join(f"'{state}'" for state in sorted(LIVING))
-_LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRANSITIONS[old]))
+LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRANSITIONS[old]))
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ def _fence(now: str, lite: bool) -> str:
 
 def _orders(lite: bool) -> str:
     """Whole rows, new or changed. A row whose state cannot follow on the stored one is not returned."""
-    changed = ", ".join(f"{name} = excluded.{name}" for name in ORDERS.names if name != "client_id")
+    changed = replaced(("commit_no", *(name for name in ORDERS.names if name != "client_id")))
     return (
         _insert(ORDERS, (), lite)
-        + f" ON CONFLICT (bot, client_id) DO UPDATE SET commit_no = excluded.commit_no, {changed}"
+        + f" ON CONFLICT (bot, client_id) DO UPDATE SET {changed}"
         + " WHERE orders.state = excluded.state"
-        + f" OR orders.state || '>' || excluded.state IN ({_LEGAL}) RETURNING client_id"
+        + f" OR orders.state || '>' || excluded.state IN ({LEGAL}) RETURNING client_id"
     )
 
 
@@ -138,8 +139,14 @@ _OWN = {"scope": "text", "place": "bigint"}
 
 def _upsert(table: str, names: tuple[str, ...], keys: int, lite: bool) -> str:
     listed, marks = ", ".join(names), ", ".join("?" * len(names))
-    changed = ", ".join(f"{name} = excluded.{name}" for name in names[keys:])
     key = ", ".join(names[:keys])
     return marked(
-        f"INSERT INTO {table} ({listed}) VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {changed}", lite
+        f"INSERT INTO {table} ({listed}) VALUES ({marks})"
+        f" ON CONFLICT ({key}) DO UPDATE SET {replaced(names[keys:])}",
+        lite,
     )
+
+
+def replaced(names: Iterable[str]) -> str:
+    """The stored values of these columns, replaced by the given ones."""
+    return ", ".join(f"{name} = excluded.{name}" for name in names)

@@ -36,6 +36,8 @@ SETTINGS = {
     # A process frozen in the middle of a transaction must not keep the next one from its lease.
     "idle_in_transaction_session_timeout": "5s",
     "lock_timeout": "8s",
+    # The statements are few and reach rows by their keys: planned once, not anew for each length of an array.
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
@@ -65,6 +67,7 @@ class Direct:
         self._lock_timeout = lock_timeout
         self._free: list[_Lite | _Postgres] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
+        self.lite = where.path is not None
 
     @classmethod
     async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
@@ -97,6 +100,35 @@ class Direct:
             with explained(self.where):
                 return await self._run(work, write)
 
+    async def at_once(self, text: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The rows of one statement of PostgreSQL that is a transaction by itself. Raises as `run` does."""
+        async with self._places:
+            with explained(self.where):
+                line = self._idle() or await self._connect()
+                try:
+                    rows = await line.rows(text, *values)
+                except BaseException as error:
+                    line.drop()  # whatever it is still at
+                    if line.lost(error):
+                        raise self._unknown() from None
+                    raise
+                self._free.append(line)
+                return rows
+
+    def _idle(self) -> _Lite | _Postgres | None:
+        """A connection that was open when we last heard of it."""
+        while self._free:
+            line = self._free.pop()
+            if not line.gone():
+                return line
+        return None
+
+    def _unknown(self) -> CommitUnknownError:
+        return CommitUnknownError(
+            f"database {self.where.shown}: the connection was lost on a commit; whether it was stored has to "
+            "be looked up"
+        )
+
     async def _run(self, work: Work[T], write: bool) -> T:
         line = await self._begun(write)
         committing = False
@@ -107,10 +139,7 @@ class Direct:
         except BaseException as error:
             await self._given_up(line)
             if committing and write and line.lost(error):
-                raise CommitUnknownError(
-                    f"database {self.where.shown}: the connection was lost on a commit; whether it was "
-                    "stored has to be looked up"
-                ) from None
+                raise self._unknown() from None
             raise
         self._free.append(line)
         return result
@@ -222,6 +251,9 @@ class _Lite:
             return False
         return True
 
+    def gone(self) -> bool:
+        return False
+
     def lost(self, error: BaseException) -> bool:
         del error
         return False
@@ -271,7 +303,7 @@ class _Postgres:
 
     async def undo(self) -> bool:
         """Roll back; False when the connection is of no more use."""
-        if self._connection.is_closed():
+        if self.gone():
             return False
         try:
             await self._connection.execute("ROLLBACK")
@@ -281,12 +313,16 @@ class _Postgres:
             raise
         return True
 
+    def gone(self) -> bool:
+        """Whether the other end has closed the connection."""
+        return bool(self._connection.is_closed())
+
     def lost(self, error: BaseException) -> bool:
         """Whether the connection is gone, and with it the answer to what was asked last."""
         state = str(getattr(error, "sqlstate", None) or "")
         return (
             isinstance(error, (OSError, asyncio.TimeoutError))
-            or self._connection.is_closed()
+            or self.gone()
             or state.startswith(("08", "57P"))
         )
 

@@ -45,6 +45,7 @@ async def commit(journal: Journal, bot: str, holder: str, stop: str) -> None:
             await asyncio.to_thread(sys.stdin.readline)
         elif number == 3 and stop:
             stop_after(stop)
+            lease.commits = None  # statement by statement, not at once
         print(await journal.commit(lease, step(number)), flush=True)
 
 

@@ -17,7 +17,7 @@ from journal_processes import begin, hear, holding, told
 from journal_samples import NOW, identity, started, whole
 
 import servers
-from sigma_bot.journal import Journal, open_journal
+from sigma_bot.journal import Journal, at_once, open_journal
 from sigma_bot.storage import direct
 from sigma_bot.storage.errors import CommitUnknownError, StorageError
 from sigma_bot.trading.records import Change
@@ -121,26 +121,32 @@ async def test_a_connection_cut_inside_a_commit_stores_nothing(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("way", ["at once", "by statements"])
 async def test_a_lost_answer_of_a_commit_is_looked_up(
     postgres_database: str,
     postgres_server: servers.Postgres,
     monkeypatch: pytest.MonkeyPatch,
+    way: str,
     when: str,
 ) -> None:
     """The connection is cut just before the server commits, or just after: what is told is what happened."""
     async with await open_journal(postgres_database) as journal:
         lease = await started(journal)
         await journal.commit(lease, step(1))
-        original = direct._Postgres.end
+        assert lease.commits == 1
+        if way == "by statements":
+            lease.commits = None
+        last = "rows" if way == "at once" else "end"
+        original = getattr(direct._Postgres, last)
 
-        async def end(self: Any, how: str) -> None:
-            monkeypatch.setattr(direct._Postgres, "end", original)
+        async def asked(self: Any, *question: Any) -> Any:
+            monkeypatch.setattr(direct._Postgres, last, original)
             if when == "after":
-                await original(self, how)
+                await original(self, *question)
             await asyncio.to_thread(cut, postgres_server, postgres_database)
-            await original(self, how)
+            return await original(self, *question)
 
-        monkeypatch.setattr(direct._Postgres, "end", end)
+        monkeypatch.setattr(direct._Postgres, last, asked)
         if when == "after":
             assert await journal.commit(lease, step(2)) == 2
         else:
@@ -149,6 +155,24 @@ async def test_a_lost_answer_of_a_commit_is_looked_up(
             assert not isinstance(raised.value, CommitUnknownError)
             assert await journal.commit(lease, step(2)) == 2
         await assert_whole(journal, 2)
+
+
+async def test_a_commit_that_arrives_late_stores_nothing(postgres_database: str) -> None:
+    """Its answer was given up, the change was stored by another way, and only then the server reads it."""
+    async with await open_journal(postgres_database) as journal:
+        lease = await started(journal)
+        await journal.commit(lease, step(1))
+        late = at_once.question(lease, 1, Change(9, NOW, state="late"))
+        assert await journal.commit(lease, step(2)) == 2
+        line = await asyncpg.connect(postgres_database.replace("+asyncpg", ""))
+        assert await line.fetch(late[0], *late[1]) == []
+        await journal.release(lease)
+        again = await journal.acquire("ema", lease.holder, 60.0)
+        late = at_once.question(lease, 2, Change(9, NOW, state="late"))
+        assert await line.fetch(late[0], *late[1]) == []
+        await line.close()
+        assert await assert_whole(journal, 2) == 2
+        assert await journal.commit(again, step(3)) == 3
 
 
 async def test_a_cancelled_commit_leaves_the_journal_usable(journal: Journal) -> None:

@@ -1,0 +1,129 @@
+"""A change as one statement of PostgreSQL: one round trip, where `writing.write` takes one for each table.
+
+The statement stores everything or nothing. It stores nothing when the lease does not stand, when the number
+of the last commit is not the one that the caller knows, or when a row contradicts a stored one. It does not
+say which: `writing.write` then does, or finds that the change can be stored after all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sigma_bot.journal import rows
+from sigma_bot.journal.lease import Lease
+from sigma_bot.journal.rows import SQL_TYPES, Form
+from sigma_bot.journal.statements import LEGAL, NOW, replaced
+from sigma_bot.trading.records import Change
+
+_SCOPE = (
+    "CASE head.mode WHEN 'live' THEN head.venue || '/' || head.account ELSE head.id || '#' || head.run END"
+)
+_HEAD = 7
+"""Parameters that every change has."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a change writes to one table. ``own``: columns that the record does not have, with their values;
+    ``unless``: finds rows that contradict stored ones; ``again``: what happens to a row that is there."""
+
+    form: Form[Any]
+    own: tuple[tuple[str, str], ...] = ()
+    unless: str = ""
+    again: str = ""
+
+
+_PARTS = (
+    _Part(
+        rows.ORDERS,
+        unless="SELECT FROM new_orders JOIN orders USING (client_id) WHERE orders.bot = $1"
+        " AND orders.state <> new_orders.state"
+        f" AND orders.state || '>' || new_orders.state NOT IN ({LEGAL})",
+        again=" ON CONFLICT (bot, client_id) DO UPDATE SET "
+        + replaced(("commit_no", *(name for name in rows.ORDERS.names if name != "client_id"))),
+    ),
+    _Part(
+        rows.FILLS,
+        own=(("scope", _SCOPE),),
+        unless="SELECT FROM bots AS head CROSS JOIN new_fills JOIN fills USING (symbol, trade_id, side)"
+        f" WHERE head.id = $1 AND fills.scope = {_SCOPE}",
+    ),
+    _Part(rows.INPUTS),
+    _Part(rows.NOTICES, own=(("place", "given.place - 1"),)),
+)
+
+
+def fits(change: Change) -> bool:
+    """Whether one statement can store it: nothing has to be asked on the way, no trade is told twice."""
+    trades = {(fill.symbol, fill.trade_id, fill.side) for fill in change.fills}
+    return change.usage is None and len(trades) == len(change.fills)
+
+
+def question(lease: Lease, last: int, change: Change) -> tuple[str, list[Any]]:
+    """Text and values of the statement that makes ``change`` the commit after ``last``; it returns the number
+    of the commit, or no row."""
+    orders = list({order.client_id: order for order in change.orders}.values())  # the last word counts
+    kept = change.state is not None
+    values = [lease.bot_id, lease.token, lease.holder, last, int(kept), change.tick, change.ts]
+    told: tuple[list[Any], ...] = (orders, change.fills, change.inputs, change.notices)
+    parts = []
+    for part, records in zip(_PARTS, told, strict=True):
+        if records:
+            parts.append(part)
+            values += map(list, zip(*part.form.rows(records, sqlite=False), strict=True))
+    if kept:
+        values += (change.code_digest, change.state)
+    return _text(tuple(parts), kept), values
+
+
+@cache
+def _text(parts: tuple[_Part, ...], kept: bool) -> str:
+    """For changes that have these parts."""
+    given, used = [], _HEAD
+    for part in parts:
+        given.append(_given(part.form, used))
+        used += len(part.form.names)
+    held = (
+        "held AS (SELECT bot FROM leases WHERE bot = $1 AND token = $2 AND holder = $3"
+        f" AND expires > {NOW[False]} FOR UPDATE)"
+    )
+    head = (
+        "head AS (UPDATE bots SET commits = commits + 1, checkpoints = checkpoints + $5, tick = $6, ts = $7"
+        " WHERE id IN (SELECT bot FROM held) AND commits = $4"
+        + "".join(f" AND NOT EXISTS ({part.unless})" for part in parts if part.unless)
+        + " RETURNING id, commits, run, checkpoints, mode, venue, account)"
+    )
+    writes = [_put(part) for part in parts]
+    if kept:
+        writes.append(_put_checkpoint(used))
+    return f"WITH {', '.join((held, *given, head, *writes))} SELECT commits FROM head"
+
+
+def _given(form: Form[Any], used: int) -> str:
+    """The rows of one table, numbered as they were told."""
+    numbered = enumerate(form.annotations, used + 1)
+    arrays = ", ".join(f"${number}::{SQL_TYPES[annotation]}[]" for number, annotation in numbered)
+    names = ", ".join((*form.names, "place"))
+    return f"new_{form.table} AS (SELECT * FROM unnest({arrays}) WITH ORDINALITY AS given ({names}))"
+
+
+def _put(part: _Part) -> str:
+    table, told = part.form.table, part.form.names
+    names = ", ".join((*(name for name, _ in part.own), *told))
+    values = ", ".join((*(value for _, value in part.own), *(f"given.{name}" for name in told)))
+    return (
+        f"put_{table} AS (INSERT INTO {table} (bot, run, commit_no, {names})"
+        f" SELECT head.id, head.run, head.commits, {values}"
+        f" FROM head CROSS JOIN new_{table} AS given{part.again})"
+    )
+
+
+def _put_checkpoint(used: int) -> str:
+    names = ("run", "commit_no", "tick", "ts", "code_digest", "state")
+    return (
+        f"put_checkpoint AS (INSERT INTO checkpoints (bot, slot, {', '.join(names)})"
+        f" SELECT head.id, head.checkpoints % 2, head.run, head.commits, $6, $7, ${used + 1}, ${used + 2}"
+        f" FROM head ON CONFLICT (bot, slot) DO UPDATE SET {replaced(names)})"
+    )
