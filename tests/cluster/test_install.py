@@ -121,7 +121,7 @@ def test_the_namespace_refuses_what_is_not_restricted(bare: Client) -> None:
 
 def test_an_upgrade_without_change_keeps_passwords_and_pods(bare: Client) -> None:
     pods = (f"{RELEASE}-redis-0", f"{RELEASE}-postgres-0")
-    secrets = ("redis", "postgres", "redis-users", "connections", "owner")
+    secrets = ("redis", "postgres", "redis-users", "connections", "granter", "owner")
     before = {name: secret(bare, f"{RELEASE}-{name}") for name in secrets}, [uid(bare, p) for p in pods]
     upgrade(bare)
     after = {name: secret(bare, f"{RELEASE}-{name}") for name in secrets}, [uid(bare, p) for p in pods]
@@ -181,14 +181,18 @@ def test_postgres_keeps_its_data_over_a_kill(bare: Client, until: Until) -> None
 @pytest.mark.parametrize(
     ("role", "statement", "refusal"),
     [
-        ("bot", "SELECT count(*) FROM orders", ""),
-        ("bot", "DELETE FROM orders", ""),
-        ("bot", "CREATE TABLE mine (x int)", "permission denied for schema public"),
-        ("bot", "DROP TABLE orders", "must be owner"),
+        ("granter", "SELECT count(*) FROM orders", "permission denied for table orders"),
+        ("granter", "SET ROLE sigma_owner", "permission denied to set role"),
+        ("granter", "GRANT sigma_owner TO sigma_granter", "permission denied to grant role"),
+        ("granter", "CREATE TABLE mine (x int)", "permission denied for schema public"),
+        ("control", "SELECT count(*) FROM orders", ""),
+        ("control", "DELETE FROM controls", "permission denied for table controls"),
+        ("control", "UPDATE leases SET holder = ''", "permission denied for table leases"),
         ("backtest", "SELECT count(*) FROM runs", ""),
         ("backtest", "SELECT version_num FROM sigma_version", ""),
         ("backtest", "SELECT count(*) FROM orders", "permission denied for table orders"),
         ("backtest", "SELECT count(*) FROM leases", "permission denied for table leases"),
+        ("backtest", "DELETE FROM runs", "permission denied for table runs"),
         ("reader", "SELECT count(*) FROM orders", ""),
         ("reader", "DELETE FROM runs", "read-only transaction"),
         ("reader", "BEGIN READ WRITE; DELETE FROM runs", "permission denied for table"),
@@ -202,6 +206,48 @@ def test_rights_in_postgres(bare: Client, role: str, statement: str, refusal: st
     with pytest.raises(subprocess.CalledProcessError) as error:
         sql(bare, statement, role)
     assert refusal in error.value.stderr
+
+
+# Run in a bot's container, as its strategy could: what it can get hold of.
+PRYING = """
+import asyncio, asyncpg, json, os, pathlib
+
+async def main():
+    connection = await asyncpg.connect(pathlib.Path(os.environ["SIGMA_DATABASE_URL_FILE"]).read_text())
+    rows = await connection.fetch("SELECT name FROM bots")
+    await connection.close()
+    folders = [pathlib.Path(name) for name in ("/run/sigma", "/run/secrets", "/var/run/secrets")]
+    files = [str(found) for folder in folders for found in folder.rglob("*") if found.is_file()]
+    words = " ".join(os.environ.values())
+    print(json.dumps({"bots": [row[0] for row in rows], "files": files, "words": words}))
+
+asyncio.run(main())
+"""
+
+
+def test_a_bot_reaches_its_own_account_only(bare: Client, until: Until) -> None:
+    """Two bots of two accounts: each gets a login, and finds neither the other's rows nor the granter."""
+    for name in ("one", "two"):
+        manifest = json.loads(strategy())
+        manifest["metadata"] = {"name": name}
+        manifest["spec"]["account"]["name"] = name
+        manifest["spec"]["deletionPolicy"] = "leave"
+        bare.kubectl("apply", "-n", "default", "-f", "-", stdin=json.dumps(manifest))
+
+    def found(name: str) -> dict[str, Any]:
+        command = ("exec", f"{name}-0", "-c", "bot", "-n", "default", "--", "python", "-c", PRYING)
+        return dict(json.loads(bare.try_kubectl(*command) or "{}"))
+
+    granter = secret(bare, f"{RELEASE}-granter")["database-url"]
+    for name in ("one", "two"):
+        until(lambda name=name: found(name).get("bots"), f"bot {name} does not come up")
+        reached = found(name)
+        assert reached["bots"] == [f"default/{name}"]
+        assert reached["files"] == ["/run/sigma/database-url"]
+        assert granter not in reached["words"]
+    assert sql(bare, "SELECT count(*) FROM bots", "control") == "2"
+    for name in ("one", "two"):
+        bare.kubectl("delete", f"strategy/{name}", "-n", "default", "--timeout=60s")
 
 
 def write(cluster: Client, statement: str) -> str:
