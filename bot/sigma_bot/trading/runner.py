@@ -101,6 +101,7 @@ class BotRunner:
 
     async def _session(self) -> None:
         self.pulse.touch()
+        self.settings = self.settings.read()
         self.why_not = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
             self.session, self.ran = session, True

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ def is_gone(holder: str) -> bool:
 @dataclass(frozen=True)
 class Settings:
     """How a bot runs, besides its manifest. ``base``: the folder that relative paths start at; ``on_change``
-    (refuse, adopt, reset): what to do when code or manifest are not those of the stored state."""
+    (refuse, adopt, reset): what to do when code or manifest are not those of the stored state; ``code``: the
+    strategy as this process has read it."""
 
     manifest: Manifest
     base: Path
@@ -78,6 +79,16 @@ class Settings:
     reset: bool = False
     lease_ttl_s: float = 10.0
     holder: str = field(default_factory=holder_name)
+    code: LoadedStrategy | None = None
+
+    def read(self) -> Settings:
+        """With the code in it. A file that is changed while the bot runs counts from the next start on."""
+        return replace(self, code=self.code or load_strategy(self.manifest.spec.strategy, self.base))
+
+    def strategy(self) -> LoadedStrategy:
+        """The code with an instance of its own."""
+        code = self.code or load_strategy(self.manifest.spec.strategy, self.base)
+        return replace(code, instance=code.cls(**code.params))
 
 
 def bot_name(manifest: Manifest) -> str:
@@ -134,7 +145,7 @@ async def open_bot(journal: Journal, settings: Settings) -> Opened:
     """Lease first, then the state of the last session, or a fresh run. Raises BadInputError, LeaseHeldError,
     StrategyError."""
     manifest = settings.manifest
-    loaded = load_strategy(manifest.spec.strategy, settings.base)
+    loaded = settings.strategy()
     check_called(loaded.name, loaded.cls, "tick", manifest.spec.timeframes)
     identity = identity_of(manifest, loaded)
     registered = await journal.register(identity, time.time_ns())

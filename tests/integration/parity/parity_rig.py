@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import bots
 from sigma_bot.backtest.parity_run import Verdict, check, read_run
 from sigma_bot.bus import open_bus
 from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.feed.recorder import Recorder
-from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal import open_journal
 from sigma_bot.spec import Strategy, dump_manifest, parse_manifest
 from sigma_bot.trading.runner import BotRunner
@@ -264,19 +263,9 @@ class Desk:
 
     @contextlib.asynccontextmanager
     async def running(self, **settings: Any) -> AsyncIterator[BotRunner]:
-        about = dict.fromkeys(("strategy", "mode", "venue", "code", "version"), "")
-        runner = BotRunner(
-            Settings(self.told, self.folder, **settings), self.journal, self.bus, Pulse(), BotMetrics(about)
-        )
-        task = asyncio.create_task(runner.run())
-        try:
+        runner = bots.bot(Settings(self.told, self.folder, **settings), self.journal, self.bus)
+        async with bots.running(runner):
             yield runner
-            if task.done():
-                task.result()
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def listening(self, runner: BotRunner) -> None:
         """A new bot begins with the next tick: wait until it hears it."""

@@ -7,11 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
+import bots
 from sigma_bot.bus import open_bus
 from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
-from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.journal import Journal
 from sigma_bot.spec import Strategy, parse_manifest
@@ -88,17 +87,8 @@ async def running(
     journal: Journal, bus: Bus, told: Strategy, base: Path = Path(), **settings: object
 ) -> AsyncIterator[BotRunner]:
     """The bot runs inside the block and is stopped at its end, as by Ctrl-C."""
-    metrics = BotMetrics({"strategy": "cross", "mode": "sim", "venue": "upbit", "code": "", "version": ""})
-    runner = BotRunner(Settings(told, base, **settings), journal, bus, Pulse(), metrics)
-    task = asyncio.create_task(runner.run())
-    try:
+    async with bots.running(bots.bot(Settings(told, base, **settings), journal, bus)) as runner:
         yield runner
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def processed(runner: BotRunner, seq: int) -> None:

@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 from test_live_bot import VENUES, live_manifest, scene  # noqa: F401 - the fixture
 
+import bots
 from sigma_bot.bus import open_bus
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.errors import BadInputError
-from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal import open_journal
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.spec.load import dump_manifest
 from sigma_bot.trading.records import State
-from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.session import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
@@ -42,16 +40,9 @@ async def ends(em: Emulator, folder: Path, manifest: Strategy, keys: Keys | None
     bus = open_bus("memory://", folder / "spool")
     try:
         async with await open_journal(f"sqlite:///{folder}/j.db") as journal:
-            about = {"strategy": "s", "mode": "live", "venue": em.venue, "code": "", "version": ""}
             given = keys or Keys(em.key, em.secret)
-            runner = BotRunner(
-                Settings(manifest, folder),
-                journal,
-                bus,
-                Pulse(),
-                BotMetrics(about),
-                lambda: open_venue(em.venue, given, LocalLimiter(em.venue), em.url),
-            )
+            connect = lambda: open_venue(em.venue, given, LocalLimiter(em.venue), em.url)  # noqa: E731
+            runner = bots.bot(Settings(manifest, folder), journal, bus, connect)
             async with asyncio.timeout(20):
                 with pytest.raises((BadInputError, RefusedError)) as caught:
                     await runner.run()
@@ -197,9 +188,7 @@ async def test_the_journal_names_a_second_strategy_of_the_name(scene, tmp_path):
         value["spec"]["account"] |= {"name": "other", "confirm": {"account": "other", "maxLoss": "1000"}}
         manifest = parse_manifest(value)
         assert isinstance(manifest, Strategy)
-        runner = BotRunner(
-            Settings(manifest, tmp_path), scene.journal, scene.bus, Pulse(), BotMetrics({}), lambda: None
-        )
+        runner = bots.bot(Settings(manifest, tmp_path), scene.journal, scene.bus, lambda: None)
         with pytest.raises(BadInputError, match="a bot of this name with account 'main'; give this one anot"):
             await runner.run()
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from sim_rig import open_bus, open_journal, publish
 
+import bots
 from sigma_bot.bus.messages import TickBatch, TickMessage
 from sigma_bot.emulator.server import Emulator
-from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.records import State
 from sigma_bot.trading.runner import BotRunner
@@ -127,27 +126,16 @@ class Scene:
     async def bot(
         self, name: str = "script", code: str = SCRIPT, **limits: object
     ) -> AsyncIterator[BotRunner]:
-        about = {"strategy": name, "mode": "live", "venue": self.venue, "code": "", "version": ""}
         keys = Keys(self.em.key, self.em.secret)
-        runner = BotRunner(
+        self.runner = bots.bot(
             Settings(live_manifest(self.venue, code, name, **limits), Path()),
             self.journal,
             self.bus,
-            Pulse(),
-            BotMetrics(about),
             lambda: open_venue(self.venue, keys, LocalLimiter(self.venue), self.em.url),
         )
-        self.runner = runner
-        task = asyncio.create_task(runner.run())
-        try:
+        async with bots.running(self.runner) as runner:
             await self.ready()
             yield runner
-            if task.done():
-                task.result()
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def ledger_is_the_venues(self) -> None:
         """Opening balances and the journal's fills give the venue's balances, to the last digit."""

@@ -6,12 +6,16 @@ import asyncio
 import random
 from pathlib import Path
 
-from sim_rig import batches, manifest, open_bus, open_journal, processed, publish, running
+import pytest
+from sim_rig import CROSS, batches, manifest, open_bus, open_journal, processed, publish, running
 
+import bots
 from sigma_bot.callbacks import start
 from sigma_bot.engine.types import E_FILL, Event
+from sigma_bot.errors import BadInputError
 from sigma_bot.strategy_file import load_strategy
 from sigma_bot.trading.core import Core
+from sigma_bot.trading.session import Settings
 
 
 def walk(n: int, seed: int = 7) -> list[float]:
@@ -145,3 +149,27 @@ async def test_reset_begins_a_new_run_once(tmp_path):
         async with running(journal, bus, told) as runner:
             await listening(runner)
             assert runner.session.bot.run.number == 2
+
+
+async def test_files_changed_while_running_count_from_the_next_start(tmp_path):
+    """A session that begins anew goes on with what this process has read."""
+    code, told = tmp_path / "cross.py", manifest(strategy={"file": "cross.py"})
+    code.write_text(CROSS)
+    rows, fills = batches(walk(600)), expected(batches(walk(600)), manifest())
+    bus = open_bus("memory://", tmp_path / "spool")
+    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+        async with running(journal, bus, told, tmp_path, on_change="refuse") as runner:
+            await listening(runner)
+            await publish(bus, rows[:300])
+            await processed(runner, 300)
+            code.write_text(CROSS.replace("fast > slow", "fast < slow"))
+            await journal.release(runner.session.opened.lease)  # the next commit finds it lost
+            await publish(bus, rows[300:])
+            async with asyncio.timeout(20):
+                while runner.sessions < 2:
+                    await asyncio.sleep(0.01)
+            await processed(runner, 600)
+        stored = [entry.row for entry in reversed(await journal.fills("cross", limit=None))]
+        assert [(f.ts, f.order_id) for f in stored] == [(e.ts, e.id) for e in fills]
+        with pytest.raises(BadInputError, match="its code has changed since run 1 began"):
+            await bots.bot(Settings(told, tmp_path, on_change="refuse"), journal, bus).run()
