@@ -46,6 +46,8 @@ DOUBT_NS = 600 * 1_000_000_000
 """So long an order that never arrived is asked for again at each reconciliation."""
 LONG_S = 0.1
 """An order that waited for so long is asked about again: a callback may have kept the bot from a halt."""
+STREAM_S = 0.25
+"""So long the private stream may tell of a cancel by itself, before the venue is asked."""
 FRESH_S = 2.0
 """An order that could not be sent for so long is given up: its price is another by now."""
 
@@ -219,6 +221,7 @@ class OrderExecutor:
         else:
             self.post(CancelFailed(row.client_id, "the venue takes no cancel now"))
             return
+        await asyncio.sleep(STREAM_S)
         await self._settle(row)
 
     async def _settle(self, row: OrderRow) -> None:
@@ -246,6 +249,7 @@ class OrderExecutor:
         order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
         point("lookup.answered")
         if order is not None:
+            self.unanswered.pop(row.client_id, None)
             await self._tell(row, order)
             return True
         if row.state in (State.OPEN, State.PARTIAL):
