@@ -77,8 +77,9 @@ def ticker() -> Object:
 
 
 @contextmanager
-def floor(cluster: Client) -> Iterator[Client]:
-    """The namespace, open for trading; deadlines are short, and everything is taken away afterwards."""
+def floor(cluster: Client, ticks: bool = True) -> Iterator[Client]:
+    """The namespace, open for trading; deadlines are short, and everything is taken away afterwards.
+    `ticks`: from a pod of the test's own; else they are the feed's."""
     values = ("--set", "bot.closeDeadline=25", "--set", "bot.progressDeadline=20", "--set", "bot.grace=5")
     cluster.helm(
         "upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values", *values, "--wait"
@@ -90,13 +91,15 @@ def floor(cluster: Client) -> Iterator[Client]:
         secret = json.loads(cluster.kubectl("get", what, "-n", RELEASE, "-o", "json"))
         secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": FLOOR}
         cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
-    cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=60s")
+    if ticks:
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
+        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=60s")
     try:
         yield cluster
     finally:
-        cluster.kubectl("delete", "pod/ticker", "-n", RELEASE, "--grace-period=1")
-        cluster.kubectl("delete", "namespace", FLOOR, "--timeout=120s")
+        if ticks:
+            cluster.kubectl("delete", "pod/ticker", "-n", RELEASE, "--grace-period=1")
+        cluster.kubectl("delete", "namespace", FLOOR, "--timeout=120s", "--ignore-not-found")
 
 
 def strategy(name: str, **spec: Any) -> Object:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from onenode.box import LOGS, RUN, clean, running
@@ -28,6 +29,7 @@ class Cluster(Client):
         self.name = name
         self.tools = tools
         self.state = RUN / name
+        self.cgroup = Layout(name, self.state, 0).cgroup
 
     def up(self, bound: bool = False, timeout: float = 120) -> None:
         """Start the node, if it does not run yet, and wait until it is Ready. `bound`: it ends with this
@@ -93,6 +95,34 @@ class Cluster(Client):
         done = self._ctr("images", "import", str(archive))
         if done.returncode:
             raise SetupError(f"{archive}: {done.stderr}")
+
+    def part(self, name: str) -> int:
+        """The process id, on this machine, of a part of the node such as the kubelet.
+
+        Raises ProcessLookupError while it does not run.
+        """
+        inside = (self.state / "pid" / name).read_text()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                status = (process / "status").read_text()
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has ended
+            numbers = next((line for line in status.splitlines() if line.startswith("NSpid:")), "").split()
+            if len(numbers) > 2 and numbers[-1] == inside and str(self.state).encode() in command:
+                return int(process.name)
+        raise ProcessLookupError(f"{name} does not run on {self.name}")
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Kill a part of the node and keep it away meanwhile."""
+        held = self.state / "hold" / name
+        held.touch()
+        try:
+            os.kill(self.part(name), signal.SIGKILL)
+            yield
+        finally:
+            held.unlink()
 
     def down(self) -> None:
         """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""
