@@ -9,7 +9,7 @@ from typing import Any
 
 from sigma_bot.bus.spool import frames, segments
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed.recorder import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
+from sigma_bot.feed.parts import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
 
 TRIES = 5
 """A part may be joined to the day's file between listing and opening it: look again."""

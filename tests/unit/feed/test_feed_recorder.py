@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,22 @@ from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.data.market import Request, Wanted, open_request
 from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed import recorder as recorder_module
-from sigma_bot.feed.recorder import PART_NS, Recorder, add_ranges
+from sigma_bot.feed import parts, recorder
+from sigma_bot.feed.parts import add_ranges
+from sigma_bot.feed.recorder import AGAIN_NS, PART_NS, Recorder
 from sigma_bot.feed.recording import recorded, write_recorded
 
 DAY = 86_400 * 10**9
 NOON = 1_700_000_000 * 10**9 // DAY * DAY + DAY // 2
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Parquet is written in this process: a process of its own takes a second each time. Returns the
+    other way."""
+    real = recorder.converted
+    monkeypatch.setattr(recorder, "converted", parts.convert)
+    return real
 
 
 def batch(seq: int, ts: int, symbols: Sequence[str] = ("A", "B"), gaps: tuple[str, ...] = ()) -> TickBatch:
@@ -179,17 +191,17 @@ async def test_a_roll_that_stops_anywhere_is_taken_up_again(
     record(keeper, batches[:10])
     await keeper.roll(NOON, finish=True)
     record(keeper, batches[10:])
-    real = getattr(recorder_module, step)
+    real = getattr(parts, step)
 
     def stop(*arguments: Any) -> None:
         if after:
             real(*arguments)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(recorder_module, step, stop)
+    monkeypatch.setattr(parts, step, stop)
     with pytest.raises(OSError, match="No space"):
         await keeper.roll(NOON, finish=True)
-    monkeypatch.undo()
+    monkeypatch.setattr(parts, step, real)
     assert rows(tmp_path, "A") == expected(batches, "A")
     keeper.close()
     keeper = Recorder(tmp_path, "upbit")
@@ -207,9 +219,9 @@ async def test_parts_that_are_in_the_day_already_are_not_counted_twice(
     batches = series(1, 30)
     keeper = Recorder(tmp_path, "upbit")
     record(keeper, batches)
-    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
-    await keeper.roll(NOON, finish=True)
-    monkeypatch.undo()
+    with monkeypatch.context() as kept:
+        kept.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+        await keeper.roll(NOON, finish=True)
     assert len(list((tmp_path / "upbit" / "A").glob("*.parquet"))) == 2
     assert rows(tmp_path, "A") == expected(batches, "A")
     await keeper.roll(NOON, finish=True)
@@ -239,6 +251,73 @@ async def test_a_full_disk_is_made_good_from_the_log(tmp_path: Path, monkeypatch
     record(keeper, series(31, 5))
     assert rows(tmp_path, "A") == expected(series(1, 35), "A")
     keeper.close()
+
+
+async def test_a_failed_roll_is_tried_again_a_minute_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Callable[..., None]
+) -> None:
+    """By the process of its own, which says why."""
+    monkeypatch.setattr(recorder, "converted", here)
+    keeper = Recorder(tmp_path, "upbit")
+    record(keeper, series(1, 10))
+    (tmp_path / "upbit" / "A").write_text("in the way")
+    now = NOON + PART_NS + INTERVAL
+    with pytest.raises(OSError, match=r"could not be written \(exit code 1\): .*File exists"):
+        await keeper.roll(now)
+    keeper.failure = "as the feed notes it"
+    (tmp_path / "upbit" / "A").unlink()
+    await keeper.roll(now + AGAIN_NS - 1)
+    assert not (tmp_path / "upbit" / "A").exists()
+    await keeper.roll(now + AGAIN_NS)
+    keeper.close()
+    assert keeper.failure == ""
+    assert len(list((tmp_path / "upbit" / "A").glob("*.parquet"))) == 1
+    assert rows(tmp_path, "A") == expected(series(1, 10), "A")
+
+
+def test_two_that_convert_at_once_do_it_once(tmp_path: Path) -> None:
+    """The process that a killed feed left behind, and that of the next feed."""
+    keeper = Recorder(tmp_path, "upbit")
+    record(keeper, series(1, 500))
+    keeper.close()
+    [spooled] = (tmp_path / "upbit" / ".spool").glob("*.log")
+    command = [
+        sys.executable,
+        "-m",
+        "sigma_bot.feed.parts",
+        str(tmp_path / "upbit"),
+        "upbit",
+        "",
+        str(spooled),
+    ]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [one.wait(120) for one in both] == [0, 0]
+    assert rows(tmp_path, "A") == expected(series(1, 500), "A")
+    assert [p.name for p in (tmp_path / "upbit" / "A").iterdir()] == ["2023-11-14.parquet"]
+
+
+RECORDS = """
+import asyncio, sys
+from pathlib import Path
+from sigma_bot.bus.messages import TickBatch, TickMessage
+from sigma_bot.feed.recorder import Recorder
+
+keeper = Recorder(Path(sys.argv[1]), "upbit")
+tick = TickMessage("A", 1.0, 2.0, 1.0, 1.0, 1.5, 0.0, 1.5, 1.5, 1, 1)
+for seq in range(1, 10):
+    keeper.write(seq, seq * 10**8, TickBatch("upbit", seq, seq * 10**8, (), (tick,)).encode())
+asyncio.run(keeper.roll(10**9, finish=True))
+print(*(heavy for heavy in ("numpy", "pandas", "pyarrow") if heavy in sys.modules))
+"""
+
+
+def test_a_feed_that_records_never_loads_what_writes_parquet(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RECORDS, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+    assert len(rows(tmp_path, "A")) == 9
+    assert [p.name for p in (tmp_path / "upbit" / "A").iterdir()] == ["1970-01-01.parquet"]
 
 
 async def test_a_hole_in_the_numbers_is_a_gap_and_is_told(tmp_path: Path) -> None:
