@@ -37,7 +37,7 @@ STATES = {
     "refused": State.REFUSED,
 }
 ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REFUSED))
-ENDED_KEPT = 2000
+ENDED_KEPT = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
 
 
