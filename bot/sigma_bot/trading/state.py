@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -135,13 +136,28 @@ def _kind(t: Any) -> str:
 
 
 def _values(struct: Struct) -> list[Any]:
-    return [_value(t, getattr(struct, name)) for name, t in fields(struct)]
+    listed, nested = _parts(type(struct))
+    values = [getattr(struct, name) for name in listed]
+    for i, t in nested:
+        values[i] = _value(t, values[i])
+    return values
+
+
+@cache
+def _parts(kind: type[Struct]) -> tuple[list[str], list[tuple[int, Any]]]:
+    """The fields of a struct, and those that are not plain numbers. Looked up once: states are stored often."""
+    types = list(kind.__fields__.items())
+    return [name for name, _ in types], [(i, t) for i, (_, t) in enumerate(types) if not _plain(t)]
+
+
+def _plain(t: Any) -> bool:
+    return t.item in SCALARS if isinstance(t, ArraySpec) else t in SCALARS
 
 
 def _value(t: Any, value: Any) -> Any:
-    if isinstance(t, ArraySpec):
-        return value if t.item in SCALARS else [_values(item) for item in value]
-    return value if t in SCALARS else _values(value)
+    if _plain(t):
+        return value
+    return [_values(item) for item in value] if isinstance(t, ArraySpec) else _values(value)
 
 
 def _assign(struct: Struct, values: list[Any], skipped: Skipped = MappingProxyType({})) -> None:
