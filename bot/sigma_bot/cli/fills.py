@@ -8,6 +8,7 @@ from sigma_bot.cli.journal import (
     clock,
     db_option,
     limit_option,
+    money,
     output_option,
     plain,
     show_json,
@@ -56,7 +57,7 @@ def fills(name: str | None, limit: int, output: str, db: str | None) -> None:
                 plain(entry.row.price),
                 plain(entry.row.fee),
                 entry.row.fee_currency,
-                plain(entry.row.realized),
+                money(entry.row.realized),
                 entry.row.trade_id,
             )
             for entry in entries

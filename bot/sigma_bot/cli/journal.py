@@ -145,6 +145,11 @@ def plain(amount: Decimal | None) -> str:
     return digits.rstrip("0").rstrip(".") or "0" if "." in digits else digits
 
 
+def money(amount: Decimal) -> str:
+    """``plain`` to eight places: a share of a cost is a quotient, which has no end."""
+    return plain(round(amount, 8))
+
+
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
     """Columns as wide as their widest cell; those named in ``right`` flush right."""
     lines = [heads, *rows]

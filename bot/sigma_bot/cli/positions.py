@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigma_bot.cli.journal import db_option, output_option, plain, show_json, show_table, use_journal
+from sigma_bot.cli.journal import db_option, money, output_option, plain, show_json, show_table, use_journal
 
 if TYPE_CHECKING:
     from sigma_bot.journal import Journal
@@ -40,7 +40,7 @@ def positions(name: str | None, closed: bool, output: str, db: str | None) -> No
                 position.symbol,
                 plain(position.quantity),
                 _short(position),
-                plain(position.realized),
+                money(position.realized),
                 ", ".join(f"{plain(fee)} {currency}" for currency, fee in position.fees.items()),
                 str(position.fills),
             )

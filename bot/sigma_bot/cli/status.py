@@ -74,9 +74,11 @@ def _show(bots: list[BotStatus], notices: list[Entry[NoticeRow]]) -> None:
 
 
 def _state(bot: BotStatus) -> str:
-    if bot.halts:
-        return "halted" if bot.running else "halted, stopped"
-    return "running" if bot.running else "stopped"
+    """A bot whose first start failed has stored nothing: it never got as far as a tick."""
+    if bot.running:
+        return "halted" if bot.halts else "running"
+    rests = "stopped" if bot.commit else "never started"
+    return f"halted, {rests}" if bot.halts else rests
 
 
 def _halt(halt: Control) -> str:

@@ -1,13 +1,10 @@
-"""What each venue can do, with the source of every value: decides which branches of the order path are
-legal."""
+"""What each venue does with an order that comes late, with the source of every value, and of what the code of
+its client takes for granted."""
 
 from __future__ import annotations
 
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.venues.types import Capabilities
-
-_KOREA = -9 * 3600
-"""09:00 in Seoul is 00:00 UTC; a won market's day for profit and loss begins at midnight in Seoul."""
 
 # binance/binance-spot-api-docs (a5e0bc3):
 #   rest-api.md "Query order": origClientOrderId; "New order": newClientOrderId matches ^[a-zA-Z0-9-_]{1,36}$,
@@ -17,18 +14,10 @@ _KOREA = -9 * 3600
 #   wallet, "Get API Key Permission": enableWithdrawals.
 BINANCE = Capabilities(
     venue="binance",
-    lookup_by_client_id=True,
-    client_id_pattern=r"[a-zA-Z0-9_-]{1,36}",
-    client_id_reusable=True,
     # Ours, well below the default: it has to be shorter than the lease on a strategy.
     signed_window_ms=3000,
     # The window, and a second of grace on either side for the clocks.
     late_arrival_s=5.0,
-    market_buy_by_money=False,
-    fee_in="received",
-    trades_with_order=False,
-    withdrawal_permission_visible=True,
-    day_offset_s=0,
 )
 
 # docs.upbit.com/kr/reference: order-create ("identifier": unique to the account, never to be used again, also
@@ -38,18 +27,10 @@ BINANCE = Capabilities(
 # Fee 0.05 % in the quote currency, on top of a bid, out of the proceeds of an ask (krw-market-info).
 UPBIT = Capabilities(
     venue="upbit",
-    lookup_by_client_id=True,
-    client_id_pattern=r"[a-zA-Z0-9_-]{1,64}",
-    client_id_reusable=False,
     signed_window_ms=0,
     # No window: only the line and the venue's own queue can hold a request back. This is a guess on the safe
     # side, four times our longest wait for an answer; whatever turns up later is adopted.
     late_arrival_s=45.0,
-    market_buy_by_money=False,
-    fee_in="quote",
-    trades_with_order=True,
-    withdrawal_permission_visible=False,
-    day_offset_s=_KOREA,
 )
 
 # apidocs.bithumb.com: as Upbit; client_order_id and ioc since 2026-06-30 (changelog; orders are found by it
@@ -57,16 +38,8 @@ UPBIT = Capabilities(
 #   token holds a time, but the pages read do not say how old it may be, so no window is relied on.
 BITHUMB = Capabilities(
     venue="bithumb",
-    lookup_by_client_id=True,
-    client_id_pattern=r"[a-zA-Z0-9_-]{1,36}",
-    client_id_reusable=False,
     signed_window_ms=0,
     late_arrival_s=45.0,
-    market_buy_by_money=False,
-    fee_in="quote",
-    trades_with_order=True,
-    withdrawal_permission_visible=False,
-    day_offset_s=_KOREA,
 )
 
 CAPABILITIES = {table.venue: table for table in (BINANCE, UPBIT, BITHUMB)}

@@ -118,19 +118,11 @@ class VenueMarket:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue can do; decides which branches of the order path are legal."""
+    """What a venue does with an order that comes late."""
 
     venue: str
-    lookup_by_client_id: bool
-    client_id_pattern: str  # regular expression of ids it takes
-    client_id_reusable: bool  # takes the same id again after the first order is done (Binance)
     signed_window_ms: int  # a request older than this is refused by the venue; 0: it has no such window
     late_arrival_s: float  # after this long an order that was not found has not arrived
-    market_buy_by_money: bool
-    fee_in: Literal["quote", "received"]  # currency of a fill's fee
-    trades_with_order: bool  # looking up an order gives its fills too
-    withdrawal_permission_visible: bool
-    day_offset_s: int  # start of the venue's day, seconds after 00:00 UTC
 
 
 class VenueClient(Protocol):

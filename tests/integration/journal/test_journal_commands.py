@@ -27,7 +27,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def filled(database: str) -> str:
-    """A LIVE bot that runs and holds 0.5 BTC, and a SIM bot that is stopped."""
+    """A LIVE bot that runs and holds 0.5 BTC, and a SIM bot whose first start failed."""
 
     async def fill_it() -> None:
         async with await open_journal(database) as journal:
@@ -42,7 +42,12 @@ def filled(database: str) -> str:
                     fills=[
                         fill("t1", quantity=Decimal("1.0"), price=Decimal("100"), fee=Decimal("0.05")),
                         fill(
-                            "t2", side="sell", quantity=Decimal("0.5"), price=Decimal("110"), fee=Decimal(0)
+                            "t2",
+                            side="sell",
+                            quantity=Decimal("0.5"),
+                            price=Decimal("110"),
+                            fee=Decimal(0),
+                            realized=Decimal("4.999999999666666666666666667"),
                         ),
                     ],
                     notices=[NoticeRow("rejection", "max-position", "too much", NOW)],
@@ -75,7 +80,7 @@ def test_status_shows_every_bot(sigma: Any) -> None:
     assert first.split() == [
         "ema-cross", "live", "upbit", "main", "1", "running", "2026-09-21", "14:13:20", "1", "pod-0",
     ]  # fmt: skip
-    assert second.split() == ["grid", "sim", "upbit", "paper", "1", "stopped", "0"]
+    assert second.split() == ["grid", "sim", "upbit", "paper", "1", "never", "started", "0"]
 
 
 def test_status_of_one_bot_tells_its_last_notices(sigma: Any) -> None:
@@ -100,7 +105,11 @@ def test_orders(sigma: Any) -> None:
 
 def test_fills(sigma: Any) -> None:
     out = sigma("fills")[1]
-    assert [line.split()[-1] for line in out.splitlines()] == ["trade", "t2", "t1"]
+    assert [line.split()[-2:] for line in out.splitlines()] == [
+        ["realized", "trade"],
+        ["5", "t2"],
+        ["-0.5", "t1"],
+    ]
     assert len(json.loads(sigma("fills", "--limit", "1", "--output", "json")[1])) == 1
     assert sigma("fills", "grid") == (0, "no fills\n", "")
 
@@ -121,9 +130,9 @@ def test_positions(sigma: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words", "state"),
     [
-        (["ema-cross"], "bot 'ema-cross'", ["halted", "stopped"]),
-        (["--account", "paper"], "every bot of account 'paper'", ["running", "halted, stopped"]),
-        (["--all"], "every bot", ["halted", "halted, stopped"]),
+        (["ema-cross"], "bot 'ema-cross'", ["halted", "never started"]),
+        (["--account", "paper"], "every bot of account 'paper'", ["running", "halted, never started"]),
+        (["--all"], "every bot", ["halted", "halted, never started"]),
     ],
 )
 def test_halt_and_resume(sigma: Any, arguments: list[str], words: str, state: list[str]) -> None:
@@ -205,4 +214,4 @@ def test_a_halt_is_stored_without_redis(sigma: Any, monkeypatch: pytest.MonkeyPa
     code, out, err = sigma("halt", "grid")
     assert (code, out) == (0, "halted bot 'grid'\n")
     assert "bots read it within a second all the same" in err
-    assert "halted, stopped" in sigma("status")[1]
+    assert "halted, never started" in sigma("status")[1]
