@@ -43,6 +43,8 @@ from sigma_bot.trading.ticks import TickReader
 log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 WANT_S = 30.0
+WAITING = 100
+"""Batches in the mailbox after which the reader pauses: a thousand of 50 symbols take 25 MiB."""
 CLOSING = "close"
 """Who gives the controls that close a bot."""
 
@@ -331,7 +333,7 @@ class Session:
                 self.bot.post(Gap(batch.seq - lost, batch.seq - 1))
                 holes = self.reader.holes
             self.bot.post(batch)
-            while len(self.bot.mailbox) > 1000:  # catching up: don't hold the whole log in memory
+            while len(self.bot.mailbox) > WAITING:
                 await asyncio.sleep(0.01)
 
     async def hold(self, renewed: Callable[[], None] = lambda: None) -> None:

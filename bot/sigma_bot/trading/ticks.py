@@ -12,7 +12,7 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
 
 log = logging.getLogger(__name__)
-PAGE = 500
+PAGE = 100
 
 
 class TickReader:
