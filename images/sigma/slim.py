@@ -1,8 +1,10 @@
 """Takes out of the installed Kubernetes client what the operator cannot reach: it sends and reads plain JSON,
 and the models and call groups of every API version are most of the client's size. What importing the client
-loads stays.
+loads stays. The client that is not asynchronous goes whole: kopf would import it for two names of types, and
+every operator would hold it in memory.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,11 +14,14 @@ import kubernetes.aio.config
 
 root = Path(kubernetes.__file__).parent
 loaded = {Path(module.__file__) for module in sys.modules.values() if getattr(module, "__file__", None)}
-for part in ("client", "aio/client"):
-    for folder in ("models", "api"):
-        for source in (root / part / folder).glob("*.py"):
-            if source in loaded or source.name == "__init__.py":
-                continue
-            source.unlink()
-            for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
-                compiled.unlink()
+for folder in ("models", "api"):
+    for source in (root / "aio" / "client" / folder).glob("*.py"):
+        if source in loaded or source.name == "__init__.py":
+            continue
+        source.unlink()
+        for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+            compiled.unlink()
+for part in root.iterdir():
+    if part.is_dir() and part.name != "aio":
+        shutil.rmtree(part)
+(root / "__init__.py").write_text("")

@@ -72,6 +72,10 @@ def settings() -> kopf.OperatorSettings:
     out.watching.server_timeout = 300
     out.watching.client_timeout = 330
     out.watching.connect_timeout = 10
+    # What is held at once when everything is listed decides this process's memory for good: few objects at a
+    # time, and no worker that waits for a second event of the object whose first one it has shown.
+    out.watching.chunk_size = 50
+    out.queueing.idle_timeout = 0.1
     for resource in CHILDREN.values():
         out.watching.label_selectors[resource] = SELECTOR
     out.networking.request_timeout = 30
