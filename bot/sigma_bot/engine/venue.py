@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 
-def on_grid(s, price):
-    """``price`` moved to the nearest step of its band. ``k * num / den`` is the float nearest to the venue's
-    decimal."""
+def band_at(s, price):
+    """Which of the price bands holds ``price``."""
     j = 0
     for k in range(1, s.n_bands):
         if price >= s.bands[k].start:
             j = k
-    g = s.bands[j]
+    return j
+
+
+def on_grid(s, price):
+    """``price`` moved to the nearest step of its band. ``k * num / den`` is the float nearest to the venue's
+    decimal."""
+    g = s.bands[band_at(s, price)]
     if g.num == 0:
         return price
     return round(price * g.den / g.num) * g.num / g.den
@@ -18,11 +23,7 @@ def on_grid(s, price):
 
 def step_at(s, price):
     """Size of one price step at ``price``; 0 without a grid."""
-    j = 0
-    for k in range(1, s.n_bands):
-        if price >= s.bands[k].start:
-            j = k
-    g = s.bands[j]
+    g = s.bands[band_at(s, price)]
     return g.num / g.den
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from sigma_bot.engine.types import Market
+from sigma_bot.engine.venue import band_at
 
 
 def price_of(market: Market, price: float) -> Decimal:
     """The decimal that a price of the engine stands for; off the grid, its shortest exact form."""
-    j = 0
-    for k in range(1, market.n_bands):
-        if price >= market.bands[k].start:
-            j = k
-    band = market.bands[j]
+    band = market.bands[band_at(market, price)]
     if band.num == 0:
         return Decimal(repr(price))
     steps: int = round(price * band.den / band.num)

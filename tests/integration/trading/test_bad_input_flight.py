@@ -187,3 +187,21 @@ async def test_a_key_that_goes_bad_while_running(scene, wrong):  # noqa: F811
         await states(scene, State.FILLED, State.REFUSED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
+
+
+@pytest.mark.parametrize("scene", ["upbit"], indirect=True)
+async def test_a_clock_that_is_off_at_the_start_where_the_venue_has_no_window(scene, quick):  # noqa: F811
+    """Upbit would take them; but how old a quote is can't be said."""
+    scene.em.exchange.skew_ns = -BEHIND
+    async with scene.bot():
+        assert "ahead of the venue's" in await notice(scene, "alert", "clock-drift")
+        await scene.say(1)
+        await notice(scene, "rejection", "clock drift")
+        assert not scene.em.exchange.accounts["main"].orders
+        scene.em.exchange.skew_ns = 0
+        async with asyncio.timeout(20):
+            while scene.runner.session.bot.desk.gate.drifted:
+                await asyncio.sleep(0.01)
+        await scene.say(1)
+        await states(scene, State.FILLED)
+    await scene.ledger_is_the_venues()
