@@ -81,11 +81,13 @@ def sweep_of(resource: Mapping[str, Any]) -> Sweep | None:
     return None if given is None else Sweep.model_validate(given)
 
 
-def _environment(settings: BacktestSettings, needed: bool) -> list[Object]:
+def _environment(settings: BacktestSettings, needed: bool, data: bool) -> list[Object]:
     out: list[Object] = [
         {"name": "HOME", "value": "/tmp"},
         {"name": "SIGMA_PROGRESS_PORT", "value": str(PROGRESS_PORT)},
     ]
+    if data:
+        out.append({"name": "SIGMA_DATA", "value": "/data"})  # where `source: catalogue` looks
     if settings.results:
         reference = {"name": settings.results, "key": "database-url", "optional": not needed}
         out.append({"name": "SIGMA_DATABASE_URL", "valueFrom": {"secretKeyRef": reference}})
@@ -105,7 +107,7 @@ def _container(options: JobOptions, settings: BacktestSettings, data: bool, part
         "imagePullPolicy": settings.pull_policy,
         "args": [f"/etc/sigma/{MANIFEST}", *([part] if part else [])],
         "workingDir": "/tmp",
-        "env": _environment(settings, bool(part)),
+        "env": _environment(settings, bool(part), data),
         "resources": resources(settings.resources, options.cpu, options.memory),
         "securityContext": container_security(),
         "terminationMessagePath": "/dev/termination-log",

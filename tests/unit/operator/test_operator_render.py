@@ -96,6 +96,10 @@ def test_market_data_are_mounted_read_only(backtest: Object) -> None:
     job = children(backtest, BacktestSettings(data_claim="bars"))[1]
     pod = job["spec"]["template"]["spec"]
     assert {"name": "data", "mountPath": "/data", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+    catalogue = {"name": "SIGMA_DATA", "value": "/data"}
+    assert catalogue in pod["containers"][0]["env"]
+    bare = children(backtest, BacktestSettings())[1]["spec"]["template"]["spec"]["containers"][0]
+    assert catalogue not in bare["env"]
     claim = {"claimName": "bars", "readOnly": True}
     assert {"name": "data", "persistentVolumeClaim": claim} in pod["volumes"]
 
