@@ -12,8 +12,8 @@ from statistics import median
 from soak.stage import Proc, Stage
 
 SAMPLE = re.compile(r"^(sigma_\w+_total)(\{[^}]*\})? (\S+)$", re.M)
-SETTLED_S = 90.0
-"""A process fills its caches first; its slope is taken from then on."""
+SETTLED_S = 300.0
+"""A process fills what it may keep first, a feed its last five minutes; its slope is taken from then on."""
 LEAST_S = 120.0
 
 

@@ -102,9 +102,9 @@ def test_what_does_not_agree_is_told(name: str) -> None:
 
 
 def test_a_slope_is_told_once_the_start_is_over() -> None:
-    grows = [(float(t), 50 + (20 if t >= 60 else t / 3) + t / 60) for t in range(0, 400, 2)]
+    grows = [(float(t), 50 + (20 if t >= 60 else t / 3) + t / 60) for t in range(0, 600, 2)]
     found = slope(grows)
     assert found is not None
     assert 59 < found < 61  # one MiB a minute
-    assert slope([(float(t), 50.0) for t in range(0, 400, 2)]) == 0
-    assert slope(grows[:90]) is None
+    assert slope([(float(t), 50.0) for t in range(0, 600, 2)]) == 0
+    assert slope(grows[:200]) is None
