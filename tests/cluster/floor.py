@@ -77,13 +77,12 @@ def ticker() -> Object:
 
 
 @contextmanager
-def floor(cluster: Client, ticks: bool = True) -> Iterator[Client]:
+def floor(cluster: Client, ticks: bool = True, close: int = 25) -> Iterator[Client]:
     """The namespace, open for trading; deadlines are short, and everything is taken away afterwards.
-    `ticks`: from a pod of the test's own; else they are the feed's."""
-    values = ("--set", "bot.closeDeadline=25", "--set", "bot.progressDeadline=20", "--set", "bot.grace=5")
-    cluster.helm(
-        "upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values", *values, "--wait"
-    )
+    `ticks`: from a pod of the test's own; else they are the feed's. `close`: seconds to close an account."""
+    deadlines = f"bot.closeDeadline={close},bot.progressDeadline=20,bot.grace=5"
+    chart = ("upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values")
+    cluster.helm(*chart, "--set", deadlines, "--wait")
     cluster.kubectl("create", "namespace", FLOOR)
     cluster.kubectl("label", "namespace", FLOOR, "pod-security.kubernetes.io/enforce=restricted")
     for secret_name in ("connections", "granter", "control"):

@@ -72,9 +72,9 @@ def proportional(pids: Iterable[int]) -> float:
     """MiB of these processes, pages shared with others divided among all who share them."""
     total = 0
     for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
+        with contextlib.suppress(OSError):  # it has ended, as those of probes do
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total / MIB
 
 

@@ -1,0 +1,287 @@
+"""Drills: two Strategies trade on the emulator, SIM and LIVE, while what they stand on is taken away. After
+each both trade again by themselves, no order is lost or doubled, and every fill is booked once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from exchange import (
+    ACCOUNT,
+    KEY,
+    LIVE,
+    SECRET,
+    SIM,
+    account,
+    await_trading,
+    check_orders,
+    journal,
+    keys,
+    ordered_since,
+    parity,
+    tell,
+    trader,
+)
+from floor import FLOOR, IN, RELEASE, apply, delete, floor, get, wait_phase
+from onenode.client import existing
+from onenode.cluster import Cluster
+from onenode.processes import MIB, memory_limit, pod_processes, pods_cgroup, proportional, shims
+
+pytestmark = pytest.mark.skipif(
+    existing() is not None, reason="would kill the parts of a cluster that is used"
+)
+Object = dict[str, Any]
+Until = Callable[..., None]
+OUTAGE_S = 30
+SMALLEST = Decimal(2)  # BTC; the exchange takes orders from 5,000 KRW on, at generated prices of some 3,000
+GREEDY = """
+from sigma_bot import Strategy
+
+
+class Greedy(Strategy):
+    def on_start(self):
+        hoard = []
+        while True:
+            hoard.append(b"x" * (16 << 20))
+
+    def on_bar(self, bar, broker):
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(installed: object) -> Iterator[Cluster]:
+    """Both traders, trading."""
+    assert isinstance(installed, Cluster)
+    # An order in doubt is looked up for 45 s at Upbit before it counts as never arrived, then all is closed.
+    with floor(installed, ticks=False, close=75):
+        began = time.monotonic()
+        apply(installed, keys(KEY, SECRET), trader(SIM, "sim"), trader(LIVE, "live"))
+        wait_phase(installed, SIM, "Running")
+        wait_phase(installed, LIVE, "Running")
+        print(f"apply of a SIM and a LIVE trader to Running: {time.monotonic() - began:.1f} s")
+        await_trading(installed)
+        yield installed
+
+
+def well(cluster: Cluster, drill: str) -> None:
+    """Both trade again, and nothing is wrong with their orders."""
+    print(f"{drill}: both trade again after {await_trading(cluster):.1f} s")
+    check_orders(cluster)
+
+
+def pods(cluster: Cluster, namespace: str) -> dict[str, Object]:
+    """By name, those that are to run for ever."""
+    found = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
+    lasting = [pod for pod in found if pod["spec"]["restartPolicy"] == "Always"]
+    return {pod["metadata"]["name"]: pod for pod in lasting}
+
+
+def lives(cluster: Cluster) -> dict[str, tuple[str, int]]:
+    """Every pod's uid and how often its containers were started again."""
+    out = {}
+    for namespace in (FLOOR, RELEASE):
+        for name, pod in pods(cluster, namespace).items():
+            restarts = sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
+            out[name] = (pod["metadata"]["uid"], restarts)
+    return out
+
+
+def component(cluster: Cluster, name: str) -> Object:
+    """The pod of the chart with this component."""
+    selector = f"app.kubernetes.io/component={name}"
+    found = json.loads(cluster.kubectl("get", "pods", "-n", RELEASE, "-l", selector, "-o", "json"))["items"]
+    (pod,) = [pod for pod in found if pod["spec"]["restartPolicy"] == "Always"]
+    return dict(pod)
+
+
+def sigkill(cluster: Cluster, *uids: str, pause: bool = False) -> int:
+    """SIGKILL everything in these pods, the sandbox too if `pause`; how many processes that were."""
+    doomed = [p for p in pod_processes(cluster.cgroup) if p.pod in uids and (pause or not p.pause)]
+    for process in doomed:
+        process.kill()
+    return len(doomed)
+
+
+def test_they_trade_on_the_emulator(desk: Cluster, until: Until) -> None:
+    def busy() -> bool:
+        seen = {order["status"] for order in account(desk)["orders"]}
+        return {"filled", "cancelled"} <= seen and len(journal(desk, SIM)["fills"]) > 3
+
+    until(busy, "they do not take, rest and cancel", 60)
+    check_orders(desk)
+    found = get(desk, f"strat/{LIVE}")["status"]
+    assert (found["mode"], found["phase"]) == ("live", "Running")
+    assert "sigma-live" in found["image"]
+
+
+def test_memory_of_the_whole_and_of_a_sim_pod(desk: Cluster) -> None:
+    processes = pod_processes(desk.cgroup)
+
+    def cost(pod: Object) -> tuple[float, float]:
+        """MiB of the pod's own processes, and of its shim and pause."""
+        own = [p for p in processes if p.pod == pod["metadata"]["uid"]]
+        pauses = [p for p in own if p.pause]
+        around = [p.pid for p in pauses] + shims(p.container for p in pauses)
+        return proportional(p.pid for p in own if not p.pause), proportional(around)
+
+    listed = pods(desk, RELEASE) | pods(desk, FLOOR)
+    costs = {name: cost(pod) for name, pod in sorted(listed.items())}
+    for name, (own, around) in costs.items():
+        print(f"{name}: {own:.0f} MiB and {around:.1f} MiB for shim and pause")
+    counted = [c for name, c in costs.items() if "emulator" not in name and not name.startswith(LIVE)]
+    whole = sum(own + around for own, around in counted)
+    one = sum(costs[f"{SIM}-0"])
+    print(f"operator, feed, Redis, Postgres, 1 SIM bot: {whole:.0f} MiB")
+    print(f"a SIM pod: {one:.1f} MiB; {12 * 1024 / one:.0f} fit in 12 GiB")
+    assert whole <= 500
+    assert 12 * 1024 / one >= 120
+
+
+def test_the_bot_is_killed(desk: Cluster) -> None:
+    before = lives(desk)[f"{LIVE}-0"]
+    assert sigkill(desk, before[0])
+    well(desk, "LIVE bot killed")
+    assert lives(desk)[f"{LIVE}-0"] == (before[0], before[1] + 1)
+
+
+@pytest.mark.parametrize("name", ["operator", "redis", "postgres"])
+def test_a_part_is_killed(desk: Cluster, name: str, until: Until) -> None:
+    """The bots outlive it: none is started again for it."""
+    before, pod = lives(desk), component(desk, name)
+    own = pod["metadata"]["name"]
+    assert sigkill(desk, pod["metadata"]["uid"])
+    until(lambda: lives(desk)[own][1] > before[own][1], f"{name} is not started again")
+    well(desk, f"{name} killed")
+    desk.kubectl("wait", f"pod/{own}", "-n", RELEASE, "--for=condition=Ready", "--timeout=60s")
+    bots = (f"{SIM}-0", f"{LIVE}-0")
+    after = lives(desk)
+    assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
+
+
+def test_the_kubelet_is_killed_and_a_bot_meanwhile(desk: Cluster, until: Until) -> None:
+    before, began = lives(desk), time.time_ns()
+    with desk.without("kubelet"):
+        assert sigkill(desk, before[f"{SIM}-0"][0])
+
+        def went_on() -> bool:
+            return any(order["created"] > began for order in account(desk)["orders"])
+
+        until(went_on, "the LIVE bot does not trade without the kubelet", 60)
+    well(desk, "kubelet killed, and the SIM bot meanwhile")
+    after = lives(desk)
+    assert after.pop(f"{SIM}-0")[1] == before.pop(f"{SIM}-0")[1] + 1
+    assert after == before
+
+
+def test_the_secret_is_rotated(desk: Cluster, until: Until) -> None:
+    def sessions() -> int:
+        status = f"/api/v1/namespaces/{FLOOR}/pods/{LIVE}-0:8080/proxy/status"
+        return int(json.loads(desk.kubectl("get", "--raw", status))["sessions"])
+
+    before, first = lives(desk), sessions()
+    tell(desk, "accounts", name=ACCOUNT, key="second-key", secret="second-secret")
+    apply(desk, keys("second-key", "second-secret"))
+    # The kubelet brings a changed Secret within a minute or so; when the pod changes it looks at once.
+    desk.kubectl("annotate", f"pod/{LIVE}-0", *IN, "look=again")
+    began = time.monotonic()
+    until(lambda: sessions() > first, "the bot does not follow the new keys", 120)
+    print(f"Secret rotated to connected anew: {time.monotonic() - began:.1f} s")
+    tell(desk, "accounts", name=ACCOUNT, key=KEY, secret=SECRET, expired=True)
+    well(desk, "Secret rotated, the old key expired")
+    assert lives(desk) == before, "the same bot, started once"
+    assert desk.kubectl("get", "pods", *IN, "-o", "name").split() == [f"pod/{LIVE}-0", f"pod/{SIM}-0"]
+
+
+def test_the_api_server_is_away(desk: Cluster, until: Until) -> None:
+    before = lives(desk)
+    with desk.without("kube-apiserver"):
+        began = time.time_ns()
+        time.sleep(OUTAGE_S)  # this is the drill
+        ended = time.time_ns()
+    until(lambda: desk.try_kubectl("get", "--raw", "/readyz"), "the API server does not come back", 60)
+    well(desk, f"API server away for {OUTAGE_S} s")
+    live = [order["created"] for order in account(desk)["orders"]]
+    sim = [row["created"] for row in journal(desk, SIM)["orders"]]
+    made = [sum(began <= moment <= ended for moment in orders) for orders in (live, sim)]
+    print(f"ordered while it was away: LIVE {made[0]}, SIM {made[1]}")
+    assert min(made) >= OUTAGE_S // 3
+    bots = (f"{SIM}-0", f"{LIVE}-0")
+    after = lives(desk)
+    assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
+
+
+def test_the_node_is_out_of_memory(desk: Cluster) -> None:
+    """All pods together get a limit, since the machine below is shared: the kernel chooses among them as it
+    would on a full node. The backtest may by itself take more than there is."""
+    before, began = lives(desk), time.time_ns()
+    spec: Object = {
+        "strategy": {"code": GREEDY},
+        "markets": [{"symbol": "GOOG", "tickSize": "0.01", "lotSize": "1"}],
+        "data": {"source": "sample"},
+        "account": {"currency": "USD", "cash": "100000"},
+        "job": {"retries": 0},
+    }
+    greedy = {"apiVersion": "sigma-x.io/v1alpha1", "kind": "Backtest", "metadata": {"name": "greedy"}}
+    with memory_limit(pods_cgroup(desk.cgroup), 1200 * MIB):
+        apply(desk, {**greedy, "spec": spec})
+        desk.kubectl("wait", "bt/greedy", *IN, "--for=condition=Failed", "--timeout=90s")
+        assert ordered_since(desk, began)
+    pod = json.loads(desk.kubectl("get", "pods", *IN, "-l", "sigma-x.io/backtest=greedy", "-o", "json"))
+    (status,) = pod["items"][0]["status"]["containerStatuses"]
+    assert status["state"]["terminated"]["exitCode"] == 137
+    assert lives(desk) == before, "only the backtest died"
+    well(desk, "node out of memory by a backtest")
+
+
+def test_every_container_is_killed_at_once(desk: Cluster, until: Until) -> None:
+    before = lives(desk)
+    spared = component(desk, "emulator")["metadata"]
+    before.pop(spared["name"])
+    uids = {process.pod for process in pod_processes(desk.cgroup)} - {spared["uid"]}
+    began = time.monotonic()
+    print(f"killed {sigkill(desk, *uids, pause=True)} processes of {len(uids)} pods")
+
+    def started_again() -> bool:
+        after = lives(desk)
+        return all(after.get(name, life) != life for name, life in before.items())
+
+    until(started_again, "not every pod is started again")
+    well(desk, "every container killed at once")
+    for namespace in (FLOOR, RELEASE):
+        desk.kubectl(
+            "wait", "pods", "-n", namespace, *pods(desk, namespace), "--for=condition=Ready", "--timeout=90s"
+        )
+    print(f"every container killed at once to everything Ready: {time.monotonic() - began:.1f} s")
+
+
+def test_sim_did_what_a_backtest_does(desk: Cluster) -> None:
+    """Through all that, with bot, feed and stores killed: the same orders and fills, to the last digit."""
+    said = parity(desk)
+    print(said)
+    assert "the same" in said
+
+
+def test_deletion_closes_at_the_exchange(desk: Cluster) -> None:
+    apply(desk, trader(LIVE, "live", deletionPolicy="flatten"))
+    wait_phase(desk, LIVE, "Running")
+    print(f"LIVE deleted with its position closed in {delete(desk, LIVE):.1f} s")
+    there = account(desk)
+    assert all(order["status"] != "open" for order in there["orders"])
+    left = Decimal(there["balances"]["BTC"]["free"]) - Decimal(there["opening"]["BTC"])
+    assert 0 <= left < SMALLEST, "no more is left than the exchange would not take"
+    check_orders(desk)
+
+
+def test_a_namespace_is_deleted_with_bots_that_trade(desk: Cluster) -> None:
+    apply(desk, trader(LIVE, "live"))
+    wait_phase(desk, LIVE, "Running")
+    await_trading(desk)
+    began = time.monotonic()
+    desk.kubectl("delete", "namespace", FLOOR, "--timeout=90s")
+    print(f"namespace deleted with two traders in {time.monotonic() - began:.1f} s")
+    check_orders(desk)
