@@ -87,6 +87,13 @@ def container_status(pod: Object) -> Object:
     return next((s for s in statuses if s["name"] == CONTAINER), {})
 
 
+def has_run(pod: Object) -> bool:
+    """Whether the bot's container was ever up in this pod."""
+    status = container_status(pod)
+    states = (status.get("state", {}), status.get("lastState", {}))
+    return bool(status.get("restartCount")) or any("terminated" in s or "running" in s for s in states)
+
+
 def _ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -21,6 +21,7 @@ from sigma_operator.observe_bot import (
     Answer,
     Finding,
     find,
+    has_run,
     leaving,
     needs_events,
     revision_of,
@@ -214,6 +215,7 @@ class StrategyReconciler:
             own = pod["metadata"]
             waited = seconds_between(own["creationTimestamp"], self.writer.now())
             stuck = finding.reason in ("SecretMissing", "VolumeMissing") and waited > STUCK
+            stuck = stuck and not has_run(pod)  # its Events are of its beginning
             if revision_of(pod) != revised or stuck:
                 await self.api.delete("Pod", own["namespace"], own["name"], own["uid"])
 

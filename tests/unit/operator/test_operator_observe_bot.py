@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from operator_samples import NOW, bot_pod, ended, strategy_resource
 
-from sigma_operator.observe_bot import Answer, Finding, find, needs_events, read_answer, status_of
+from sigma_operator.observe_bot import (
+    Answer,
+    Finding,
+    find,
+    has_run,
+    needs_events,
+    read_answer,
+    status_of,
+)
 from sigma_operator.revisions import History
 from sigma_operator.status import Revision
 
@@ -186,3 +194,19 @@ def test_a_halt_is_remembered_after_it_is_over() -> None:
     after = status(strategy_resource(during), up, LATER)
     assert conditions(after)["Halted"] == "False"
     assert after["lastHalt"] == during["lastHalt"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "ran"),
+    [
+        (waiting("PodInitializing"), False),
+        (before(state={"waiting": NO_SECRET}), False),
+        (bot_pod(**RUNNING), True),
+        (bot_pod(state={"terminated": {"exitCode": 137}}), True),
+        (crashed(137), True),
+        (bot_pod(state={"waiting": {"reason": "PodInitializing"}}, restartCount=1), True),
+    ],
+)
+def test_a_pod_whose_bot_was_up_is_told_from_one_that_never_began(pod: Object, ran: bool) -> None:
+    """The first is not made anew for what held its beginning up, which Events go on telling for an hour."""
+    assert has_run(pod) is ran
