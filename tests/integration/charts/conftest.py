@@ -57,9 +57,11 @@ class Installed:
     def remove(self) -> None:
         """The database and every role."""
         self.server.execute("DROP DATABASE sigma WITH (FORCE)")
+        # Accounts first: the granter can't go before the memberships that it gave.
         self.server.execute(
             "DO $$ DECLARE r text; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'sigma\\_%'"
-            " LOOP EXECUTE format('DROP ROLE %I', r); END LOOP; END $$"
+            " ORDER BY rolname NOT LIKE 'sigma\\_account\\_%' LOOP EXECUTE format('DROP ROLE %I', r);"
+            " END LOOP; END $$"
         )
 
 
@@ -69,5 +71,13 @@ def installed(postgres_server: Any, tmp_path_factory: pytest.TempPathFactory) ->
     found = Installed(postgres_server, tmp_path_factory.mktemp("passwords"))
     for step in (found.start, found.migrate, found.start, found.migrate):
         step()
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def over(postgres_server: Any, tmp_path: Path) -> Iterator[Installed]:
+    """This version's chart, to put over what a test has made; everything goes with it."""
+    found = Installed(postgres_server, tmp_path)
     yield found
     found.remove()

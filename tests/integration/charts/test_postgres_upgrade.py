@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +56,9 @@ async def migrate_to(url: str, revision: str) -> None:
 
 
 @pytest.fixture
-def before(postgres_server: Any, tmp_path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
-    """The version before, and this version's chart to put over it."""
-    from conftest import Installed
-
-    old = install_as_before(postgres_server)
-    chart = Installed(postgres_server, tmp_path)
-    yield chart, old
-    chart.remove()
+def installed_before(over: Any) -> dict[str, str]:
+    """The version before, with the addresses of its roles."""
+    return install_as_before(over.server)
 
 
 async def counts(url: str) -> dict[str, int]:
@@ -79,13 +73,13 @@ async def counts(url: str) -> dict[str, int]:
 
 
 async def test_an_upgrade_keeps_data_and_what_runs(
-    before: tuple[Any, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    over: Any, installed_before: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from journal_samples import NOW, fill, started, whole
 
     from sigma_bot.trading.records import Change
 
-    chart, old = before
+    chart, old = over, installed_before
     monkeypatch.setattr(direct, "REVISION", "0002")
     running = await open_journal(old["bot"])
     leases = {name: await started(running, name, account=name[5:]) for name in ("desk/one", "desk/two")}

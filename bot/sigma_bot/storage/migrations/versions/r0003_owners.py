@@ -69,12 +69,13 @@ def upgrade() -> None:
 
 def _secure(shared: bool) -> None:
     mine = "owner = SESSION_USER"
-    op.execute(
-        f"CREATE POLICY own ON bots USING ({mine}) WITH CHECK"
-        f" ({mine} AND (SESSION_USER NOT LIKE 'sigma\\_account\\_%' OR SESSION_USER = {ACCOUNT}))"
-    )
-    for table in OF_A_BOT:
+    for table in ("bots", *OF_A_BOT):
         op.execute(f"CREATE POLICY own ON {table} USING ({mine})")
+    # Once, when a bot is registered: who it is never changes, and bots' rows are written at every commit.
+    op.execute(
+        "CREATE POLICY of_its_account ON bots AS RESTRICTIVE FOR INSERT WITH CHECK"
+        f" (SESSION_USER NOT LIKE 'sigma\\_account\\_%' OR SESSION_USER = {ACCOUNT})"
+    )
     op.execute(f"CREATE POLICY concerns_us ON controls FOR SELECT USING ({CONCERNS_US})")
     op.execute(f"CREATE POLICY own ON controls FOR INSERT WITH CHECK ({OURS})")
     for table in TABLES:
@@ -88,7 +89,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name != "postgresql":
         return
     for table in TABLES:
-        for policy in ("own", "concerns_us", "before"):
+        for policy in ("own", "of_its_account", "concerns_us", "before"):
             op.execute(f"DROP POLICY IF EXISTS {policy} ON {table}")
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE fills DROP CONSTRAINT uq_fills_trade")
