@@ -178,7 +178,7 @@ async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: st
     if feed is not None:
         others.append(asyncio.create_task(feed.run()))
     if close is not None:
-        others.append(asyncio.create_task(_close(runner, journal, close)))
+        others.append(asyncio.create_task(close_account(runner, journal, close)))
     try:
         done, _ = await asyncio.wait({work, *others}, return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in done if not task.cancelled() and task.exception() is not None]
@@ -191,20 +191,24 @@ async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: st
     return 0
 
 
-async def _close(runner: BotRunner, journal: Journal, policy: str) -> None:
-    """Bring the account to its end by ``policy``, then return."""
-    bot = bot_name(runner.settings.manifest)
-    if policy == "flatten":
-        await journal.control("strategy", bot, "flatten", "closed", by=CLOSING, now=time.time_ns())
-    elif policy == "cancel":
-        await journal.control("strategy", bot, "halt", "closed", by=CLOSING, now=time.time_ns())
-    while policy != "leave":
-        session = runner.session
-        if session is not None and session.bot.told.halted:
-            if policy == "cancel":
-                session.bot.cancelling = True
-            done = session.bot.core.flat if policy == "flatten" else session.bot.core.broker.n_active == 0
-            if done:
-                await session.look()
-                return
+async def close_account(runner: BotRunner, journal: Journal, policy: str) -> None:
+    """Bring the account to its end by ``policy``, then return. What can't be sold is left."""
+    if policy == "leave":
+        return
+    bot, action = bot_name(runner.settings.manifest), "flatten" if policy == "flatten" else "halt"
+    given = await journal.control("strategy", bot, action, "closed", by=CLOSING, now=time.time_ns())
+    while True:
         await asyncio.sleep(0.05)
+        session = runner.session
+        if session is None or not session.bot.told.halted:
+            continue
+        if policy == "cancel":
+            session.bot.cancelling = True
+            done = session.bot.core.broker.n_active == 0
+        else:
+            done = given not in (await journal.controls_for(bot)).flatten
+        if done and session.bot.whole:
+            break
+    await session.look()
+    if policy == "flatten" and not session.bot.core.flat:
+        log.warning("closed, but still held: %s", ", ".join(session.bot.core.held()))

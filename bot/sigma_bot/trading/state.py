@@ -145,7 +145,8 @@ def _values(struct: Struct) -> list[Any]:
 
 @cache
 def _parts(kind: type[Struct]) -> tuple[list[str], list[tuple[int, Any]]]:
-    """The fields of a struct, and those that are not plain numbers. Looked up once: states are stored often."""
+    """The fields of a struct, and those that are not plain numbers. Looked up once: states are stored
+    often."""
     types = list(kind.__fields__.items())
     return [name for name, _ in types], [(i, t) for i, (_, t) in enumerate(types) if not _plain(t)]
 

@@ -18,6 +18,7 @@ from sigma_bot.emulator.server import Emulator
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.records import State
 from sigma_bot.trading.runner import BotRunner
+from sigma_bot.trading.service import close_account
 from sigma_bot.trading.session import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
@@ -221,6 +222,19 @@ async def test_flatten_cancels_and_closes_and_stays_halted(scene):
                 await asyncio.sleep(0.02)
         assert (await scene.journal.controls_for("script")).halted_by is not None
     await scene.ledger_is_the_venues()
+
+
+async def test_a_close_ends_although_something_cant_be_sold(scene, caplog):
+    async with scene.bot() as runner:
+        await scene.say(1)
+        await scene.until(lambda: _all(scene, [State.FILLED]))
+        holding = scene.em.exchange.accounts["main"].holdings["BTC"]
+        scene.em.exchange.pay_in("main", "BTC", -holding.free)  # somebody took it away
+        async with asyncio.timeout(30):
+            await close_account(runner, scene.journal, "flatten")
+        assert not runner.session.bot.core.flat
+        assert "still held" in caplog.text
+        assert "not-flat" in [e.row.code for e in await scene.journal.notices("script")]
 
 
 async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
