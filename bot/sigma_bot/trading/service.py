@@ -28,7 +28,7 @@ from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
-from sigma_bot.journal.types import Controls
+from sigma_bot.journal.types import Action, Controls
 from sigma_bot.storage.errors import UnreachableError
 from sigma_bot.storage.urls import bot_home
 from sigma_bot.trading.runner import BotRunner, banner, metrics_of
@@ -195,7 +195,8 @@ async def close_account(runner: BotRunner, journal: Journal, policy: str) -> Non
     """Bring the account to its end by ``policy``, then return. What can't be sold is left."""
     if policy == "leave":
         return
-    bot, action = bot_name(runner.settings.manifest), "flatten" if policy == "flatten" else "halt"
+    bot = bot_name(runner.settings.manifest)
+    action: Action = "flatten" if policy == "flatten" else "halt"
     given = await journal.control("strategy", bot, action, "closed", by=CLOSING, now=time.time_ns())
     while True:
         await asyncio.sleep(0.05)
