@@ -1,4 +1,5 @@
-"""What a running Strategy sees of an upgrade of the chart and of the definitions: nothing."""
+"""What a running Strategy sees of upgrades of the chart and of the definitions, and of the chart's removal
+and return: nothing but a pause. Stands last: it takes away what the others use."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from floor import (
+    FLOOR,
     IN,
     RELEASE,
     apply,
@@ -21,10 +24,11 @@ from floor import (
     floor,
     get,
     strategy,
+    wait,
     wait_phase,
     with_code,
 )
-from onenode.client import Client
+from onenode.client import Client, existing
 
 from conftest import ROOT
 
@@ -53,7 +57,7 @@ class Turns(Strategy):
 @pytest.fixture(scope="module")
 def desk(installed: object) -> Iterator[Client]:
     assert isinstance(installed, Client)
-    with floor(installed) as cluster:
+    with floor(installed, ticks=False) as cluster:
         manifest = with_code(strategy(NAME, deletionPolicy="leave"), CODE)
         manifest["spec"]["strategy"].pop("params")
         apply(cluster, manifest)
@@ -66,17 +70,8 @@ def told(cluster: Client, verb: str) -> list[Object]:
     """What `kubectl sigma VERB` says of the bot."""
     path = f"{cluster.kubectl_program.parent}:{os.environ['PATH']}"
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": path}
-    command = [
-        "sh",
-        str(ROOT / "operator" / "kubectl-sigma"),
-        *IN,
-        verb,
-        NAME,
-        "--output",
-        "json",
-        "--limit",
-        "100000",
-    ]
+    more = [] if verb == "positions" else ["--limit", "100000"]
+    command = ["sh", str(ROOT / "operator" / "kubectl-sigma"), *IN, verb, NAME, "--output", "json", *more]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     found: list[Object] = json.loads(done.stdout)
@@ -95,10 +90,20 @@ def process(cluster: Client) -> tuple[str, int, str]:
     return pod["metadata"]["uid"], container["restartCount"], container["containerID"]
 
 
+def traders(cluster: Client) -> int:
+    """Pods of the bot."""
+    listed = cluster.kubectl("get", "pods", *IN, "-l", f"sigma-x.io/strategy={NAME}", "-o", "name")
+    return listed.count(f"{NAME}-0")
+
+
 def more_orders(cluster: Client, until: Until) -> list[str]:
     """All orders, once there are more than now."""
     before = len(orders(cluster))
-    until(lambda: len(orders(cluster)) > before, "it sends no orders", 60)
+    try:
+        until(lambda: len(orders(cluster)) > before, "it sends no orders", 90)
+    except AssertionError:
+        print(cluster.kubectl("logs", f"{NAME}-0", *IN, "--tail=40"))
+        raise
     return orders(cluster)
 
 
@@ -153,3 +158,43 @@ def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
     assert process(desk) == before, "the same process all along: nobody else can have traded"
     helm(desk, "upgrade", "sigma-x", CHART, "-n", RELEASE, "--reuse-values", "--wait", "--timeout=120s")
     assert process(desk) == before
+
+
+@pytest.mark.skipif(existing() is not None, reason="would uninstall what an existing cluster runs")
+def test_removed_and_installed_again_it_goes_on_with_its_own(desk: Client, until: Until) -> None:
+    revision = get(desk, f"strat/{NAME}")["status"]["revision"]
+    had = more_orders(desk, until)
+    values = json.loads(helm(desk, "get", "values", "sigma-x", "-n", RELEASE, "-o", "json"))
+    helm(desk, "uninstall", "sigma-x", "-n", RELEASE, "--wait", "--timeout=120s")
+    left = get(desk, f"strat/{NAME}")
+    assert not left["metadata"].get("finalizers"), "it could be deleted now"
+    assert traders(desk) == 1
+    install = ("install", "sigma-x", CHART, "-n", RELEASE, "--wait", "--timeout=180s")
+    helm(desk, *install, *(f"--set-json={name}={json.dumps(value)}" for name, value in values.items()))
+    for name in connections(desk):  # the passwords are new ones
+        secret = json.loads(desk.kubectl("get", f"secret/{name}", "-n", RELEASE, "-o", "json"))
+        secret["metadata"] = {"name": name, "namespace": FLOOR}
+        desk.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+    desk.kubectl("delete", f"pod/{NAME}-0", *IN)
+    wait_phase(desk, NAME, "Running", 120)
+    now = more_orders(desk, until)
+    assert now[: len(had)] == had, "its history is kept"
+    assert len(set(now)) == len(now)
+    assert traders(desk) == 1
+    found = wait(desk, NAME, lambda r: r["metadata"].get("finalizers"), "it is not taken up again")
+    assert found["status"]["revision"] == revision
+    assert [entry["outcome"] for entry in found["status"]["revisions"]] == ["Ready"]
+    desk.kubectl("patch", f"strat/{NAME}", *IN, "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
+    wait_phase(desk, NAME, "Suspended")
+    rows = [entry["row"] for entry in told(desk, "fills")]
+    traded = sum(Decimal(row["quantity"]) * (1 if row["side"] == "buy" else -1) for row in rows)
+    held = sum(Decimal(entry["quantity"]) for entry in told(desk, "positions"))
+    assert held == traded, "what it holds is what it bought and sold, then and now"
+
+
+def connections(cluster: Client) -> list[str]:
+    """The Secrets that the namespace was given when it was opened."""
+    listed = json.loads(cluster.kubectl("get", "secrets", *IN, "-o", "json"))["items"]
+    return [
+        secret["metadata"]["name"] for secret in listed if secret["metadata"]["name"].startswith("sigma-x-")
+    ]
