@@ -275,7 +275,9 @@ CASES: list[tuple[str, str, object, str, str]] = [
 def defined(cluster: object) -> Client:
     """A cluster with the resource definitions."""
     assert isinstance(cluster, Client)
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", ROOT / "crds")
+    # as helm, or the chart could no longer change them
+    manager = ("--field-manager=helm", "--force-conflicts")
+    cluster.kubectl("apply", "--server-side", *manager, "-f", ROOT / "crds")
     cluster.kubectl("wait", "--for=condition=Established", "-f", ROOT / "crds", "--timeout=30s")
     return cluster
 

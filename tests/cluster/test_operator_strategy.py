@@ -303,7 +303,7 @@ def test_deletion_cancels_by_a_job_and_leaves_nothing(desk: Client, until: Until
     wait_phase(desk, "goner", "Running")
     print(f"deleted with its orders cancelled in {delete(desk, 'goner'):.1f} s")
     events = desk.kubectl("get", "events", *IN, "--field-selector=involvedObject.name=goner")
-    assert "'cancel' is done" in events
+    assert "'cancel' is done" in events, events
     left = "statefulsets,pods,jobs,configmaps,networkpolicies"
     until(lambda: "goner" not in desk.kubectl("get", left, *IN, "-o", "name"), "children are left behind", 30)
 

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ def serve(settings: Settings, places: Places, close: str | None = None) -> int:
     """Run a bot until it is told to end; the exit code. With ``close`` it only settles its account so."""
     configure()
     try:
-        return uvloop.run(_serve(settings, places, close))
+        return uvloop.run(_serve(replace(settings, closing=close is not None), places, close))
     except LeaseHeldError as error:
         say_last(LEASE_HELD, str(error))
         log.error("%s", error)

@@ -73,7 +73,7 @@ def is_gone(holder: str) -> bool:
 class Settings:
     """How a bot runs, besides its manifest. ``base``: the folder that relative paths start at; ``on_change``
     (refuse, adopt, reset): what to do when code or manifest are not those of the stored state; ``code``: the
-    strategy as this process has read it."""
+    strategy as this process has read it; ``closing``: it only settles its account."""
 
     manifest: Manifest
     base: Path
@@ -82,6 +82,7 @@ class Settings:
     lease_ttl_s: float = 10.0
     holder: str = field(default_factory=holder_name)
     code: LoadedStrategy | None = None
+    closing: bool = False
 
     def read(self) -> Settings:
         """With the code in it. A file that is changed while the bot runs counts from the next start on."""
@@ -153,7 +154,8 @@ async def open_bot(journal: Journal, settings: Settings) -> Opened:
     registered = await journal.register(identity, time.time_ns())
     lease = await take_lease(journal, identity.name, settings)
     try:
-        await lift_closing(journal, identity.name)
+        if not settings.closing:
+            await lift_closing(journal, identity.name)
         return await _restore(journal, lease, settings, loaded, identity, registered)
     except BaseException:
         await journal.release(lease)

@@ -15,7 +15,8 @@ from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
 from sigma_bot.strategy_file import load_strategy
 from sigma_bot.trading.core import Core
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.service import close_account
+from sigma_bot.trading.session import Settings, bot_name
 
 
 def walk(n: int, seed: int = 7) -> list[float]:
@@ -149,6 +150,25 @@ async def test_reset_begins_a_new_run_once(tmp_path):
         async with running(journal, bus, told) as runner:
             await listening(runner)
             assert runner.session.bot.run.number == 2
+
+
+async def test_a_close_counts_however_early_it_is_given(tmp_path):
+    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+        bus, told = open_bus("memory://", tmp_path / "spool"), manifest()
+        name = bot_name(told)
+        async with running(journal, bus, told) as runner:
+            await listening(runner)
+        runner = bots.bot(Settings(told, Path(), closing=True), journal, bus)
+        closing = asyncio.create_task(close_account(runner, journal, "cancel"))
+        async with asyncio.timeout(30):
+            while not (await journal.controls_for(name)).halts:
+                await asyncio.sleep(0.002)
+            async with bots.running(runner):  # only now it opens its session
+                await closing
+        async with running(journal, bus, told) as runner:
+            await listening(runner)
+            assert not (await journal.controls_for(name)).halts, "started again it trades again"
+        await bus.close()
 
 
 async def test_files_changed_while_running_count_from_the_next_start(tmp_path):
