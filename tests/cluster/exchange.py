@@ -222,7 +222,7 @@ def unsound(cluster: Client) -> str:
 
 def check_orders(cluster: Client) -> None:
     """No order lost, none doubled, every fill booked once. What is on its way may take a moment."""
-    cut, deadline = time.time_ns(), time.monotonic() + 60
+    cut, deadline = time.time_ns(), time.monotonic() + 120
     while wrong := dispute(cluster, cut):
         time.sleep(0.1)
         assert time.monotonic() < deadline, wrong
@@ -238,7 +238,7 @@ def ordered_since(cluster: Client, moment: int) -> bool:
         return False  # what would have answered is being started again
 
 
-def await_trading(cluster: Client, timeout: float = 120) -> float:
+def await_trading(cluster: Client, timeout: float = 240) -> float:
     """Wait until both order again and are Ready; the seconds that took."""
     began, moment = time.monotonic(), time.time_ns()
     while not ordered_since(cluster, moment):

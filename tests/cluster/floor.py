@@ -92,7 +92,7 @@ def floor(cluster: Client, ticks: bool = True, close: int = 25) -> Iterator[Clie
         cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
     if ticks:
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
-        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=60s")
+        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=180s")
     try:
         yield cluster
     finally:
@@ -196,7 +196,7 @@ def sigkill_bot(cluster: Client, name: str) -> None:
 def delete(cluster: Client, name: str, *options: str) -> float:
     """Delete the Strategy and wait until it is gone; how long that took."""
     began = time.monotonic()
-    cluster.kubectl("delete", f"strat/{name}", *IN, "--timeout=90s", *options)
+    cluster.kubectl("delete", f"strat/{name}", *IN, "--timeout=180s", *options)
     return time.monotonic() - began
 
 
