@@ -143,6 +143,8 @@ async def settle(stage: Stage) -> list[str]:
     missing = await back(stage, START_S + late)
     async with await open_journal(stage.database, create=False) as journal:
         await journal.control("all", "", "halt", "the soak ends", by="soak", now=time.time_ns())
+    for venue in stage.venues:  # or the market would fill what rests once its bot has ended
+        await asyncio.to_thread(stage.admin, venue, "POST", "player", {"paused": True})
     end = time.monotonic() + START_S + late
     while time.monotonic() < end and (await verify(stage, sims=False)).broken:
         await asyncio.sleep(1.0)
