@@ -11,7 +11,6 @@ PostgreSQL ``synchronous_commit=on``).
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -279,12 +278,12 @@ class _Postgres:
     async def connect(cls, where: Place) -> Self:
         import asyncpg
 
-        address = where.url.replace("+asyncpg", "", 1)
-        # The driver's own keyword, but not its word in an address.
-        address = re.sub(r"([?&])ssl=", r"\1sslmode=", address)
         return cls(
             await asyncpg.connect(
-                address, timeout=ANSWER_TIMEOUT, command_timeout=ANSWER_TIMEOUT, server_settings=SETTINGS
+                where.driver_url,
+                timeout=ANSWER_TIMEOUT,
+                command_timeout=ANSWER_TIMEOUT,
+                server_settings=SETTINGS,
             )
         )
 

@@ -104,9 +104,7 @@ async def _grant(where: Place, bot: str, account: Account, kept: str) -> None:
     import asyncpg
 
     with explained(where):
-        connection = await asyncpg.connect(
-            where.url.replace("+asyncpg", "", 1), timeout=10, command_timeout=60
-        )
+        connection = await asyncpg.connect(where.driver_url, timeout=10, command_timeout=60)
         try:
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _ADVISORY_KEY)

@@ -34,6 +34,13 @@ class Place:
     def __repr__(self) -> str:
         return f"Place({self.shown})"
 
+    @property
+    def driver_url(self) -> str:
+        """A PostgreSQL's address as asyncpg itself takes it."""
+        address = self.url.replace("+asyncpg", "", 1)
+        # The driver's own keyword, but not its word in an address.
+        return re.sub(r"([?&])ssl=", r"\1sslmode=", address)
+
 
 def home() -> Path:
     """The folder of everything SIGMA-X keeps for a user: ``SIGMA_HOME``, else ``~/.sigma``."""
