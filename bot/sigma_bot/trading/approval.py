@@ -16,6 +16,8 @@ from sigma_bot.trading.records import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
 _KEY = object()
+LONG_S = 0.1
+"""After so long the controls are read once more before a send: a callback may have kept a halt away."""
 
 
 @dataclass(frozen=True, slots=True)

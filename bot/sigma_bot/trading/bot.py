@@ -22,6 +22,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import Controls
 from sigma_bot.trading import state
+from sigma_bot.trading.approval import LONG_S
 from sigma_bot.trading.core import FLATTEN_TRIES, Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk
@@ -31,7 +32,6 @@ from sigma_bot.trading.records import Change, Inputs, NoticeRow
 
 log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
-LONG_S = 0.1
 PARKED = "parked"
 """An order that only a human can settle: nothing new is ordered before that."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from sigma_bot.engine.types import R_ABSENT, R_HALTED, R_VENUE
 from sigma_bot.health.metrics import ErrorKind
 from sigma_bot.trading import ids
-from sigma_bot.trading.approval import Approved
+from sigma_bot.trading.approval import LONG_S, Approved
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, OrderRow, State
@@ -44,8 +44,6 @@ KINDS: dict[type[VenueError], ErrorKind] = {
 PARK_AFTER_S = 60.0
 DOUBT_NS = 600 * 1_000_000_000
 """So long an order that never arrived is asked for again at each reconciliation."""
-LONG_S = 0.1
-"""An order that waited for so long is asked about again: a callback may have kept the bot from a halt."""
 STREAM_S = 0.25
 """So long the private stream may tell of a cancel by itself, before the venue is asked."""
 FRESH_S = 2.0
