@@ -30,8 +30,9 @@ from numpy.typing import NDArray
 from sigma_bot.backtest.replay import Replay, open_replay
 from sigma_bot.backtest.session import Recorder
 from sigma_bot.backtest.tester import Engine
+from sigma_bot.data.catalogue import catalogue_place, in_database
 from sigma_bot.data.readers import is_data_file
-from sigma_bot.data.sources import catalogue_root, sample_file
+from sigma_bot.data.sources import sample_file
 from sigma_bot.engine.types import (
     DAY,
     E_CANCEL,
@@ -323,7 +324,9 @@ def data_files(manifest: Backtest, base: Path) -> frozenset[Path]:
         return frozenset(sample_file(m.symbol).resolve() for m in markets)
     named = [p for p in (data.path, data.funding, *(m.data for m in markets)) if p is not None]
     found = {(base / Path(p).expanduser()).resolve() for p in named}
-    return frozenset(found | ({catalogue_root().resolve()} if data.source == "catalogue" else set()))
+    if data.source == "catalogue" and not in_database(place := catalogue_place()):
+        found.add(Path(place).expanduser().resolve())
+    return frozenset(found)
 
 
 @contextmanager

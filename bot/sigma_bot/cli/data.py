@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,6 @@ import click
 from sigma_bot.errors import BadInputError, nearest
 
 if TYPE_CHECKING:
-    from sigma_bot.data.catalogue import Entry
     from sigma_bot.data.importing import Imported
     from sigma_bot.data.quality import Quality
     from sigma_bot.data.series import Part
@@ -30,7 +31,7 @@ def data() -> None:
       sigma data show upbit/KRW-BTC/bars-1m
       sigma data check btc.csv
 
-    The catalogue is the folder ~/.sigma/data, or what SIGMA_DATA names.
+    The catalogue is the folder ~/.sigma/data, or the folder or the database that SIGMA_DATA names.
     """
 
 
@@ -70,23 +71,23 @@ def _timeframe(text: str | None) -> int | None:
 @click.option(
     "--column", "columns", multiple=True, metavar="OURS=THEIRS", help="A column by name; repeatable."
 )
-@click.option("--to", "root", type=click.Path(path_type=Path), help="Catalogue folder.")
+@click.option("--to", "place", metavar="PLACE", help="Catalogue: a folder, or a database's address.")
 @click.option("--drop-bad", is_flag=True, help="Leave out rows that break a rule (NaN, high below low, ...).")
 @click.option(
     "--replace", is_flag=True, help="Replace the stored files of the same dates instead of joining them."
 )
-def import_command(files: tuple[Path, ...], root: Path | None, columns: tuple[str, ...], **said: Any) -> None:
+def import_command(files: tuple[Path, ...], place: str | None, columns: tuple[str, ...], **said: Any) -> None:
     """Put CSV or Parquet files into the catalogue: sorted, checked, without repeated rows.
 
     Files of one symbol are joined; quotes and trades of one symbol together become 100 ms ticks.
     """
     from sigma_bot.cli.progress import Progress
+    from sigma_bot.data.catalogue import open_catalogue
     from sigma_bot.data.importing import Options, import_files
     from sigma_bot.data.readers import estimate_rows, open_file
-    from sigma_bot.data.sources import catalogue_root
 
     said["timeframe"] = _timeframe(said["timeframe"])
-    options = Options(root or catalogue_root(), columns=_mapping(columns), **said)
+    said["columns"] = _mapping(columns)
     progress, total, done = Progress("importing"), sum(estimate_rows(open_file(f)) for f in files), 0
 
     def advance(rows: int) -> None:
@@ -96,7 +97,8 @@ def import_command(files: tuple[Path, ...], root: Path | None, columns: tuple[st
 
     warnings: list[str] = []
     try:
-        results = import_files(files, options, warnings, advance)
+        with closing(open_catalogue(place)) as catalogue:
+            results = import_files(files, Options(catalogue, **said), warnings, advance)
     finally:
         progress.clear()
     for warning in warnings:
@@ -123,19 +125,17 @@ def _imported(r: Imported) -> str:
 @click.option("--output", default="table", type=click.Choice(["table", "json"]))
 def list_command(output: str) -> None:
     """What the catalogue holds."""
-    from sigma_bot.data.catalogue import entries, total_rows
-    from sigma_bot.data.sources import catalogue_root
+    from sigma_bot.data.catalogue import open_catalogue
 
-    root = catalogue_root()
     rows = []
-    for entry in entries(root):
-        files = entry.files()
-        first, last = files[0].stem, files[-1].stem
-        rows.append({"name": entry.name, "rows": total_rows(files), "first": first, "last": last})
+    with closing(open_catalogue()) as catalogue:
+        for entry in catalogue.entries():
+            dates, count = catalogue.dates(entry), catalogue.rows(entry)
+            rows.append({"name": entry.name, "rows": count, "first": dates[0], "last": dates[-1]})
     if output == "json":
         click.echo(json.dumps(rows))
     elif not rows:
-        click.echo(f"the catalogue {root} is empty; sigma data import FILE fills it", err=True)
+        click.echo(f"the catalogue {catalogue.shown} is empty; sigma data import FILE fills it", err=True)
     else:
         width = max(len(str(r["name"])) for r in rows)
         for r in rows:
@@ -149,7 +149,8 @@ def show_command(name: str, output: str) -> None:
     """Rows, span, timeframe, price range and gaps of one name of the catalogue."""
     from sigma_bot.data.series import iso
 
-    quality = _inspect(_stored_parts(name), _entry(name).timeframe or None)
+    with stored_parts(name) as (parts, timeframe):
+        quality = _inspect(parts, timeframe)
     if output == "json":
         document = {"name": name, **_summary(quality), "gaps": [[iso(a), iso(b)] for a, b in quality.gaps]}
         click.echo(json.dumps(document))
@@ -191,9 +192,10 @@ def check_command(
     path = Path(name)
     if path.exists():
         by_symbol = _file_parts(path, symbol, kind, timezone, _mapping(columns))
+        reports = {key: _inspect(parts, length) for key, parts in by_symbol.items()}
     else:
-        by_symbol, length = {name: _stored_parts(name)}, _entry(name).timeframe or None
-    reports = {key: _inspect(parts, length) for key, parts in by_symbol.items()}
+        with stored_parts(name) as (parts, length):
+            reports = {name: _inspect(parts, length)}
     if output == "json":
         click.echo(
             json.dumps([{"name": key, **_summary(q), "findings": _findings(q)} for key, q in reports.items()])
@@ -250,27 +252,25 @@ def _inspect(parts: list[Part], timeframe: int | None) -> Quality:
         progress.clear()
 
 
-def _entry(name: str) -> Entry:
-    from sigma_bot.data.catalogue import entries
-    from sigma_bot.data.sources import catalogue_root
-
-    present = {entry.name: entry for entry in entries(catalogue_root())}
-    if name not in present:
-        listed = ", ".join(present) or "nothing yet"
-        raise BadInputError(
-            f"{name!r} is neither a file nor a name of the catalogue{nearest(name, present)}; it has {listed}"
-        )
-    return present[name]
-
-
-def _stored_parts(name: str) -> list[Part]:
+@contextmanager
+def stored_parts(name: str) -> Iterator[tuple[list[Part], int | None]]:
+    """The files of a name of the catalogue, and the length of its bars."""
+    from sigma_bot.data.catalogue import open_catalogue
     from sigma_bot.data.columns import detect
-    from sigma_bot.data.readers import open_file
     from sigma_bot.data.series import Part
 
-    entry = _entry(name)
-    files = [open_file(path) for path in entry.files()]
-    return [Part(f, detect(f.names, str(f.path), entry.kind), None, None) for f in files]
+    with closing(open_catalogue()) as catalogue:
+        present = {entry.name: entry for entry in catalogue.entries()}
+        if name not in present:
+            listed = ", ".join(present) or "nothing yet"
+            raise BadInputError(
+                f"{name!r} is neither a file nor a name of the catalogue {catalogue.shown}"
+                f"{nearest(name, present)}; it has {listed}"
+            )
+        entry = present[name]
+        files = [catalogue.open(entry, date) for date in catalogue.dates(entry)]
+        parts = [Part(f, detect(f.names, str(f.path), entry.kind), None, None) for f in files]
+        yield parts, entry.timeframe or None
 
 
 def _file_parts(

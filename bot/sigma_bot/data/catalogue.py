@@ -1,8 +1,8 @@
-"""The catalogue: a folder of Parquet files, ``venue/symbol/kind/date.parquet``, that ``sigma data import``
-fills.
+"""The catalogue that ``sigma data import`` fills: Parquet files, ``venue/symbol/kind/date.parquet``, in a
+folder or as rows of a database (`catalogue_database`). The files are the same in both.
 
 Ticks, quotes, trades and bars below a minute have a file a day, minute bars a month, bars of an hour and
-more a year. A folder of bars says their length: ``bars-1m``. Stamps of bars are open times. Columns are
+more a year. A kind of bars says their length: ``bars-1m``. Stamps of bars are open times. Columns are
 stored as integers with a divisor in the column's metadata wherever ``integer / divisor`` gives back every
 value bit for bit, else as doubles.
 """
@@ -12,10 +12,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -23,10 +24,14 @@ import pyarrow as pa
 
 from sigma_bot.data.arrow import array_of
 from sigma_bot.data.columns import KINDS
+from sigma_bot.data.readers import ParquetFile
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.streams import UNIT_NAMES, duration
 from sigma_bot.errors import BadInputError
+from sigma_bot.storage.urls import address_in
 
+VARIABLE, FILE_VARIABLE = "SIGMA_DATA", "SIGMA_DATA_FILE"
+DEFAULT = "~/.sigma/data"
 ROW_GROUP = 1 << 18
 MINUTE, HOUR = 60_000_000_000, 3_600_000_000_000
 SCALES: tuple[int, ...] = tuple(10**k for k in range(11))
@@ -36,7 +41,6 @@ SCALES: tuple[int, ...] = tuple(10**k for k in range(11))
 class Entry:
     """One symbol's rows of one kind. ``timeframe`` is 0 but for bars."""
 
-    root: Path
     venue: str
     symbol: str
     kind: str
@@ -45,17 +49,12 @@ class Entry:
     @property
     def name(self) -> str:
         """``venue/symbol/kind``, as the commands take it."""
-        return f"{self.venue}/{self.symbol}/{self.folder_name}"
+        return f"{self.venue}/{self.symbol}/{self.kind_name}"
 
     @property
-    def folder_name(self) -> str:
+    def kind_name(self) -> str:
         """``ticks``, or ``bars-1m``."""
         return f"bars-{duration(self.timeframe)}" if self.kind == "bars" else self.kind
-
-    @property
-    def folder(self) -> Path:
-        """Where its files are."""
-        return self.root / safe(self.venue) / safe(self.symbol) / self.folder_name
 
     @property
     def unit(self) -> str:
@@ -68,18 +67,21 @@ class Entry:
         """The file each time belongs to."""
         return ts.astype("datetime64[ns]").astype(f"datetime64[{self.unit}]")
 
-    def path(self, date: object) -> Path:
-        """The file of a day, month or year."""
-        return self.folder / f"{date}.parquet"
-
-    def files(self, start: int | None = None, end: int | None = None) -> list[Path]:
-        """Files in time order that may hold rows of ``start <= ts < end``."""
+    def picked(self, dates: Sequence[str], start: int | None, end: int | None) -> list[str]:
+        """Those of the sorted ``dates`` that may hold rows of ``start <= ts < end``."""
         low = str(self.dates(np.array([start]))[0]) if start is not None else ""
         high = str(self.dates(np.array([end - 1]))[0]) if end is not None else "~"
-        files = sorted(self.folder.glob("*.parquet"))
-        picked = [f for f in files if low <= f.stem <= high]
         # Nothing inside: the reader says what there is, and for that it needs the nearest file.
-        return picked or files[-1:]
+        return [date for date in dates if low <= date <= high] or list(dates[-1:])
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are, below the catalogue."""
+        return Path(safe(self.venue), safe(self.symbol), self.kind_name)
+
+    def path(self, date: str) -> Path:
+        """The file of a day, month or year, below the catalogue."""
+        return self.folder / f"{date}.parquet"
 
 
 def safe(name: str) -> str:
@@ -89,8 +91,8 @@ def safe(name: str) -> str:
     return quote(name, safe=" +@=,()-")
 
 
-def parse_folder(name: str) -> tuple[str, int] | None:
-    """Kind and timeframe of a folder's name; None when it is no name of ours."""
+def parse_kind(name: str) -> tuple[str, int] | None:
+    """Kind and timeframe of a kind's name; None when it is no name of ours."""
     if name in KINDS and name != "bars":
         return name, 0
     head, _, length = name.partition("-")
@@ -100,15 +102,85 @@ def parse_folder(name: str) -> tuple[str, int] | None:
     return "bars", int(length[:-1]) * unit
 
 
-def entries(root: Path) -> list[Entry]:
-    """Everything in the catalogue, by name."""
-    found = []
-    for folder in sorted(root.glob("*/*/*")):
-        shape = parse_folder(folder.name)
-        if shape is not None and folder.is_dir() and any(folder.glob("*.parquet")):
-            venue, symbol = unquote(folder.parent.parent.name), unquote(folder.parent.name)
-            found.append(Entry(root, venue, symbol, *shape))
-    return found
+class Catalogue(Protocol):
+    """Where imported data are kept. What fails raises BadInputError that names the place."""
+
+    shown: str
+
+    def entries(self) -> list[Entry]:
+        """Everything in it, by name."""
+
+    def dates(self, entry: Entry) -> list[str]:
+        """The days, months or years it has of an entry, in order."""
+
+    def open(self, entry: Entry, date: str) -> ParquetFile:
+        """One of its files."""
+
+    def rows(self, entry: Entry) -> int:
+        """How many rows it has of an entry."""
+
+    def staging(self) -> Staging:
+        """For an import."""
+
+    def close(self) -> None:
+        """Give back what reading holds. It may be read again."""
+
+
+def catalogue_place() -> str:
+    """A folder, or a database's address: ``SIGMA_DATA``, else what the file of ``SIGMA_DATA_FILE`` holds,
+    else ``~/.sigma/data``."""
+    return os.environ.get(VARIABLE) or address_in(FILE_VARIABLE, "the catalogue's place") or DEFAULT
+
+
+def in_database(place: str) -> bool:
+    """Whether a catalogue's place is the address of a database."""
+    return "://" in place
+
+
+def open_catalogue(place: str | None = None) -> Catalogue:
+    """The catalogue at ``place``, else at `catalogue_place`."""
+    place = place or catalogue_place()
+    if not in_database(place):
+        return FolderCatalogue(Path(place).expanduser())
+    from sigma_bot.data.catalogue_database import DatabaseCatalogue
+
+    return DatabaseCatalogue(place)
+
+
+class FolderCatalogue:
+    """A folder of files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.shown = root, str(root)
+
+    def entries(self) -> list[Entry]:
+        """See Catalogue."""
+        found = []
+        for folder in sorted(self.root.glob("*/*/*")):
+            shape = parse_kind(folder.name)
+            if shape is not None and folder.is_dir() and any(folder.glob("*.parquet")):
+                venue, symbol = unquote(folder.parent.parent.name), unquote(folder.parent.name)
+                found.append(Entry(venue, symbol, *shape))
+        return found
+
+    def dates(self, entry: Entry) -> list[str]:
+        """See Catalogue."""
+        return sorted(file.stem for file in (self.root / entry.folder).glob("*.parquet"))
+
+    def open(self, entry: Entry, date: str) -> ParquetFile:
+        """See Catalogue."""
+        return ParquetFile(self.root / entry.path(date))
+
+    def rows(self, entry: Entry) -> int:
+        """See Catalogue: from the files' footers."""
+        return sum((self.open(entry, date).rows for date in self.dates(entry)), 0)
+
+    def staging(self) -> Staging:
+        """See Catalogue."""
+        return FolderStaging(self.root)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def scale_of(values: np.ndarray) -> int:
@@ -170,58 +242,66 @@ def write_rows(path: Path, columns: Columns, tag: Mapping[str, str]) -> None:
     )
 
 
-class Staging:
-    """Files written beside their places and moved there together, so that a failure leaves nothing
+class Staging(ABC):
+    """Files written apart and moved to their places together, so that a failure leaves nothing
     half-written."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._moves: list[tuple[Path, Path]] = []
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix=".import-", dir=root))
-        except OSError as error:
-            raise disk_error(error, root) from None
+    hint = "Choose another folder with --to, or make room"
 
-    def __enter__(self) -> Staging:
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self.files: list[tuple[Path, Entry, str]] = []
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=".import-", dir=parent))
+        except OSError as error:
+            raise self.disk_error(error) from None
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def write(self, target: Path, columns: Columns, tag: Mapping[str, str]) -> None:
-        """Write a file that will become ``target``."""
-        path = self.folder / f"{len(self._moves)}.parquet"
+    def write(self, entry: Entry, date: str, columns: Columns, tag: Mapping[str, str]) -> None:
+        """Write what will become the file of an entry's date."""
+        path = self.folder / f"{len(self.files)}.parquet"
         try:
             write_rows(path, columns, tag)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
         except OSError as error:
-            raise disk_error(error, target) from None
-        self._moves.append((path, target))
+            raise self.disk_error(error) from None
+        self.files.append((path, entry, date))
+
+    @abstractmethod
+    def stored(self, entry: Entry, date: str) -> ParquetFile | None:
+        """What the catalogue has of the date already, to be joined."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Put every file in its place, or none."""
+
+    def disk_error(self, error: OSError) -> BadInputError:
+        """A full or read-only disk in plain words."""
+        why = error.strerror or ("no space left" if "requested and" in str(error) else str(error))
+        return BadInputError(f"{self._parent}: cannot be written: {why}; nothing was changed. {self.hint}")
+
+
+class FolderStaging(Staging):
+    """For a folder: beside the places, so that moving is renaming."""
+
+    def stored(self, entry: Entry, date: str) -> ParquetFile | None:
+        """See Staging."""
+        path = self._parent / entry.path(date)
+        return ParquetFile(path) if path.exists() else None
 
     def commit(self) -> None:
-        """Move every file to its place."""
+        """See Staging."""
         try:
-            for folder in {target.parent for _, target in self._moves}:
-                folder.mkdir(parents=True, exist_ok=True)
-            for path, target in self._moves:
-                path.replace(target)
+            for path, entry, _ in self.files:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+                (self._parent / entry.folder).mkdir(parents=True, exist_ok=True)
+            for path, entry, date in self.files:
+                path.replace(self._parent / entry.path(date))
         except OSError as error:
-            raise disk_error(error, self._root) from None
-
-
-def disk_error(error: OSError, where: Path) -> BadInputError:
-    """A full or read-only disk in plain words."""
-    why = error.strerror or ("no space left" if "requested and" in str(error) else str(error))
-    return BadInputError(
-        f"{where}: cannot be written: {why}; nothing was changed. "
-        "Choose another folder with --to, or make room"
-    )
-
-
-def total_rows(files: Iterable[Path]) -> int:
-    """Rows in Parquet files, from their footers."""
-    from sigma_bot.data.readers import ParquetFile
-
-    return sum((ParquetFile(f).rows for f in files), 0)
+            raise self.disk_error(error) from None

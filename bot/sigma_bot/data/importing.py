@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sigma_bot.data.build import TICK_FIELDS, stream_ticks
-from sigma_bot.data.catalogue import Entry, Staging, disk_error
+from sigma_bot.data.catalogue import Catalogue, Entry, Staging
 from sigma_bot.data.columns import detect
 from sigma_bot.data.readers import DataFile, open_file
 from sigma_bot.data.rules import Columns, faults, healthy
@@ -39,7 +39,7 @@ SOURCE = "source"  # which input a spilled row came from
 class Options:
     """What the user said about the files. ``kind`` is what is stored."""
 
-    root: Path
+    catalogue: Catalogue
     venue: str = "local"
     symbol: str | None = None
     kind: str = "auto"
@@ -84,7 +84,7 @@ def import_files(
         for symbol, part in _parts_of(file, options):
             by_symbol.setdefault(symbol, []).append(part)
     results = []
-    with Staging(options.root) as staging:
+    with options.catalogue.staging() as staging:
         for symbol, parts in by_symbol.items():
             results += _import_symbol(symbol, parts, options, staging, warnings, progress)
         staging.commit()
@@ -132,8 +132,8 @@ def _import_symbol(
         if kind == "bars":
             shape = bar_shape(group, options.timeframe, options.stamps, warnings)
             timeframe, shift = shape.timeframe, shape.shift
-        result = Imported(Entry(options.root, options.venue, symbol, kind, timeframe))
-        spill = Spill(staging.folder, result.entry)
+        result = Imported(Entry(options.venue, symbol, kind, timeframe))
+        spill = Spill(staging, result.entry)
         spill.add(_checked(group, shift, options.drop_bad, result, progress))
         _store(spill, result, options, staging)
         found.append(result)
@@ -173,8 +173,9 @@ class Spill:
     """Rows dealt out to one temporary file per date; arrays follow each other in the file as ``numpy.save``
     writes."""
 
-    def __init__(self, folder: Path, entry: Entry) -> None:
-        self._folder, self._entry = Path(tempfile.mkdtemp(dir=folder)), entry
+    def __init__(self, staging: Staging, entry: Entry) -> None:
+        self._staging, self._entry = staging, entry
+        self._folder = Path(tempfile.mkdtemp(dir=staging.folder))
 
     def add(self, chunks: Iterator[Columns]) -> None:
         """Deal out rows."""
@@ -191,7 +192,7 @@ class Spill:
                     np.save(file, np.array([name]))
                     np.save(file, values)
         except OSError as error:
-            raise disk_error(error, self._entry.root) from None
+            raise self._staging.disk_error(error) from None
 
     def dates(self) -> list[str]:
         """The dates with rows, in order."""
@@ -281,29 +282,27 @@ def _store(spill: Spill, result: Imported, options: Options, staging: Staging) -
     }
     for date in spill.dates():
         rows = spill.load(date)
-        target = entry.path(date)
         old = 0
-        if target.exists() and not options.replace:
-            rows, old = _with_stored(target, entry, rows)
+        if not options.replace and (stored := staging.stored(entry, date)) is not None:
+            rows, old = _with_stored(stored, entry, rows)
         rows, repeated = sort_and_join(entry.kind, rows)
         result.duplicates += repeated
         result.stored += len(rows["ts"]) - old
         result.files += 1
         result.start = int(rows["ts"][0]) if result.files == 1 else result.start
         result.end = int(rows["ts"][-1])
-        staging.write(target, rows, tag)
+        staging.write(entry, date, rows, tag)
 
 
-def _with_stored(target: Path, entry: Entry, rows: Columns) -> tuple[Columns, int]:
+def _with_stored(file: DataFile, entry: Entry, rows: Columns) -> tuple[Columns, int]:
     """New rows behind those the catalogue has already."""
-    file = open_file(target)
-    part = Part(file, detect(file.names, str(target), entry.kind), None, None)
+    part = Part(file, detect(file.names, str(file.path), entry.kind), None, None)
     stored = [r.columns for r in part.rows()]
     old = {n: np.concatenate([c[n] for c in stored]) for n in stored[0]}
     old[SOURCE] = np.full(len(old["ts"]), -1, np.int64)
     if rows.keys() != old.keys():
         raise BadInputError(
-            f"{target}: has the columns {', '.join(sorted(old.keys() - {SOURCE}))} and the new rows have "
+            f"{file.path}: has the columns {', '.join(sorted(old.keys() - {SOURCE}))} and the new rows have "
             f"{', '.join(sorted(rows.keys() - {SOURCE}))}; import with --replace"
         )
     return {n: np.concatenate([old[n], rows[n]]) for n in old}, len(old["ts"])
@@ -316,13 +315,13 @@ def _events_to_ticks(
     staging: Staging,
     progress: Callable[[int], None],
 ) -> Imported:
-    result = Imported(Entry(options.root, options.venue, symbol, "ticks"))
+    result = Imported(Entry(options.venue, symbol, "ticks"))
     streams: dict[str, Iterator[Columns] | None] = {"quotes": None, "trades": None}
     for kind, parts in events.items():
-        spill = Spill(staging.folder, Entry(options.root, options.venue, symbol, kind))
+        spill = Spill(staging, Entry(options.venue, symbol, kind))
         spill.add(_checked(parts, 0, options.drop_bad, result, progress))
         streams[kind] = _sorted_days(spill, kind, result)
-    ticks = Spill(staging.folder, result.entry)
+    ticks = Spill(staging, result.entry)
     built = stream_ticks(streams["quotes"], streams["trades"])
     ticks.add({**c, SOURCE: np.zeros(len(c["ts"]), np.int64)} for c in built)
     _store(ticks, result, options, staging)

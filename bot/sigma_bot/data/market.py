@@ -16,6 +16,7 @@ from sigma_bot.data.streams import Stream, duration
 from sigma_bot.errors import BadInputError
 
 if TYPE_CHECKING:
+    from sigma_bot.data.catalogue import Catalogue
     from sigma_bot.spec import BacktestSpec
 
 TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
@@ -79,7 +80,12 @@ class Market:
     """Several symbols' streams as one."""
 
     def __init__(
-        self, symbols: tuple[str, ...], streams: list[Stream], funding: np.ndarray | None, warnings: list[str]
+        self,
+        symbols: tuple[str, ...],
+        streams: list[Stream],
+        funding: np.ndarray | None,
+        warnings: list[str],
+        catalogue: Catalogue | None = None,
     ) -> None:
         self.kind, self.timeframe = streams[0].kind, streams[0].timeframe
         self.symbols, self.funding, self.warnings = symbols, funding, warnings
@@ -87,6 +93,7 @@ class Market:
         self.start, self.end = min(s.start for s in streams), max(s.end for s in streams)
         self.has_volume = any(s.has_volume for s in streams)
         self._streams, self._started, self._complete = streams, False, False
+        self._catalogue = catalogue
         self._digest = ContentDigest(f"{self.kind} {self.timeframe} {' '.join(symbols)}")
 
     def chunks(self) -> Iterator[Columns]:
@@ -100,6 +107,8 @@ class Market:
         return prefetch(digested(ordered, self._digest, self._done))
 
     def _done(self) -> None:
+        if self._catalogue is not None:
+            self._catalogue.close()
         if self.funding is not None:
             self._digest.update({f"funding.{n}": self.funding[n] for n in ("ts", "symbol", "rate")})
         self._complete = True
@@ -136,16 +145,29 @@ def open_market(spec: BacktestSpec, base: Path) -> MarketData:
 
 def open_request(request: Request) -> Market:
     """``open_market`` on plain values."""
-    from sigma_bot.data.funding import read_funding
-    from sigma_bot.data.sources import streams_of
+    from sigma_bot.data.catalogue import open_catalogue
 
     if not request.markets:
         raise BadInputError("markets: there is none; name at least one symbol")
     symbols = tuple(m.symbol for m in request.markets)
     if len(set(symbols)) < len(symbols):
         raise BadInputError(f"markets: a symbol stands twice: {', '.join(symbols)}")
+    if request.source != "catalogue":
+        return _opened(symbols, request, None)
+    catalogue = open_catalogue()
+    try:
+        return _opened(symbols, request, catalogue)
+    except BaseException:
+        catalogue.close()
+        raise
+
+
+def _opened(symbols: tuple[str, ...], request: Request, catalogue: Catalogue | None) -> Market:
+    from sigma_bot.data.funding import read_funding
+    from sigma_bot.data.sources import streams_of
+
     warnings: list[str] = []
-    streams = streams_of(request, warnings)
+    streams = streams_of(request, catalogue, warnings)
     _alike(symbols, streams)
     for symbol, stream in zip(symbols, streams, strict=True):
         _coverage(symbol, stream, request, warnings)
@@ -156,7 +178,7 @@ def open_request(request: Request) -> Market:
     funding = (
         read_funding(request.resolve(request.funding), symbols, request.timezone) if request.funding else None
     )
-    return Market(symbols, streams, funding, list(dict.fromkeys(warnings)))
+    return Market(symbols, streams, funding, list(dict.fromkeys(warnings)), catalogue)
 
 
 def _alike(symbols: tuple[str, ...], streams: list[Stream]) -> None:

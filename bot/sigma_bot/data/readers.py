@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -216,12 +216,13 @@ class ParquetFile:
     """Parquet, without memory map or read-ahead, so that a file's pages never count as the process's
     memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: BinaryIO | None = None) -> None:
+        """``source``: where the file's bytes come from when ``path`` is only its name."""
         from pyarrow import parquet
 
         self.path = path
         try:
-            self._file = parquet.ParquetFile(str(path), memory_map=False, pre_buffer=False)
+            self._file = parquet.ParquetFile(source or str(path), memory_map=False, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise BadInputError(f"{path}: not a readable Parquet file: {first}") from None

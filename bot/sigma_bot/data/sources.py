@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -30,28 +29,28 @@ from sigma_bot.data.streams import (
 )
 from sigma_bot.errors import BadInputError, nearest
 
+if TYPE_CHECKING:
+    from sigma_bot.data.catalogue import Catalogue
+
 SAMPLE_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 SAMPLE_FILE = "stocks.csv.gz"
 SYNTHETIC_ROWS = 100_000
 
 
-def catalogue_root() -> Path:
-    """The folder of imported data: ``SIGMA_DATA``, else ``~/.sigma/data``."""
-    return Path(os.environ.get("SIGMA_DATA") or "~/.sigma/data").expanduser()
-
-
-def streams_of(request: Request, warnings: list[str]) -> list[Stream]:
-    """One stream for each market, in order."""
+def streams_of(request: Request, catalogue: Catalogue | None, warnings: list[str]) -> list[Stream]:
+    """One stream for each market, in order. ``catalogue`` is what the source of this name reads."""
     if request.source == "synthetic":
         return [_synthetic(request, market, warnings) for market in request.markets]
+    if catalogue is not None:
+        files = [catalogue_files(catalogue, request, market) for market in request.markets]
+        parts = [_parts(request, m, f, warnings) for m, f in zip(request.markets, files, strict=True)]
+        return [stream_from(p, request, warnings) for p in parts]
     opened: dict[Path, DataFile] = {}  # markets in one file share it
     return [_stored(request, market, opened, warnings) for market in request.markets]
 
 
 def _stored(request: Request, market: Wanted, opened: dict[Path, DataFile], warnings: list[str]) -> Stream:
-    if request.source == "catalogue":
-        files = catalogue_files(request, market)
-    elif request.source == "sample":
+    if request.source == "sample":
         files = [sample_file(market.symbol)]
     else:
         files = _files(request, market)
@@ -228,13 +227,10 @@ def sample_file(symbol: str) -> Path:
     return folder / SAMPLE_FILE
 
 
-def catalogue_files(request: Request, market: Wanted) -> list[Path]:
+def catalogue_files(catalogue: Catalogue, request: Request, market: Wanted) -> list[DataFile]:
     """The files of a symbol in the catalogue. A path may narrow it: venue, venue/symbol or
     venue/symbol/kind."""
-    from sigma_bot.data.catalogue import entries
-
-    root = catalogue_root()
-    present = entries(root)
+    present = catalogue.entries()
     words = [w for w in (market.path or request.path or "").strip("/").split("/") if w]
     found = [
         e
@@ -243,8 +239,9 @@ def catalogue_files(request: Request, market: Wanted) -> list[Path]:
     ]
     if not found:
         symbols = sorted({e.symbol for e in present})
+        under = f" under {'/'.join(words)}" if words else ""
         raise BadInputError(
-            f"the catalogue {root} has no {market.symbol!r}{' under ' + '/'.join(words) if words else ''}"
+            f"the catalogue {catalogue.shown} has no {market.symbol!r}{under}"
             f"{nearest(market.symbol, symbols)}; "
             f"it has {', '.join(e.name for e in present[:20]) or 'nothing yet'}; sigma data import fills it"
         )
@@ -262,7 +259,11 @@ def catalogue_files(request: Request, market: Wanted) -> list[Path]:
             f"{market.symbol}: the catalogue has {', '.join(e.name for e in found)}; "
             "say which with timeframe:"
         )
-    return [f for e in found for f in e.files(request.start, request.end)]
+    return [
+        catalogue.open(entry, date)
+        for entry in found
+        for date in entry.picked(catalogue.dates(entry), request.start, request.end)
+    ]
 
 
 class SyntheticStream:
@@ -306,4 +307,4 @@ def _synthetic(request: Request, market: Wanted, warnings: list[str]) -> Stream:
     return SyntheticStream(kind, seed_of(market.symbol), rows, start, timeframe)
 
 
-__all__ = ["Layout", "bar_shape", "catalogue_root", "sample_file", "stream_from", "streams_of"]
+__all__ = ["Layout", "bar_shape", "sample_file", "stream_from", "streams_of"]

@@ -48,7 +48,19 @@ def upgrade(connection: Connection, where: Place, lock_timeout: float) -> None:
             f"database {where.shown}: written by a newer version of SIGMA-X (tables {found}, "
             f"this one knows {REVISION}); update SIGMA-X or name another database"
         )
+    if not _may_make_tables(connection):
+        raise StorageError(
+            f"database {where.shown}: its tables are of version {found or 'none'} and this one needs "
+            f"{REVISION}, but this user may not make tables: let their owner bring them up to date (on a "
+            "cluster, helm upgrade does), or grant CREATE and USAGE on the schema"
+        )
     config.attributes["connection"] = connection
     from alembic.command import upgrade as run
 
     run(config, "head")
+
+
+def _may_make_tables(connection: Connection) -> bool:
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.execute(text("SELECT has_schema_privilege(current_schema(), 'CREATE')")).scalar())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+import sigma_bot.data.schema as market
 import sigma_bot.journal.schema as journal
 from sigma_bot.storage.revision import VERSION_TABLE
 from sigma_bot.storage.schema import metadata
@@ -19,7 +20,7 @@ BOTS = "sigma_bot"
 GRANTER = "sigma_granter"
 """Makes the accounts' logins (`sigma_bot.storage.granting`)."""
 CONTROL = "sigma_control"
-"""People: reads everything, halts and resumes anything."""
+"""People: reads everything, halts and resumes anything, imports market data."""
 BACKTEST = "sigma_backtest"
 READER = "sigma_reader"
 # Told once and never changed.
@@ -33,9 +34,14 @@ def journal_tables() -> list[str]:
     return sorted({table.name for table in vars(journal).values() if isinstance(table, sa.Table)})
 
 
+def market_tables() -> list[str]:
+    """The catalogue's tables."""
+    return sorted(table.name for table in market.TABLES)
+
+
 def result_tables() -> list[str]:
     """Every other table."""
-    return sorted(set(metadata.tables) - set(journal_tables()))
+    return sorted(set(metadata.tables) - set(journal_tables()) - set(market_tables()))
 
 
 def changing(table: str) -> list[str]:
@@ -79,11 +85,12 @@ def _granter() -> list[str]:
 
 
 def _control() -> list[str]:
-    every = [*journal_tables(), *result_tables()]
+    every = [*journal_tables(), *market_tables(), *result_tables()]
     return [
         f"GRANT SELECT ON {', '.join(every)} TO {CONTROL}",
         f"GRANT INSERT ON controls TO {CONTROL}",
-        f"GRANT USAGE ON SEQUENCE controls_id_seq TO {CONTROL}",
+        f"GRANT INSERT, DELETE ON {', '.join(market_tables())} TO {CONTROL}",
+        f"GRANT USAGE ON SEQUENCE controls_id_seq, market_files_id_seq TO {CONTROL}",
         *_everything(CONTROL, journal_tables()),
     ]
 
@@ -91,6 +98,7 @@ def _control() -> list[str]:
 def _backtest() -> list[str]:
     return [
         f"GRANT SELECT, INSERT ON {', '.join(result_tables())} TO {BACKTEST}",
+        f"GRANT SELECT ON {', '.join(market_tables())} TO {BACKTEST}",
         f"GRANT USAGE ON SEQUENCE runs_pk_seq TO {BACKTEST}",
     ]
 

@@ -1,5 +1,6 @@
 """The tables of runs, as the code of this version knows them. Migrations build them; a test holds the two
-together. The journal's stand in `sigma_bot.journal.schema`, in the same MetaData.
+together. The journal's stand in `sigma_bot.journal.schema`, those of market data in `sigma_bot.data.schema`,
+in the same MetaData.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, ForeignKey, Integer, String, Table, Text
 
-import sigma_bot.journal.schema  # noqa: F401 - its tables are made by the same migrations
+import sigma_bot.data.schema
+import sigma_bot.journal.schema  # noqa: F401 - their tables are made by the same migrations
 from sigma_bot.storage.columns import Exact, Key, Moment, metadata
 from sigma_bot.storage.revision import REVISION
 

@@ -59,24 +59,27 @@ def database_url(explicit: str | None = None) -> str:
 
     Raises BadInputError for a file without an address: a bot must not begin anew in another database.
     """
-    return explicit or os.environ.get(URL_VARIABLE) or _from_file() or f"sqlite:///{home() / 'sigma.db'}"
+    return (
+        explicit
+        or os.environ.get(URL_VARIABLE)
+        or address_in(FILE_VARIABLE)
+        or f"sqlite:///{home() / 'sigma.db'}"
+    )
 
 
-def _from_file() -> str:
-    named = os.environ.get(FILE_VARIABLE)
+def address_in(variable: str, what: str = "the database's address") -> str:
+    """What the file that a variable names holds, nothing where it names none. Raises BadInputError for a file
+    without it."""
+    named = os.environ.get(variable)
     if not named:
         return ""
     try:
         address = Path(named).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise BadInputError(
-            f"{FILE_VARIABLE}={named}: the database's address cannot be read: {reason}"
-        ) from None
+        raise BadInputError(f"{variable}={named}: {what} cannot be read: {reason}") from None
     if not address:
-        raise BadInputError(
-            f"{FILE_VARIABLE}={named}: the file is empty; it must hold the database's address"
-        )
+        raise BadInputError(f"{variable}={named}: the file is empty; it must hold {what}")
     return address
 
 

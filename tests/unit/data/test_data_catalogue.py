@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from sigma_bot.cli.data import data
-from sigma_bot.data.catalogue import Entry, entries, scale_of, write_rows
+from sigma_bot.data.catalogue import Entry, FolderCatalogue, scale_of, write_rows
 from sigma_bot.data.importing import SOURCE, sort_and_join
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
 from sigma_bot.errors import BadInputError
@@ -81,23 +81,26 @@ def test_a_generated_market_survives_the_catalogue(kind, root, sigma, tmp_path, 
         pa.table({"ts": pa.array(columns.pop("ts"), pa.timestamp("ns", "UTC")), **columns}), path
     )
     sigma("import", path, "--symbol", "A/B", "--venue", "v", "--stamps", "open")
-    entry = entries(root)[0]
-    assert entry == Entry(root, "v", "A/B", kind, MINUTE if kind == "bars" else 0)
-    assert len(entry.files()) == (2 if kind == "ticks" else 3)
+    catalogue = FolderCatalogue(root)
+    entry = catalogue.entries()[0]
+    assert entry == Entry("v", "A/B", kind, MINUTE if kind == "bars" else 0)
+    assert len(catalogue.dates(entry)) == (2 if kind == "ticks" else 3)
     direct, _ = read(path, "A/B", stamps="open")
     stored, rows = read(None, "A/B", source="catalogue")
     assert stored.digest() == direct.digest()
     assert stored.rows == len(rows["ts"]) == direct.rows
     assert stored.warnings == []
-    table = parquet.read_table(entry.files()[0])
+    table = parquet.read_table(root / entry.path(catalogue.dates(entry)[0]))
     assert table.schema.field("bid" if kind == "ticks" else "close").type == pa.int32()
 
 
 def test_a_period_opens_only_the_files_it_needs(root, sigma, tmp_path, read, write):
     lines = "".join(f"{(T0 + d * DAY) // 10**9},1,1\n" for d in range(5))
     sigma("import", write("x.csv", "ts,price,size\n" + lines), "--symbol", "X")
-    entry = entries(root)[0]
-    assert [f.stem for f in entry.files(T0 + DAY, T0 + 3 * DAY)] == ["2024-01-02", "2024-01-03"]
+    catalogue = FolderCatalogue(root)
+    entry = catalogue.entries()[0]
+    dates = catalogue.dates(entry)
+    assert entry.picked(dates, T0 + DAY, T0 + 3 * DAY) == ["2024-01-02", "2024-01-03"]
     _, rows = read(None, source="catalogue", start=T0 + DAY, end=T0 + 3 * DAY)
     assert len(rows["ts"]) == 2
     with pytest.raises(BadInputError, match="ends before the period"):
@@ -159,7 +162,7 @@ def test_quotes_and_trades_together_become_ticks(root, sigma, read, write, tmp_p
     q = write("X_q.csv", f"ts,bid,ask\n{T0 + DAY - 1},1,2\n{T0 + DAY + 1},1,3\n")
     t = write("X_t.csv", f"ts,price,size\n{T0 + DAY + 2},2,1\n{T0 + DAY - 1},2,1\n")
     assert "ticks" in sigma("import", q, t, "--symbol", "X").output
-    assert [e.kind for e in entries(root)] == ["ticks"]
+    assert [e.kind for e in FolderCatalogue(root).entries()] == ["ticks"]
     _, rows = read(None, source="catalogue")
     assert rows["ts"] == [T0 + DAY, T0 + DAY + 100_000_000]
     assert rows["ask"] == [2.0, 3.0]
@@ -169,14 +172,14 @@ def test_bad_rows_end_the_import_or_are_left_out(root, sigma, read, write):
     path = write("x.csv", f"ts,price,size\n{T0},1,1\n{T0 + 1},-1,1\n{T0 + 2},1,1\n")
     with pytest.raises(BadInputError, match=r"line 3, column price: price is -1.0.*--drop-bad"):
         sigma("import", path, "--symbol", "X")
-    assert entries(root) == []
+    assert FolderCatalogue(root).entries() == []
     assert "2 stored, 1 bad left out" in sigma("import", path, "--symbol", "X", "--drop-bad").output
 
 
 def test_symbols_of_a_column_become_entries(root, sigma, write):
     text = f"ticker,ts,price,size\nA,{T0},1,1\nB/C,{T0},1,1\n"
     sigma("import", write("x.csv", text))
-    assert [e.name for e in entries(root)] == ["local/A/trades", "local/B/C/trades"]
+    assert [e.name for e in FolderCatalogue(root).entries()] == ["local/A/trades", "local/B/C/trades"]
     with pytest.raises(BadInputError, match="--symbol"):
         sigma("import", write("y.csv", text.replace("ticker", "word")))
 
@@ -226,7 +229,7 @@ def test_list_and_show(root, sigma, write):
 def test_names_that_leave_the_folder(root, sigma, write):
     path = write("x.csv", f"ts,price,size\n{T0},1,1\n")
     sigma("import", path, "--symbol", "../../up", "--venue", "a/b")
-    assert [e.symbol for e in entries(root)] == ["../../up"]
+    assert [e.symbol for e in FolderCatalogue(root).entries()] == ["../../up"]
     assert all(root in p.parents for p in Path(root).parent.rglob("*.parquet"))
     with pytest.raises(BadInputError, match="cannot name a folder"):
         sigma("import", path, "--symbol", "..")
