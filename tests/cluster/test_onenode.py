@@ -72,4 +72,5 @@ def test_a_sigkill_leaves_nothing(
     if whom == "supervisor":  # nobody is left to clean: whoever comes next does
         Cluster(NAME, prepare()).down()
     until(lambda: not remains(), "something is left behind")
-    assert len(links()) == len(before) - 1
+    # The kernel takes a network namespace apart after its last process has ended, in its own time.
+    until(lambda: len(links()) < len(before), "the cable is left behind")

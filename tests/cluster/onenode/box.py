@@ -26,6 +26,7 @@ LOGS = CACHE / "log"
 CGROUPS = Path("/sys/fs/cgroup")
 SLOTS = range(1, 16)
 NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc")
+ENDING_S = 60  # what the kernel may take to end a node's last processes
 
 
 # --- cgroups ------------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ def remove_cgroups(layout: Layout) -> None:
     """Remove the node's empty cgroup folders, deepest first. Its last process may be ending still."""
     for root in hierarchies():
         top = root / layout.cgroup
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + ENDING_S
         while top.exists():
             for folder, _, _ in os.walk(top, topdown=False):
                 try:
@@ -119,6 +120,16 @@ def enter(layout: Layout, node: Path, local_path: Path) -> subprocess.Popen[byte
     return box
 
 
+def remove_state(state: Path) -> None:
+    """Remove the node's state folder. What writes there may be ending still, and would have the last word."""
+    deadline = time.monotonic() + ENDING_S
+    while state.exists():
+        last = time.monotonic() > deadline
+        # Unpacked images: much faster than Python.
+        subprocess.run(["rm", "-rf", str(state)], capture_output=not last, check=last)
+        time.sleep(0.05)
+
+
 def clean(layout: Layout) -> None:
     """Take away all that a node leaves: link, cgroups, state. Its logs stay until it is started again."""
     if layout.slot:
@@ -130,7 +141,7 @@ def clean(layout: Layout) -> None:
         logs.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(layout.state / "log", logs)
         shutil.move(layout.state / "node.log", logs / "node.log")
-    subprocess.run(["rm", "-rf", str(layout.state)], check=False)  # unpacked images: much faster than Python
+    remove_state(layout.state)
 
 
 def supervise(name: str, node: str, local_path: str, bound: bool) -> None:

@@ -31,7 +31,7 @@ class Cluster(Client):
         self.state = RUN / name
         self.cgroup = Layout(name, self.state, 0).cgroup
 
-    def up(self, bound: bool = False, timeout: float = 120) -> None:
+    def up(self, bound: bool = False, timeout: float = 300) -> None:
         """Start the node, if it does not run yet, and wait until it is Ready. `bound`: it ends with this
         process.
 
