@@ -114,7 +114,11 @@ def _ended(pod: Object, ended: Object) -> Finding:
 
 
 def _secret_missing(pod: Object, events: Iterable[Object]) -> str:
-    """What the kubelet said of a volume it can't mount, if that is what the pod waits for."""
+    """What the kubelet said of a volume it can't mount, if that is what the pod waits for. Once the sandbox is
+    there all are mounted, at a second try maybe: what was said of the first is past."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    if any(c["type"] == "PodReadyToStartContainers" and c["status"] == "True" for c in conditions):
+        return ""
     own = [e for e in events if e.get("involvedObject", {}).get("uid") == pod["metadata"].get("uid")]
     told = [str(e.get("message", "")) for e in own if e.get("reason") == "FailedMount"]
     return told[-1].rpartition("MountVolume.SetUp failed for volume ")[2] if told else ""

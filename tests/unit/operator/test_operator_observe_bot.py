@@ -127,6 +127,15 @@ def test_a_secret_that_can_not_be_mounted_is_only_in_the_events() -> None:
     assert find(False, [pod], [other], None).reason == "Starting"
 
 
+def test_a_mount_that_failed_at_first_is_past_once_there_is_a_sandbox() -> None:
+    """A slow API server makes the kubelet try twice; then the login takes its time."""
+    pod = waiting("PodInitializing")
+    event = {"reason": "FailedMount", "message": MOUNT, "involvedObject": {"uid": "pod-uid"}}
+    assert find(False, [pod], [event], None).reason == "SecretMissing"
+    pod["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "True"}]
+    assert find(False, [pod], [event], None).reason == "Starting"
+
+
 def test_a_running_bot_needs_no_events() -> None:
     assert not needs_events([bot_pod(**RUNNING)])
 
