@@ -114,8 +114,8 @@ def _ended(pod: Object, ended: Object) -> Finding:
 
 
 def _secret_missing(pod: Object, events: Iterable[Object]) -> str:
-    """What the kubelet said of a volume it can't mount, if that is what the pod waits for. Once the sandbox is
-    there all are mounted, at a second try maybe: what was said of the first is past."""
+    """What the kubelet said of a volume it can't mount, if that is what the pod waits for. Once there is a
+    sandbox all are mounted, at a second try maybe: what was said of the first is past."""
     conditions = pod.get("status", {}).get("conditions", [])
     if any(c["type"] == "PodReadyToStartContainers" and c["status"] == "True" for c in conditions):
         return ""
