@@ -31,7 +31,7 @@ import redis.utils as redis_utils
 from sigma_bot.spec import parse_manifest
 from sigma_bot.trading import bot, crash, executor, live_session, service, session
 from sigma_bot.trading.session import Settings
-from sigma_bot.venues import binance, ccxt_client, upbit
+from sigma_bot.venues import binance, ccxt_client, limiter_redis, upbit
 
 CLIENTS = {"binance": binance.BinanceClient, "upbit": upbit.UpbitClient}
 
@@ -71,6 +71,8 @@ def child(job: dict[str, Any]) -> int:
         client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])
     live_session.RECONCILE_S = job.get("reconcile", live_session.RECONCILE_S)
     watch(job["socket"], job.get("stop_at", ""))
+    if "held" in job:
+        hold_back(Path(job["held"]))
     signal.signal(signal.SIGUSR2, stacks)
     manifest = parse_manifest(job["manifest"])
     limits = job.get("limits", {})
@@ -126,6 +128,20 @@ def watch(path: str, stop_at: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
 
     bot.point = executor.point = session.point = point  # type: ignore[attr-defined]
+
+
+def hold_back(held: Path) -> None:
+    """The rate limit leaves no room for an order while the file is there."""
+    acquire = limiter_redis.RedisLimiter.acquire
+
+    async def waiting(
+        self: limiter_redis.RedisLimiter, costs: Any, urgent: bool = False, deadline_ns: int | None = None
+    ) -> None:
+        while deadline_ns is not None and held.exists():
+            await asyncio.sleep(0.01)
+        await acquire(self, costs, urgent, deadline_ns)
+
+    limiter_redis.RedisLimiter.acquire = waiting  # type: ignore[method-assign]
 
 
 def stacks(*_: object) -> None:

@@ -35,7 +35,7 @@ VENUES = {
 }
 LATE_S = 0.25
 RECONCILE_S = 0.4
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 NOTHING = 0
 _numbers = itertools.count(1)
 

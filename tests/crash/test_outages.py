@@ -9,10 +9,11 @@ import signal
 import pytest
 from crash_servers import mortal_postgres, mortal_redis
 from crash_strategy import BUY, REST
-from crash_world import NOTHING, VENUES, world
+from crash_world import NOTHING, PATIENCE_S, VENUES, world
 
 from sigma_bot.journal import open_journal
 from sigma_bot.trading.records import State
+from sigma_bot.trading.unsent import NOT_WRITTEN
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 
@@ -43,6 +44,41 @@ def test_postgres_is_killed_and_comes_back(venue, on_bench, crash_buses):
 
     rows = on_bench(case)
     assert [row.state for row in rows] == [State.FILLED, State.FILLED]
+
+
+@EACH
+def test_orders_that_were_not_written_when_postgres_was_killed_are_not_looked_up(
+    venue, on_bench, crash_buses
+):
+    """They waited for the rate limit. The same process knows that no byte of them left it."""
+
+    async def case(bench):
+        with mortal_postgres() as postgres:
+            async with world(bench.server, venue, crash_buses[0], postgres.url) as w:
+                held = w.folder / "held"
+                held.touch()
+                w.job = {"late": 10 * PATIENCE_S, "held": str(held)}
+                await w.begin()
+                await w.say(BUY)
+                await w.say(REST)
+                await w.until(lambda: len(w.status.said["rows"]) == 2, "both are stored")
+                postgres.kill()
+                await w.logged("database postgresql://")
+                held.unlink()
+                postgres.start()
+                await w.tell(BUY)
+                assert w.starts == 1
+                await w.stop()
+                return len(w.orders()), await sound(w, postgres.url)
+
+    sent, rows = on_bench(case)
+    assert sent == 1
+    ends = sorted((row.order_id, row.state, row.reason) for row in rows)
+    assert [(state, reason) for _, state, reason in ends] == [
+        (State.REFUSED, NOT_WRITTEN.reason),
+        (State.REFUSED, NOT_WRITTEN.reason),
+        (State.FILLED, ""),
+    ]
 
 
 @EACH

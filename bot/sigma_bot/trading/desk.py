@@ -185,6 +185,8 @@ class LiveDesk:
         now = self.gate.now()
         sends, cancels = self.book.collect(change, now, self._allowed)
         self.sends += sends
+        for row in sends:
+            self.executor.unsent.keep(row)
         self.cancels += cancels
         # without limits of its own a bot needs no word of the others, and no order waits for telling them
         told = not self.sends and now - self.used_at > USAGE_NS
@@ -246,6 +248,7 @@ class LiveDesk:
         """Send what was stored, each checked once more."""
         sends, cancels = self.sends, self.cancels
         self.sends, self.cancels = [], []
+        self.executor.unsent.stored(self.book.rows)
         for row in sends:
             if row.state is State.REFUSED:
                 external.ended(self.core.broker, row.order_id, E_CANCEL, R_ACCOUNT)

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sigma_bot.engine.types import R_ABSENT, R_HALTED, R_VENUE
@@ -23,6 +24,7 @@ from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, OrderRow, State
 from sigma_bot.trading.tasks import end
+from sigma_bot.trading.unsent import Known, Unsent
 from sigma_bot.venues.errors import CLOCK
 from sigma_bot.venues.types import (
     RefusedError,
@@ -115,7 +117,9 @@ class OrderExecutor:
         deadline: Callable[[], int],
         post: Callable[[Fact], None],
         failed: Callable[[ErrorKind], None],
+        unsent: Unsent,
     ) -> None:
+        self.unsent = unsent
         self.venue, self.book, self.deadline, self.post, self.failed = venue, book, deadline, post, failed
         self.still: Callable[[OrderRow], bool] = lambda _: True
         self.look: Callable[[], Awaitable[None]] = nothing
@@ -179,14 +183,18 @@ class OrderExecutor:
                 return Outcome(client_id, State.REFUSED, "not sent: halted meanwhile", R_HALTED)
             try:
                 point("send.before")
-                order, fills = await self.venue.create(approved.order, self.deadline())
+                order, fills = await self.venue.create(
+                    approved.order, self.deadline(), partial(self.unsent.written, approved.row)
+                )
                 point("send.answered")
                 return Told(client_id, order, tuple(fills))
             except RefusedError as error:
                 self._count(error)
+                self.unsent.keep(approved.row, Known(str(error), R_VENUE))
                 return Outcome(client_id, State.REFUSED, str(error))
             except TransientError as error:
                 self._count(error)
+                self.unsent.keep(approved.row, Known(f"not sent: {error}", R_ABSENT))
                 wait = max(error.after, 0.05 * 2**tries)
                 if error.code == "late" or time.monotonic() - began + wait > FRESH_S:
                     return Outcome(client_id, State.REFUSED, f"not sent: {error}", R_ABSENT)
@@ -297,6 +305,9 @@ class OrderExecutor:
                     continue
                 if row.state is State.INTENT and row.token == self.book.token:
                     continue  # this very session is sending it, and will be answered
+                if known := self.unsent.of(row):
+                    self.post(Outcome(row.client_id, State.REFUSED, known.reason, known.code))
+                    continue
                 if row.state in (State.INTENT, State.UNKNOWN):
                     await self._settle(row)
                 else:

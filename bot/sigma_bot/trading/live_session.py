@@ -34,6 +34,7 @@ from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.trading.tasks import end
+from sigma_bot.trading.unsent import Unsent
 from sigma_bot.venues.errors import COUNTS, MALFORMED, clocks
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
@@ -119,8 +120,10 @@ async def live_session(
     pulse: Pulse,
     metrics: BotMetrics,
     venue: VenueClient,
+    unsent: Unsent,
 ) -> AsyncIterator[Session]:
-    """A LIVE bot, recovered: lease, state, venue, reconciliation. ``venue`` is not yet opened."""
+    """A LIVE bot, recovered: lease, state, venue, reconciliation. ``venue`` is not yet opened; ``unsent`` is
+    what the sessions before this one knew."""
     guard(settings.manifest)
     spec = settings.manifest.spec
     opened = await open_bot(journal, settings)
@@ -129,11 +132,12 @@ async def live_session(
     try:
         await venue.open()
         bases = await take_rules(venue, spec, opened)
-        desk = make_desk(opened, venue, spec, bases, metrics)
+        desk = make_desk(opened, venue, spec, bases, metrics, unsent)
         session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse, metrics)
         desk.executor.post, desk.executor.look = session.bot.post, session.bot.look
         works = Works(session, desk, venue, metrics)
         desk.adopt = works.adopt
+        session.quiet = desk.executor.close
         await works.recover()
         session.beside = (works.reconcile, works.clock)
         if FOLDER_VARIABLE in os.environ:
@@ -150,7 +154,12 @@ async def live_session(
 
 
 def make_desk(
-    opened: Opened, venue: VenueClient, spec: StrategySpec, bases: dict[str, str], metrics: BotMetrics
+    opened: Opened,
+    venue: VenueClient,
+    spec: StrategySpec,
+    bases: dict[str, str],
+    metrics: BotMetrics,
+    unsent: Unsent,
 ) -> LiveDesk:
     """Everything that stands between the engine and the venue."""
     lease = opened.lease
@@ -160,7 +169,7 @@ def make_desk(
     stale = 0 if spec.risk.stale_after is None else spec.risk.stale_after.ns
     gate = RiskGate(stale, MAX_DRIFT_NS, time.time_ns)
     gate.closed = "not reconciled yet"
-    executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error)
+    executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error, unsent)
     desk = LiveDesk(
         opened.core,
         book,

@@ -27,6 +27,7 @@ from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.records import Change, State
 from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
 from sigma_bot.trading.tasks import end
+from sigma_bot.trading.unsent import Unsent
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class BotRunner:
         self.pulse, self.metrics = pulse, metrics
         self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
         self.session: Session | None = None
+        self.unsent = Unsent()
         self.why_not = ("Starting", "the bot is starting")
         self.sessions = 0
         self.ran = False  # a session has got as far as trading
@@ -119,7 +121,7 @@ class BotRunner:
             return sim_session(*common)
         from sigma_bot.trading.live_session import live_session
 
-        return live_session(*common, self.connect())
+        return live_session(*common, self.connect(), self.unsent)
 
     async def _beat(self) -> None:
         """Write down the figures that change by themselves."""

@@ -295,6 +295,7 @@ class Session:
         self.reader = TickReader(bus, venue, opened.after, opened.core.warmup // INTERVAL)
         self.metrics = metrics
         self.beside: tuple[Work, ...] = ()
+        self.quiet: Work = _nothing_is_sent
         self.bot = TradingBot(
             opened.core,
             opened.run,
@@ -382,9 +383,14 @@ class Session:
             await asyncio.sleep(WANT_S / 3)
 
     async def end(self) -> None:
-        """Store the state and give the lease back."""
+        """Store the state and give the lease back. Nothing is sent after that."""
+        await self.quiet()
         await self.bot.checkpoint()
         await self.journal.release(self.opened.lease)
+
+
+async def _nothing_is_sent() -> None:
+    """By a SIM bot."""
 
 
 @contextlib.asynccontextmanager

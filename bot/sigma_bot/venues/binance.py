@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from sigma_bot.spec.rules import PRESETS
 from sigma_bot.venues import binance_messages as messages
@@ -27,6 +27,7 @@ from sigma_bot.venues.types import (
     VenueFill,
     VenueMarket,
     VenueOrder,
+    nobody,
 )
 
 # Weights: rest-api.md of binance/binance-spot-api-docs.
@@ -148,7 +149,9 @@ class BinanceClient:
             ACCOUNT, self._signed(omitZeroBalances="true"), lambda a: messages.balances(Fields(a, "account"))
         )
 
-    async def create(self, order: NewOrder, deadline_ns: int) -> tuple[VenueOrder, list[VenueFill]]:
+    async def create(
+        self, order: NewOrder, deadline_ns: int, writing: Callable[[], None] = nobody
+    ) -> tuple[VenueOrder, list[VenueFill]]:
         """See `VenueClient`."""
 
         def read(answer: object) -> tuple[VenueOrder, list[VenueFill]]:
@@ -157,7 +160,7 @@ class BinanceClient:
             messages.same(placed, order.client_id, order.symbol)
             return placed, messages.fills_of_new(fields, placed)
 
-        return await self._rest.ask(CREATE, self._signed(**new_order(order)), read, deadline_ns)
+        return await self._rest.ask(CREATE, self._signed(**new_order(order)), read, deadline_ns, writing)
 
     async def cancel(self, symbol: str, client_id: str, venue_id: str | None) -> None:
         """See `VenueClient`."""

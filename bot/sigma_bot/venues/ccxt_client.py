@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sigma_bot.venues import errors
 from sigma_bot.venues.fields import MalformedError, is_object, parse_json
 from sigma_bot.venues.keys import Keys
-from sigma_bot.venues.types import VenueError
+from sigma_bot.venues.types import VenueError, nobody
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,6 +38,7 @@ class _Attempt:
 
     venue: str
     deadline_ns: int | None
+    writing: Callable[[], None]
     sent: bool = False
     status: int = 0
     headers: Mapping[str, str] | None = None
@@ -103,6 +104,7 @@ def _session() -> aiohttp.ClientSession:
                 if attempt.deadline_ns is not None and time.monotonic_ns() > attempt.deadline_ns:
                     raise errors.late(attempt.venue)
                 attempt.sent = True
+                attempt.writing()
             return await super().send(conn)
 
     context = ssl.create_default_context(cafile=certifi.where())
@@ -153,11 +155,16 @@ class Wire:
         return self._exchange
 
     async def call(
-        self, endpoint: str, params: Mapping[str, object] | None = None, deadline_ns: int | None = None
+        self,
+        endpoint: str,
+        params: Mapping[str, object] | None = None,
+        deadline_ns: int | None = None,
+        writing: Callable[[], None] = nobody,
     ) -> object:
-        """Ask one endpoint, named as ccxt names it. Nothing is written after ``deadline_ns``."""
+        """Ask one endpoint, named as ccxt names it. Nothing is written after ``deadline_ns``; ``writing`` is
+        called right before the first byte."""
         method: Callable[[dict[str, object]], Awaitable[object]] = getattr(self._exchange, endpoint)
-        attempt = _Attempt(self.venue, deadline_ns)
+        attempt = _Attempt(self.venue, deadline_ns, writing)
         token = _attempt.set(attempt)
         try:
             return await method(dict(params or {}))

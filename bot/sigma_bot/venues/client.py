@@ -14,7 +14,7 @@ from sigma_bot.venues import errors
 from sigma_bot.venues.ccxt_client import Wire
 from sigma_bot.venues.fields import UNREADABLE
 from sigma_bot.venues.limiter import Limiter
-from sigma_bot.venues.types import RefusedError
+from sigma_bot.venues.types import RefusedError, nobody
 
 T = TypeVar("T")
 
@@ -45,10 +45,12 @@ class Rest:
         params: Mapping[str, object],
         read: Callable[[object], T],
         deadline_ns: int | None = None,
+        writing: Callable[[], None] = nobody,
     ) -> T:
-        """One request. Raises VenueError; an answer that ``read`` finds MalformedError is an UnknownError."""
+        """One request; ``writing`` is called right before its first byte is written. Raises VenueError; an
+        answer that ``read`` finds MalformedError is an UnknownError."""
         await self._limiter.acquire(endpoint.costs, endpoint.urgent, deadline_ns)
-        answer = await self.wire.call(endpoint.name, params, deadline_ns)
+        answer = await self.wire.call(endpoint.name, params, deadline_ns, writing)
         try:
             return read(answer)
         except UNREADABLE as odd:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -27,6 +27,7 @@ from sigma_bot.venues.types import (
     VenueFill,
     VenueMarket,
     VenueOrder,
+    nobody,
 )
 
 PAGE = 100
@@ -182,7 +183,9 @@ class KoreaClient:
         )
         return {b.currency: b for b in held if b.free or b.locked}
 
-    async def create(self, order: NewOrder, deadline_ns: int) -> tuple[VenueOrder, list[VenueFill]]:
+    async def create(
+        self, order: NewOrder, deadline_ns: int, writing: Callable[[], None] = nobody
+    ) -> tuple[VenueOrder, list[VenueFill]]:
         """See `VenueClient`. The answer tells that it was taken, not how it fills."""
         bands: rules.Bands = ()
         if order.limit is None and order.side == "buy":
@@ -194,7 +197,7 @@ class KoreaClient:
         def read(answer: object) -> VenueOrder:
             return messages.placed(self._dialect, Fields(answer, "order"), order, limit)
 
-        return await self._rest.ask(self._paths.create, params, read, deadline_ns), []
+        return await self._rest.ask(self._paths.create, params, read, deadline_ns, writing), []
 
     async def _bands(self, symbol: str) -> rules.Bands:
         """The price steps of a market, as last read. Should they have to be asked for and not be told,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol
@@ -125,6 +125,10 @@ class Capabilities:
     late_arrival_s: float  # after this long an order that was not found has not arrived
 
 
+def nobody() -> None:
+    """Hears that a request is about to be written, when nobody else wants to."""
+
+
 class VenueClient(Protocol):
     """A venue with one account's keys. Every call may raise VenueError of one of the three kinds; anything
     else it raises is a bug."""
@@ -146,9 +150,11 @@ class VenueClient(Protocol):
     async def balances(self) -> dict[str, Balance]:
         """What the account holds, by currency."""
 
-    async def create(self, order: NewOrder, deadline_ns: int) -> tuple[VenueOrder, list[VenueFill]]:
+    async def create(
+        self, order: NewOrder, deadline_ns: int, writing: Callable[[], None] = nobody
+    ) -> tuple[VenueOrder, list[VenueFill]]:
         """Send one order. Nothing is written to the socket after ``deadline_ns`` (time.monotonic_ns):
-        TransientError then, with code "late"."""
+        TransientError then, with code "late". ``writing`` is called right before the first byte is."""
 
     async def cancel(self, symbol: str, client_id: str, venue_id: str | None) -> None:
         """Ask for a cancel. RefusedError with code "gone" when the order is not open any more."""

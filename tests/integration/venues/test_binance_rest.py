@@ -170,10 +170,22 @@ async def test_nothing_is_written_after_the_deadline(
     client: BinanceClient, venue_server: VenueServer
 ) -> None:
     venue_server.on(CREATE, answered())
+    writing: list[int] = []
     with pytest.raises(TransientError) as late:
-        await client.create(order(), time.monotonic_ns() - 1)
+        await client.create(order(), time.monotonic_ns() - 1, lambda: writing.append(1))
     assert late.value.code == "late"
     assert venue_server.of(CREATE) == []
+    assert writing == []
+
+
+async def test_it_is_told_before_the_first_byte_is_written(
+    client: BinanceClient, venue_server: VenueServer
+) -> None:
+    venue_server.on(CREATE, answered())
+    heard: list[int] = []
+    await client.create(order(), soon(), lambda: heard.append(len(venue_server.of(CREATE))))
+    assert heard == [0]
+    assert len(venue_server.of(CREATE)) == 1
 
 
 async def test_a_connection_that_takes_past_the_deadline_is_not_written_to(
