@@ -14,6 +14,7 @@ from sigma_operator.objects import Object, owned_by
 from sigma_operator.observe import Finding, addresses, find, find_parts, finished, progress, status_of
 from sigma_operator.render import (
     children,
+    from_database,
     job_name,
     manifest,
     merge_job,
@@ -94,6 +95,13 @@ class BacktestReconciler:
             return self._taken(job_name(resource))
         if sweep_of(resource) is not None and not self.settings.backtest.results:
             text = "spec.sweep needs a database for its parts: set backtest.results of the chart"
+            return Finding("Failed", "BadInput", text)
+        if from_database(resource, self.settings.backtest) and not self.settings.backtest.results:
+            text = (
+                "spec.data.source: the catalogue is in a claim or in the database for results, and there is "
+                "neither: name the claim in spec.job.dataClaim, or set backtest.dataClaim or the database in "
+                "the chart's values"
+            )
             return Finding("Failed", "BadInput", text)
         try:
             parse_manifest(manifest(resource), "manifest")

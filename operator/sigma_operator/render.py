@@ -75,26 +75,41 @@ def _data_volume(options: JobOptions, settings: BacktestSettings) -> Object | No
     return {"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
+def from_database(resource: Mapping[str, Any], settings: BacktestSettings) -> bool:
+    """Whether the run reads the catalogue in the database: that is where it is when nothing lies at /data."""
+    source = resource["spec"].get("data", {}).get("source")
+    return source == "catalogue" and _data_volume(_options(resource), settings) is None
+
+
 def sweep_of(resource: Mapping[str, Any]) -> Sweep | None:
     """The resource's sweep, if it is one."""
     given = resource["spec"].get("sweep")
     return None if given is None else Sweep.model_validate(given)
 
 
-def _environment(settings: BacktestSettings, needed: bool, data: bool) -> list[Object]:
+def _environment(resource: Mapping[str, Any], settings: BacktestSettings, part: str) -> list[Object]:
+    """``SIGMA_DATA`` is where `source: catalogue` looks. Results may stay in the status alone, those of a
+    part may not."""
     out: list[Object] = [
         {"name": "HOME", "value": "/tmp"},
         {"name": "SIGMA_PROGRESS_PORT", "value": str(PROGRESS_PORT)},
     ]
-    if data:
-        out.append({"name": "SIGMA_DATA", "value": "/data"})  # where `source: catalogue` looks
+    if settings.results and from_database(resource, settings):
+        out.append(_address("SIGMA_DATA", settings, needed=True))
+    elif _data_volume(_options(resource), settings) is not None:
+        out.append({"name": "SIGMA_DATA", "value": "/data"})
     if settings.results:
-        reference = {"name": settings.results, "key": "database-url", "optional": not needed}
-        out.append({"name": "SIGMA_DATABASE_URL", "valueFrom": {"secretKeyRef": reference}})
+        out.append(_address("SIGMA_DATABASE_URL", settings, needed=bool(part)))
     return out
 
 
-def _container(options: JobOptions, settings: BacktestSettings, data: bool, part: str) -> Object:
+def _address(variable: str, settings: BacktestSettings, *, needed: bool) -> Object:
+    reference = {"name": settings.results, "key": "database-url", "optional": not needed}
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+
+
+def _container(resource: Mapping[str, Any], settings: BacktestSettings, data: bool, part: str) -> Object:
+    options = _options(resource)
     mounts: list[Object] = [
         {"name": "config", "mountPath": "/etc/sigma", "readOnly": True},
         {"name": "scratch", "mountPath": "/tmp"},
@@ -107,7 +122,7 @@ def _container(options: JobOptions, settings: BacktestSettings, data: bool, part
         "imagePullPolicy": settings.pull_policy,
         "args": [f"/etc/sigma/{MANIFEST}", *([part] if part else [])],
         "workingDir": "/tmp",
-        "env": _environment(settings, bool(part), data),
+        "env": _environment(resource, settings, part),
         "resources": resources(settings.resources, options.cpu, options.memory),
         "securityContext": container_security(),
         "terminationMessagePath": "/dev/termination-log",
@@ -116,13 +131,13 @@ def _container(options: JobOptions, settings: BacktestSettings, data: bool, part
     }
 
 
-def pod(options: JobOptions, settings: BacktestSettings, config: str, part: str = "") -> Object:
+def pod(resource: Mapping[str, Any], settings: BacktestSettings, config: str, part: str = "") -> Object:
     """The pod's spec: the `restricted` standard, no token, nothing writable but a scratch folder."""
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": config}},
         {"name": "scratch", "emptyDir": {"sizeLimit": settings.scratch}},
     ]
-    data = _data_volume(options, settings)
+    data = _data_volume(_options(resource), settings)
     if data is not None:
         volumes.append(data)
     out: Object = {
@@ -131,7 +146,7 @@ def pod(options: JobOptions, settings: BacktestSettings, config: str, part: str 
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "securityContext": pod_security(),
-        "containers": [_container(options, settings, data is not None, part)],
+        "containers": [_container(resource, settings, data is not None, part)],
         "volumes": volumes,
     }
     if settings.priority_class:
@@ -149,7 +164,8 @@ def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) ->
     """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is
     final. A sweep has an index for each of its parts; one whose pod is lost is run again by itself."""
     options, sweep = _options(resource), sweep_of(resource)
-    out = _job(resource, settings, job_name(resource), pod(options, settings, config, SHARD if sweep else ""))
+    inside = pod(resource, settings, config, SHARD if sweep else "")
+    out = _job(resource, settings, job_name(resource), inside)
     retries = settings.retries if options.retries is None else options.retries
     if sweep is None:
         out["spec"] |= {"backoffLimit": retries, "podFailurePolicy": _failures(INTERRUPTED, 137)}
@@ -164,7 +180,7 @@ def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) ->
 def merge_job(resource: Mapping[str, Any], settings: BacktestSettings) -> Object:
     """The Job that joins the parts of a sweep into what one process would have found."""
     config = config_map(resource)["metadata"]["name"]
-    out = _job(resource, settings, merge_name(resource), pod(_options(resource), settings, config, MERGE))
+    out = _job(resource, settings, merge_name(resource), pod(resource, settings, config, MERGE))
     out["spec"] |= {"backoffLimit": settings.retries, "podFailurePolicy": _failures()}
     return out
 
