@@ -82,13 +82,14 @@ def seed(cache: Path) -> None:
 
 
 def part_of_sweep(manifest: str, part: str) -> list[str]:
-    """The command of one part of a sweep, or of joining them. The parts use a core each: there are as many
-    of them as are wanted at one time."""
+    """The command of one part of a sweep, or of joining them. The parts run at one time, so each takes its
+    share of the processors that a pod may use."""
+    from sigma_bot.cli.cores import cores
     from sigma_bot.spec import load_manifest
 
     sweep = load_manifest(Path(manifest), "Backtest").spec.sweep
     assert sweep is not None
-    command = ["sweep", manifest, *sweep.arguments(), "--jobs", "1"]
+    command = ["sweep", manifest, *sweep.arguments(), "--jobs", str(max(1, cores() // sweep.shards))]
     if part == "--merge":
         return [*command, "--merge", str(sweep.shards), "--output", "json"]
     index = int(os.environ["JOB_COMPLETION_INDEX"]) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from sigma_operator.settings import MANAGER
@@ -81,13 +82,20 @@ def container_security() -> Object:
     }
 
 
+def _thousandths(cpu: str) -> Decimal:
+    """Processors as Kubernetes writes them, "3", "0.5" or "500m", in thousandths of one."""
+    return Decimal(cpu[:-1]) if cpu.endswith("m") else Decimal(cpu) * 1000
+
+
 def resources(default: Mapping[str, Any], cpu: str | None, memory: str | None) -> Object:
     """Requests and limits of a container: the installation's, with what its manifest asks for in their
-    place. Memory asked for is memory granted, so that the node never has to choose a victim."""
+    place. Memory asked for is memory granted, so that the node never has to choose a victim; processors asked
+    for are the least, and the limit gives way only where more than it is asked for."""
     requests, limits = dict(default.get("requests", {})), dict(default.get("limits", {}))
     if cpu is not None:
         requests["cpu"] = cpu
-        limits.pop("cpu", None)
+        if "cpu" in limits and _thousandths(limits["cpu"]) < _thousandths(cpu):
+            limits["cpu"] = cpu
     if memory is not None:
         requests["memory"] = limits["memory"] = memory
     return {name: value for name, value in (("requests", requests), ("limits", limits)) if value}

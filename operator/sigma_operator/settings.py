@@ -24,7 +24,10 @@ class BacktestSettings:
     pull_secrets: tuple[str, ...] = ()
     priority_class: str = ""
     resources: Mapping[str, Any] = field(
-        default_factory=lambda: {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
+        default_factory=lambda: {
+            "requests": {"cpu": "100m", "memory": "512Mi"},
+            "limits": {"cpu": "3", "memory": "4Gi"},
+        }
     )
     scratch: str = "2Gi"
     """Size limit of the writable folder, the cache of compiled strategies in it."""

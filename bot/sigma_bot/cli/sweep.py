@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sigma_bot.cli.cores import cores
 from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
@@ -43,7 +43,9 @@ COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "t
     help="Which combinations to try.  [default: grid; tpe with --trials]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For random and tpe.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one a core]")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one a core that may be used]"
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Fix another parameter.")
 @run_options
 @click.option("--shard", metavar="PART/PARTS", help="Run and store one part only; --merge joins them.")
@@ -122,11 +124,6 @@ def sweep(
         click.echo(f"report: {html}")
     if run_id is not None:
         click.echo(f"stored: {run_id} (sigma results show {run_id})")
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def speed_of(found: SweepResult) -> float:

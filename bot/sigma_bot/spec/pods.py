@@ -25,7 +25,7 @@ class PodOptions(Block):
     image: ImageName | None = None
     """Image in place of the installation's, built on top of it: for a strategy that needs more packages."""
     cpu: Cpu | None = None
-    """Processors it is given at least; idle ones may be used too."""
+    """Processors it is given at least; idle ones may be used too, up to the installation's limit."""
     memory: Memory | None = None
     """Memory it is given, and the most it may use."""
 

@@ -132,9 +132,24 @@ def test_its_own_size_time_and_data_come_first(backtest: Object) -> None:
     )
     pod = job["template"]["spec"]
     assert pod["containers"][0]["image"] == "ghcr.io/me/run:1"
-    assert pod["containers"][0]["resources"]["limits"]["memory"] == "8Gi"
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "2", "memory": "8Gi"},
+        "limits": {"cpu": "3", "memory": "8Gi"},
+    }
     assert {"name": "data", "configMap": {"name": "bars"}} in pod["volumes"]
     assert "job" not in config_map(backtest)["data"][MANIFEST], "what runs it is no part of what is run"
+
+
+@pytest.mark.parametrize(
+    ("asked", "most"), [("500m", "3"), ("3000m", "3"), ("3001m", "3001m"), ("8", "8"), (None, "3")]
+)
+def test_the_limit_of_processors_gives_way_to_who_asks_for_more(
+    backtest: Object, asked: str | None, most: str
+) -> None:
+    backtest["spec"]["job"] = {} if asked is None else {"cpu": asked}
+    container = children(backtest, BacktestSettings())[1]["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"] == {"cpu": most, "memory": "4Gi"}
+    assert container["resources"]["requests"]["cpu"] == (asked or "100m")
 
 
 def test_a_suspended_run_is_the_same_run(backtest: Object) -> None:
