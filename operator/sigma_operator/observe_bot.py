@@ -161,10 +161,10 @@ def _without_login(pod: Object, status: Object, events: Iterable[Object]) -> Fin
 def _trading(pod: Object, answer: Answer | None) -> Finding:
     if answer is None or not answer.halted:
         return Finding("Running", "Running", "the bot trades", ready=True, pod=pod)
-    # A bot that is halted says that it is not ready: it takes no decision. It came up all the same.
+    # A bot that is halted is not ready, whether or not the kubelet has asked it since: it takes no decision.
     text = answer.message or "halted: no new order is sent until it is resumed"
     halt = Halt(reason=(answer.reason or "Halted")[:64], message=text[:1024], time=answer.since[:32])
-    return Finding("Halted", halt.reason, text, ready=_ready(pod), halt=halt, pod=pod)
+    return Finding("Halted", halt.reason, text, halt=halt, pod=pod)
 
 
 def _starting(pod: Object, answer: Answer | None) -> Finding:

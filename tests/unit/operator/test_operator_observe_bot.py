@@ -196,6 +196,8 @@ def test_a_halt_is_remembered_after_it_is_over() -> None:
     halted = find(False, [bot_pod(**RUNNING)], [], Answer("DailyLoss", "lost 3 %", True))
     during = status(strategy_resource(), halted)
     assert conditions(during)["Halted"] == "True"
+    still = find(False, [bot_pod(ready=True, **RUNNING)], [], Answer("DailyLoss", "lost 3 %", True))
+    assert not still.ready, "whatever the kubelet asked a moment ago"
     assert conditions(during)["Ready"] == "False"
     assert during["lastHalt"] == {"reason": "DailyLoss", "message": "lost 3 %", "time": NOW}
     assert status(strategy_resource(during), halted, LATER) == during, "the time of the halt stays"
