@@ -60,7 +60,7 @@ def installed(cluster: object) -> object:
     began = time.monotonic()
     values = ("--set", "emulator.enabled=true,feeds[0].venue=upbit,feeds[0].symbols[0]=KRW-BTC")
     chart = ROOT / "charts" / "sigma-x"
-    cluster.helm("install", "sigma-x", chart, "-n", "sigma", *values, "--wait", "--timeout=180s")
+    cluster.helm("install", "sigma-x", chart, "-n", "sigma", *values, "--wait", "--timeout=600s")
     print(f"helm install to Ready: {time.monotonic() - began:.1f} s")
     return cluster
 
@@ -69,17 +69,15 @@ def installed(cluster: object) -> object:
 def desk(installed: object) -> Iterator[object]:
     """A namespace that enforces the restricted standard, taken away afterwards. It is younger than the chart,
     so the Secrets that `desks` would give it are copied."""
+    from floor import SECRETS, copy_secret, open_namespace
     from onenode.client import Client
 
     assert isinstance(installed, Client)
-    installed.kubectl("create", "namespace", NAMESPACE)
-    installed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    for name in ("connections", "granter", "control"):
-        secret = json.loads(installed.kubectl("get", f"secret/sigma-x-{name}", "-n", "sigma", "-o", "json"))
-        secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": NAMESPACE}
-        installed.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+    open_namespace(installed, NAMESPACE)
+    for name in SECRETS:
+        copy_secret(installed, f"sigma-x-{name}", NAMESPACE)
     yield installed
-    installed.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
+    installed.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s")
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import yaml
 from onenode.client import Client
+from onenode.cluster import Cluster
+from onenode.processes import pod_processes
 
 from conftest import ROOT
 
@@ -22,6 +21,7 @@ Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
 CODE: str = yaml.safe_load((EXAMPLES / "strategy.yaml").read_text())["spec"]["strategy"]["code"]
 FLOOR, RELEASE = "floor", "sigma"
+SECRETS = ("connections", "granter", "control")
 IN = ("-n", FLOOR)
 IMAGE = "docker.io/sigma-x/sigma:0.1.0"
 # A market that goes up and down by one per mille every four seconds, so that a strategy has something to do.
@@ -76,29 +76,40 @@ def ticker() -> Object:
     }
 
 
+def open_namespace(cluster: Client, name: str) -> None:
+    """A namespace that enforces the restricted standard, with all that Kubernetes itself puts into each."""
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    for own in ("serviceaccount/default", "configmap/kube-root-ca.crt"):
+        cluster.kubectl("wait", own, "-n", name, "--for=create", "--timeout=120s")
+
+
+def copy_secret(cluster: Client, name: str, namespace: str) -> None:
+    """A Secret of the release in another namespace, as it is now."""
+    secret = json.loads(cluster.kubectl("get", f"secret/{name}", "-n", RELEASE, "-o", "json"))
+    secret["metadata"] = {"name": name, "namespace": namespace}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+
+
 @contextmanager
-def floor(cluster: Client, ticks: bool = True, close: int = 25) -> Iterator[Client]:
-    """The namespace, open for trading; deadlines are short, and everything is taken away afterwards.
-    `ticks`: from a pod of the test's own; else they are the feed's. `close`: seconds to close an account."""
-    deadlines = f"bot.closeDeadline={close},bot.progressDeadline=20,bot.grace=5"
+def floor(cluster: Client, ticks: bool = True, close: int = 120) -> Iterator[Client]:
+    """The namespace, open for trading; everything is taken away afterwards. `ticks`: from a pod of the test's
+    own; else they are the feed's. `close`: seconds to close an account."""
+    deadlines = f"bot.closeDeadline={close},bot.grace=5"
     chart = ("upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values")
-    cluster.helm(*chart, "--set", deadlines, "--wait")
-    cluster.kubectl("create", "namespace", FLOOR)
-    cluster.kubectl("label", "namespace", FLOOR, "pod-security.kubernetes.io/enforce=restricted")
-    for secret_name in ("connections", "granter", "control"):
-        what = f"secret/sigma-x-{secret_name}"
-        secret = json.loads(cluster.kubectl("get", what, "-n", RELEASE, "-o", "json"))
-        secret["metadata"] = {"name": secret["metadata"]["name"], "namespace": FLOOR}
-        cluster.kubectl("create", "-f", "-", stdin=json.dumps(secret))
+    cluster.helm(*chart, "--set", deadlines, "--wait", "--timeout=600s")
+    open_namespace(cluster, FLOOR)
+    for secret_name in SECRETS:
+        copy_secret(cluster, f"sigma-x-{secret_name}", FLOOR)
     if ticks:
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
-        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=180s")
+        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=300s")
     try:
         yield cluster
     finally:
         if ticks:
             cluster.kubectl("delete", "pod/ticker", "-n", RELEASE, "--grace-period=1")
-        cluster.kubectl("delete", "namespace", FLOOR, "--timeout=120s", "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", FLOOR, "--timeout=300s", "--ignore-not-found")
 
 
 def strategy(name: str, **spec: Any) -> Object:
@@ -141,7 +152,7 @@ def conditions(resource: Object) -> dict[str, Object]:
 
 
 def wait(
-    cluster: Client, name: str, holds: Callable[[Object], object], what: str, timeout: float = 60
+    cluster: Client, name: str, holds: Callable[[Object], object], what: str, timeout: float = 180
 ) -> Object:
     """The Strategy once `holds` of it."""
     deadline = time.monotonic() + timeout
@@ -153,7 +164,7 @@ def wait(
         time.sleep(0.1)
 
 
-def wait_phase(cluster: Client, name: str, phase: str, timeout: float = 60) -> Object:
+def wait_phase(cluster: Client, name: str, phase: str, timeout: float = 180) -> Object:
     """The Strategy once it is in this phase, as seen of its newest generation."""
 
     def there(found: Object) -> bool:
@@ -164,31 +175,64 @@ def wait_phase(cluster: Client, name: str, phase: str, timeout: float = 60) -> O
     return wait(cluster, name, there, f"{name} is not {phase}", timeout)
 
 
-def wait_reason(cluster: Client, name: str, reason: str, timeout: float = 10, kind: str = "Ready") -> Object:
-    """The condition once it has this reason."""
-    found = wait(
-        cluster,
-        name,
-        lambda resource: conditions(resource).get(kind, {}).get("reason") == reason,
-        f"{name} does not say {reason}",
-        timeout,
-    )
-    return conditions(found)[kind]
+def wait_reason(cluster: Client, name: str, reason: str, kind: str = "Ready") -> Object:
+    """The Strategy once its condition has this reason, as seen of its newest generation."""
+
+    def told(found: Object) -> bool:
+        condition = conditions(found).get(kind, {})
+        current = condition.get("observedGeneration") == found["metadata"]["generation"]
+        return current and condition.get("reason") == reason
+
+    return wait(cluster, name, told, f"{name} does not say {reason}")
+
+
+def bots(cluster: Client, name: str) -> list[Object]:
+    """The pods of the Strategy's bot."""
+    selector = f"sigma-x.io/strategy={name},app.kubernetes.io/component=bot"
+    found: list[Object] = json.loads(cluster.kubectl("get", "pods", *IN, "-l", selector, "-o", "json"))[
+        "items"
+    ]
+    return found
+
+
+def wait_steady(cluster: Client, name: str) -> Object:
+    """The Strategy once its bot runs and nothing is on its way that would end it: its StatefulSet's last
+    change is seen to, its only pod is Ready, and the status is of that pod."""
+
+    def steady(found: Object) -> bool:
+        wanted = get(cluster, f"statefulset/{name}")
+        seen = wanted["status"].get("observedGeneration") == wanted["metadata"]["generation"]
+        pods = bots(cluster, name)
+        ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
+        if not seen or wanted["spec"]["replicas"] != 1 or len(pods) != 1 or len(ready) != 1:
+            return False
+        status = found["status"]
+        current = status["observedGeneration"] == found["metadata"]["generation"]
+        revision = ready[0]["metadata"]["labels"]["sigma-x.io/revision"]
+        return current and status["phase"] == "Running" and status.get("revision") == revision
+
+    wait_phase(cluster, name, "Running")
+    return wait(cluster, name, steady, f"{name} does not come to rest")
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether its probes say so."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def restarts(pod: Object) -> int:
+    """How often the bot's container was started again."""
+    return sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
 
 
 def sigkill_bot(cluster: Client, name: str) -> None:
     """SIGKILL the bot's process on the node, as its out-of-memory killer would; on a cluster elsewhere,
     SIGTERM from inside."""
     uid = get(cluster, f"pod/{name}-0")["metadata"]["uid"]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            groups = (process / "cgroup").read_text()
-        except OSError:
-            continue  # it has ended
-        if b"sigma-app" in command and uid in groups.replace("_", "-"):
-            os.kill(int(process.name), signal.SIGKILL)
-            return
+    if isinstance(cluster, Cluster):
+        (bot,) = [p for p in pod_processes(cluster.cgroup) if p.pod == uid and b"sigma-app" in p.command]
+        bot.kill()
+        return
     kill = "import os; os.kill(1, 15)"
     cluster.kubectl("exec", f"{name}-0", *IN, "--", "/opt/sigma/bin/python", "-c", kill)
 
@@ -196,7 +240,7 @@ def sigkill_bot(cluster: Client, name: str) -> None:
 def delete(cluster: Client, name: str, *options: str) -> float:
     """Delete the Strategy and wait until it is gone; how long that took."""
     began = time.monotonic()
-    cluster.kubectl("delete", f"strat/{name}", *IN, "--timeout=180s", *options)
+    cluster.kubectl("delete", f"strat/{name}", *IN, "--timeout=300s", *options)
     return time.monotonic() - began
 
 

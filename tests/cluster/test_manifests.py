@@ -278,7 +278,7 @@ def defined(cluster: object) -> Client:
     # as helm, or the chart could no longer change them
     manager = ("--field-manager=helm", "--force-conflicts")
     cluster.kubectl("apply", "--server-side", *manager, "-f", ROOT / "crds")
-    cluster.kubectl("wait", "--for=condition=Established", "-f", ROOT / "crds", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "-f", ROOT / "crds", "--timeout=120s")
     return cluster
 
 

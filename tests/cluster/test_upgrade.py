@@ -4,7 +4,6 @@ and return: nothing but a pause. Stands last: it takes away what the others use.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from floor import (
     RELEASE,
     apply,
     conditions,
+    copy_secret,
     delete,
     floor,
     get,
@@ -68,13 +68,8 @@ def desk(installed: object) -> Iterator[Client]:
 
 def told(cluster: Client, verb: str) -> list[Object]:
     """What `kubectl sigma VERB` says of the bot."""
-    path = f"{cluster.kubectl_program.parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": path}
     more = [] if verb == "positions" else ["--limit", "100000"]
-    command = ["sh", str(ROOT / "operator" / "kubectl-sigma"), *IN, verb, NAME, "--output", "json", *more]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    found: list[Object] = json.loads(done.stdout)
+    found: list[Object] = json.loads(cluster.sigma(*IN, verb, NAME, "--output", "json", *more))
     return found
 
 
@@ -100,7 +95,7 @@ def more_orders(cluster: Client, until: Until) -> list[str]:
     """All orders, once there are more than now."""
     before = len(orders(cluster))
     try:
-        until(lambda: len(orders(cluster)) > before, "it sends no orders", 90)
+        until(lambda: len(orders(cluster)) > before, "it sends no orders")
     except AssertionError:
         print(cluster.kubectl("logs", f"{NAME}-0", *IN, "--tail=40"))
         raise
@@ -141,7 +136,7 @@ def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
         "--set",
         "operator.resources.requests.cpu=51m",
     )
-    helm(desk, "upgrade", "sigma-x", newer, "-n", RELEASE, *values, "--wait", "--timeout=120s")
+    helm(desk, "upgrade", "sigma-x", newer, "-n", RELEASE, *values, "--wait", "--timeout=600s")
     assert "next version" in desk.kubectl("explain", "strategies.status.later")
     assert operator_pod(desk) != operator, "the operator is a new one"
     patch = json.dumps({"spec": {"deletionPolicy": "cancel"}})
@@ -156,7 +151,7 @@ def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
     assert now[: len(had)] == had
     assert len(set(now)) == len(now)
     assert process(desk) == before, "the same process all along: nobody else can have traded"
-    helm(desk, "upgrade", "sigma-x", CHART, "-n", RELEASE, "--reuse-values", "--wait", "--timeout=120s")
+    helm(desk, "upgrade", "sigma-x", CHART, "-n", RELEASE, "--reuse-values", "--wait", "--timeout=600s")
     assert process(desk) == before
 
 
@@ -165,18 +160,16 @@ def test_removed_and_installed_again_it_goes_on_with_its_own(desk: Client, until
     revision = get(desk, f"strat/{NAME}")["status"]["revision"]
     had = more_orders(desk, until)
     values = json.loads(helm(desk, "get", "values", "sigma-x", "-n", RELEASE, "-o", "json"))
-    helm(desk, "uninstall", "sigma-x", "-n", RELEASE, "--wait", "--timeout=120s")
+    helm(desk, "uninstall", "sigma-x", "-n", RELEASE, "--wait", "--timeout=600s")
     left = get(desk, f"strat/{NAME}")
     assert not left["metadata"].get("finalizers"), "it could be deleted now"
     assert traders(desk) == 1
-    install = ("install", "sigma-x", CHART, "-n", RELEASE, "--wait", "--timeout=180s")
+    install = ("install", "sigma-x", CHART, "-n", RELEASE, "--wait", "--timeout=600s")
     helm(desk, *install, *(f"--set-json={name}={json.dumps(value)}" for name, value in values.items()))
     for name in connections(desk):  # the passwords are new ones
-        secret = json.loads(desk.kubectl("get", f"secret/{name}", "-n", RELEASE, "-o", "json"))
-        secret["metadata"] = {"name": name, "namespace": FLOOR}
-        desk.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+        copy_secret(desk, name, FLOOR)
     desk.kubectl("delete", f"pod/{NAME}-0", *IN)
-    wait_phase(desk, NAME, "Running", 120)
+    wait_phase(desk, NAME, "Running")
     now = more_orders(desk, until)
     assert now[: len(had)] == had, "its history is kept"
     assert len(set(now)) == len(now)

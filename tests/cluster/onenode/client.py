@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from onenode.tools import SetupError, clients
+from onenode.tools import HERE, SetupError, clients
+
+PLUGIN = HERE.parent.parent / "operator" / "kubectl-sigma"
 
 
 class Client:
@@ -34,8 +36,13 @@ class Client:
         """What helm prints. Raises CalledProcessError with its complaint in `stderr`."""
         return self._run(self.helm_program, arguments, None)
 
+    def sigma(self, *arguments: object) -> str:
+        """What `kubectl sigma` prints. Raises CalledProcessError with its complaint in `stderr`."""
+        return self._run(PLUGIN, arguments, None)
+
     def _run(self, program: Path, arguments: Sequence[object], stdin: str | None) -> str:
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        path = f"{self.kubectl_program.parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
         command = [str(program), *map(str, arguments)]
         done = subprocess.run(
             command, input=stdin, text=True, check=True, capture_output=True, env=environment
