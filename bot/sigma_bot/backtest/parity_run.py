@@ -18,7 +18,7 @@ from sigma_bot.trading.identity import manifest_digest
 from sigma_bot.trading.records import InputRow
 
 TRIES = 20
-REPLAYED = frozenset(("halt", "resume", "flatten", "raised"))
+REPLAYED = frozenset(("halt", "resume", "flatten", "unflatten", "raised"))
 
 
 @dataclass(frozen=True)

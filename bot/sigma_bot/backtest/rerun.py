@@ -134,7 +134,7 @@ def _feed(
                 _halt(session, core, row.kind == "halt")
             if row.kind == "flatten":
                 flattening = not _flatten(session, core)
-            elif row.kind == "resume":
+            elif row.kind in ("resume", "unflatten"):
                 flattening = False
 
 

@@ -1,7 +1,7 @@
 """Halt, resume and flatten: rows that anybody may write and every bot reads. None is ever changed.
 
 For each scope (a strategy, an account, all) the latest row says whether it is halted. A resume lifts the halt
-of its own scope and of no other.
+of its own scope and of no other; a flatten of that scope that is not finished is dropped with it.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ async def standing_of(session: Session, bot: int) -> Controls:
         f"SELECT {columns} FROM controls JOIN bots ON {mine} WHERE bots.id = ? AND action = 'flatten'"
         " AND controls.id > bots.controls_from AND NOT EXISTS"
         " (SELECT 1 FROM controls_done AS d WHERE d.bot = bots.id AND d.control = controls.id)"
+        " AND NOT EXISTS (SELECT 1 FROM controls AS c WHERE c.scope = controls.scope"
+        " AND c.name = controls.name AND c.action = 'resume' AND c.id > controls.id)"
         " ORDER BY controls.id"
     )
     flatten = await session.rows(marked(asked, session.lite), bot)

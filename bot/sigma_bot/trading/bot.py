@@ -180,6 +180,8 @@ class TradingBot:
         self.told.halted = reason or ("halted" if halted else "")
         if controls.flatten and not self.flattening:
             self.inputs.add(change, "flatten", {"reason": controls.flatten[0].reason})
+        if self.flattening and not controls.flatten and not self.flat.is_set():
+            self.inputs.add(change, "unflatten", {})  # a resume came first
         self.flattening = bool(controls.flatten)
         if not self.flattening:
             self.flat.clear()

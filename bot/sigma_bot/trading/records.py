@@ -94,7 +94,7 @@ class InputRow:
 
     number: int  # 1, 2, 3 ... within the run
     tick: int  # sequence number of the last tick before it
-    kind: str  # report, fill, halt, resume, flatten, gate, params, gap ...
+    kind: str  # fill, end, halt, resume, flatten, unflatten, raised, adopt, gap
     payload: dict[str, object]
 
 

@@ -65,7 +65,7 @@ async def test_a_flatten_halts_and_is_done_once_by_each_bot(bots: Journal) -> No
     assert await halted(bots) == ["one", "two"], "flat, and halted until resumed"
     await bots.control("account", "main", "resume", "", "ann", NOW)
     assert await halted(bots) == []
-    assert (await bots.controls_for("two")).flatten == [given], "asked for and not done yet"
+    assert (await bots.controls_for("two")).flatten == [], "dropped, though not done yet"
 
 
 async def test_a_new_bot_is_halted_by_what_holds_and_has_nothing_to_flatten(bots: Journal) -> None:
@@ -90,3 +90,13 @@ async def test_a_name_that_is_not_known(bots: Journal) -> None:
     with pytest.raises(BadInputError, match=r"account 'mian': no bot of it.*; did you mean 'main'"):
         await bots.control("account", "mian", "halt", "", "ann", NOW)
     assert await bots.control_history() == []
+
+
+async def test_a_resume_drops_a_flatten_of_its_scope_that_is_not_finished(bots: Journal) -> None:
+    given = await bots.control("account", "main", "flatten", "", "ann", NOW)
+    await bots.control("strategy", "one", "resume", "", "ann", NOW)
+    assert (await bots.controls_for("one")).flatten == [given]
+    await bots.control("account", "main", "resume", "", "ann", NOW)
+    assert (await bots.controls_for("one")).flatten == []
+    again = await bots.control("account", "main", "flatten", "", "ann", NOW)
+    assert (await bots.controls_for("one")).flatten == [again]
