@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -80,6 +81,8 @@ class BotRunner:
             while True:
                 wait = await self._one()
                 self.session = None
+                # it is full of cycles: without this the next is made beside the remains of the last ones
+                gc.collect()
                 await asyncio.sleep(wait)
         finally:
             await end([sending])
@@ -95,7 +98,7 @@ class BotRunner:
                 # runs does not end: its stops are watched here
                 if isinstance(error, kind) and (self.ran or not isinstance(error, RefusedError)):
                     self.why_not = (reason, str(error).splitlines()[0])
-                    log.error("%s", error)
+                    log.error("%s", str(error))  # its traceback would keep the session with the record
                     self.pulse.touch()
                     return max(wait, getattr(error, "after", 0.0))
             raise

@@ -1,0 +1,69 @@
+"""A LIVE bot whose sessions end and begin anew, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+from test_live_bot import Scene, scene  # noqa: F401 - the fixture
+
+from sigma_bot.trading.bot import RestartError
+from sigma_bot.trading.executor import Bug
+from sigma_bot.trading.records import State
+
+
+async def states(scene: Scene, *want: State) -> None:  # noqa: F811
+    """Wait until the bot's orders, the oldest first, stand so."""
+
+    async def so() -> bool:
+        return await scene.states() == list(want)
+
+    await scene.until(so)
+
+
+async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: F811
+    """Or each lost database would leave its session, venue client and all, until Python looks for cycles."""
+    async with scene.bot() as runner:
+        await scene.say(1)
+        await states(scene, State.FILLED)
+        session = runner.session
+        parts = [weakref.ref(part) for part in (session, session.bot.core, session.bot.desk.executor.venue)]
+        session.bot.post(Bug(RestartError("anew")))
+        del session
+        gc.disable()  # but for what the runner does itself
+        try:
+            async with asyncio.timeout(60):
+                while runner.sessions == 1 or runner.session is None:
+                    await asyncio.sleep(0.01)
+            assert [part() for part in parts] == [None, None, None]
+        finally:
+            gc.enable()
+        await scene.ready()
+        await scene.say(2)
+        await states(scene, State.FILLED, State.FILLED)
+    await scene.ledger_is_the_venues()
+
+
+async def test_a_resume_drops_a_flatten_that_is_not_finished(scene):  # noqa: F811
+    async with scene.bot() as runner:
+        await scene.say(1)
+        await scene.say(3)
+        await states(scene, State.FILLED, State.OPEN)
+        held = scene.em.faults.add("order.cancel", "hold")
+        await scene.journal.control("strategy", "script", "flatten", "home", by="me", now=1)
+        await held.reached.wait()
+        await scene.journal.control("strategy", "script", "resume", "no, stay", by="me", now=2)
+        bot = runner.session.bot
+        async with asyncio.timeout(60):
+            while bot.told.halted or bot.flattening:
+                await asyncio.sleep(0.01)
+        held.release()
+        await states(scene, State.FILLED, State.CANCELLED)
+        assert not bot.core.flat, "what it holds stays"
+        await scene.say(2)
+        await states(scene, State.FILLED, State.CANCELLED, State.FILLED)
+    kinds = [e.row.kind for e in await scene.journal.inputs("script")]
+    given = [kind for kind in kinds if kind not in ("fill", "end")]
+    assert sorted(given) == ["flatten", "halt", "resume", "unflatten"]
+    await scene.ledger_is_the_venues()
