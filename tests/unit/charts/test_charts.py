@@ -159,6 +159,17 @@ def test_the_operator_understands_what_it_is_told(objects: list[Object]) -> None
     assert all("to" in rule or "ports" in rule for rule in settings.bot.egress)
 
 
+def test_a_desk_says_with_what_data_are_imported(objects: list[Object]) -> None:
+    found = of(objects, "ConfigMap", "sigma-x-desk")
+    logins = {c["metadata"]["namespace"] for c in of(objects, "Secret", "sigma-x-control")}
+    for desk in found:
+        assert desk["metadata"]["labels"]["app.kubernetes.io/component"] == "desk"
+        assert desk["data"]["image"] == told(objects).backtest.image
+        there = desk["metadata"]["namespace"] in logins
+        assert desk["data"]["login"] == ("sigma-x-control" if there else "")
+    assert found
+
+
 def test_addresses_carry_the_passwords_of_the_same_rendering(render: Render) -> None:
     objects = render()
     secrets = {
