@@ -201,7 +201,12 @@ def test_a_new_strategy_runs_as_it_is_made(desk: Desk) -> None:
     assert told["metrics"]["trades"] > 5
 
 
-def test_imported_data_are_backtested_from_the_catalogue(desk: Desk) -> None:
+@pytest.mark.parametrize("place", ["folder", "database"])
+def test_imported_data_are_backtested_from_the_catalogue(
+    place: str, desk: Desk, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if place == "database":
+        monkeypatch.setenv("SIGMA_DATA", request.getfixturevalue("postgres_database"))
     rows = "\n".join(
         f"2024-03-0{1 + i // 1440}T{i // 60 % 24:02}:{i % 60:02}:00Z,"
         + ",".join(f"{x:.2f}" for x in (100 + i % 7, 108, 99, 100 + (i + 1) % 7, 3 + i % 5))
