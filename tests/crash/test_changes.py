@@ -106,7 +106,7 @@ def test_reset_begins_anew_once_nothing_is_left_unwatched(venue, database, on_be
             first = await exit_code(w, "reset"), w.log().splitlines()[-1]
             await again(w, OTHER, "adopt")
             await journal.control("strategy", w.bot, "flatten", "anew", by="me", now=time.time_ns())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while (await journal.controls_for(w.bot)).flatten:
                     await asyncio.sleep(0.02)
             await w.stop()

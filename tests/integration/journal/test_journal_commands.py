@@ -201,7 +201,7 @@ def test_the_bots_are_woken(sigma: Any, redis_url: str, monkeypatch: pytest.Monk
             async with bus.subscribe(CONTROL) as messages:
                 code, _, err = await asyncio.to_thread(sigma, "halt", "grid")
                 assert (code, err) == (0, "")
-                channel, _ = await asyncio.wait_for(anext(messages), 30)
+                channel, _ = await asyncio.wait_for(anext(messages), 60)
                 return channel
         finally:
             await bus.close()

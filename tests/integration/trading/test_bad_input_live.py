@@ -43,7 +43,7 @@ async def ends(em: Emulator, folder: Path, manifest: Strategy, keys: Keys | None
             given = keys or Keys(em.key, em.secret)
             connect = lambda: open_venue(em.venue, given, LocalLimiter(em.venue), em.url)  # noqa: E731
             runner = bots.bot(Settings(manifest, folder), journal, bus, connect)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with pytest.raises((BadInputError, RefusedError)) as caught:
                     await runner.run()
             return caught.value
@@ -134,7 +134,7 @@ async def test_more_cash_than_the_account_holds(venue, tmp_path):
 
 async def told(scene, code: str) -> str:  # noqa: F811
     """The text of the notice with this code."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             for entry in await scene.journal.notices("script"):
                 if code in entry.row.code or code in entry.row.text:
@@ -144,7 +144,7 @@ async def told(scene, code: str) -> str:  # noqa: F811
 
 async def refused(scene) -> str:  # noqa: F811
     """Why the newest order was refused."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (rows := await scene.orders()) or rows[0].state is not State.REFUSED:
             await asyncio.sleep(0.01)
     return rows[0].reason

@@ -31,7 +31,7 @@ async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F8
                 await scene.say(what)
                 await scene.until(lambda n=what: _filled(scene, n))
             await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not ended() or not any(m.kind == "state" for m in told):
                     await asyncio.sleep(0.01)
                 await scene.say(3)

@@ -136,11 +136,11 @@ async def test_hostile_messages_change_nothing(spoilt):
             for what in spoiler.rng.sample([1, 3, 3, 4, 2], 3):
                 await scene.say(what)
             enough = spoiler.passed + 12
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while spoiler.passed < enough:
                     await asyncio.sleep(0.02)
             spoiler.answers = spoiler.events = 0.0
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await settled(scene):
                     await asyncio.sleep(0.02)
     await scene.ledger_is_the_venues()

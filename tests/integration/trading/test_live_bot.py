@@ -106,7 +106,7 @@ class Scene:
         await publish(self.bus, [TickBatch(self.venue, self.seq, time.time_ns(), (), (tick,))])
 
     async def until(self, what) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await what():
                 await asyncio.sleep(0.01)
 
@@ -117,7 +117,7 @@ class Scene:
         return [row.state for row in reversed(await self.orders())]
 
     async def ready(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.runner.session is None or not self.runner.session.reader.last:
                 await asyncio.sleep(0.01)
                 if self.runner.session is not None:
@@ -129,7 +129,7 @@ class Scene:
     ) -> AsyncIterator[BotRunner]:
         keys = Keys(self.em.key, self.em.secret)
         self.runner = bots.bot(
-            Settings(live_manifest(self.venue, code, name, **limits), Path()),
+            Settings(live_manifest(self.venue, code, name, **limits), Path(), lease_ttl_s=60.0),
             self.journal,
             self.bus,
             lambda: open_venue(self.venue, keys, LocalLimiter(self.venue), self.em.url),
@@ -197,7 +197,7 @@ async def test_a_halted_bot_may_still_reduce(scene):
         await scene.say(1)
         await scene.until(lambda: _all(scene, [State.FILLED]))
         await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not runner.session.bot.told.halted:
                 await asyncio.sleep(0.01)
         await scene.say(3)  # a new bid: refused
@@ -217,7 +217,7 @@ async def test_flatten_cancels_and_closes_and_stays_halted(scene):
         await scene.journal.control("account", "main", "flatten", "home", by="me", now=1)
         await scene.until(lambda: _all(scene, [State.FILLED, State.CANCELLED, State.FILLED]))
         assert runner.session.bot.core.flat
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await scene.journal.controls_for("script")).flatten:
                 await asyncio.sleep(0.02)
         assert (await scene.journal.controls_for("script")).halted_by is not None
@@ -230,7 +230,7 @@ async def test_a_close_ends_although_something_cant_be_sold(scene, caplog):
         await scene.until(lambda: _all(scene, [State.FILLED]))
         holding = scene.em.exchange.accounts["main"].holdings["BTC"]
         scene.em.exchange.pay_in("main", "BTC", -holding.free)  # somebody took it away
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await close_account(runner, scene.journal, "flatten")
         assert not runner.session.bot.core.flat
         assert "still held" in caplog.text
@@ -250,7 +250,7 @@ async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
         assert {r.session.bot.core.broker.n_active for r in (first, second)} == {0, 1}
         for runner in (first, second):
             runner.session.bot.desk.executor.reconcile_soon([scene.symbol])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while {r.session.bot.desk.foreign for r in (first, second)} != {0, 1}:
                 await asyncio.sleep(0.01)
         await scene.say(4)
@@ -273,7 +273,7 @@ async def test_a_halt_given_while_the_bot_was_away_comes_before_its_first_tick(s
     await scene.journal.control("strategy", "script", "halt", "away", by="me", now=1)
     await scene.say(3)
     async with scene.bot() as runner:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not runner.session.bot.told.halted:
                 await asyncio.sleep(0.01)
         await scene.say(3)
