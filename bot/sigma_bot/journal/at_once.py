@@ -15,6 +15,7 @@ from sigma_bot.journal import rows
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.rows import SQL_TYPES, Form
 from sigma_bot.journal.statements import LEGAL, NOW, replaced
+from sigma_bot.journal.writing import Admit
 from sigma_bot.trading.records import Change
 
 _SCOPE = (
@@ -62,10 +63,12 @@ _PARTS = (
 )
 
 
-def fits(change: Change) -> bool:
+def fits(change: Change, admit: Admit | None) -> bool:
     """Whether one statement can store it: nothing has to be asked on the way, no trade is told twice."""
+    if admit is not None and change.usage is not None:
+        return False
     trades = {(fill.symbol, fill.trade_id, fill.side) for fill in change.fills}
-    return change.usage is None and len(trades) == len(change.fills)
+    return len(trades) == len(change.fills)
 
 
 def question(lease: Lease, last: int, change: Change) -> tuple[str, list[Any]]:
@@ -82,12 +85,14 @@ def question(lease: Lease, last: int, change: Change) -> tuple[str, list[Any]]:
             values += map(list, zip(*part.form.rows(records, sqlite=False), strict=True))
     if kept:
         values += (change.code_digest, change.state)
-    return _text(tuple(parts), kept), values
+    if change.usage is not None:
+        values += rows.USAGE.rows([change.usage], sqlite=False)[0]
+    return _text(tuple(parts), kept, change.usage is not None), values
 
 
 @cache
-def _text(parts: tuple[_Part, ...], kept: bool) -> str:
-    """For changes that have these parts."""
+def _text(parts: tuple[_Part, ...], kept: bool, told: bool) -> str:
+    """For changes that have these parts, a state (``kept``), a use of the account (``told``)."""
     given, used = [], _HEAD
     for part in parts:
         given.append(_given(part.form, used))
@@ -105,6 +110,9 @@ def _text(parts: tuple[_Part, ...], kept: bool) -> str:
     writes = [_put(part) for part in parts]
     if kept:
         writes.append(_put_checkpoint(used))
+        used += 2
+    if told:
+        writes.append(_put_usage(used))
     return f"WITH {', '.join((held, *given, head, *writes))} SELECT commits FROM head"
 
 
@@ -133,4 +141,15 @@ def _put_checkpoint(used: int) -> str:
         f"put_checkpoint AS (INSERT INTO checkpoints (bot, slot, {', '.join(names)})"
         f" SELECT head.id, head.checkpoints % 2, head.run, head.commits, $6, $7, ${used + 1}, ${used + 2}"
         f" FROM head ON CONFLICT (bot, slot) DO UPDATE SET {replaced(names)})"
+    )
+
+
+def _put_usage(used: int) -> str:
+    names = ("commit_no", *rows.USAGE.names)
+    numbered = enumerate(rows.USAGE.annotations, used + 1)
+    values = ", ".join(f"${number}::{SQL_TYPES[annotation]}" for number, annotation in numbered)
+    return (
+        f"put_usage AS (INSERT INTO account_usage (bot, {', '.join(names)})"
+        f" SELECT head.id, head.commits, {values} FROM head"
+        f" ON CONFLICT (bot) DO UPDATE SET {replaced(names)})"
     )

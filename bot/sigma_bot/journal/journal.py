@@ -172,8 +172,8 @@ class Journal:
         """Store ``change`` in one transaction; the number of the commit, one more than the last.
 
         When the change tells a use of the account, ``admit(others)`` is called with what the account's other
-        bots use; none of them can store a use before this change is stored. It may change ``change`` in place
-        or raise.
+        bots use; none of them that asks so can store a use before this change is stored. It may change
+        ``change`` in place or raise.
 
         Raises, with nothing stored: LeaseLostError, IllegalTransitionError, FillConflictError, StorageError.
         CommitUnknownError: the answer was lost, and the database cannot be asked.
@@ -185,7 +185,7 @@ class Journal:
             number = await write(session, lease, change, admit)
 
         try:
-            if lease.commits is not None and at_once.fits(change) and not self._database.lite:
+            if lease.commits is not None and at_once.fits(change, admit) and not self._database.lite:
                 number = lease.commits + 1
                 if await self._database.at_once(*at_once.question(lease, lease.commits, change)):
                     lease.commits = number

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sigma_bot.bus.messages import TickBatch
@@ -104,6 +105,7 @@ class TradingBot:
         self.unstored = False
         self.flattening = self.cancelling = False
         self.whole = True  # no step is under way
+        self.waiting: Change | None = None  # what is stored with the next batch at the latest
         self.began = self.stored_at
         self.flat: asyncio.Event = asyncio.Event()
 
@@ -125,7 +127,8 @@ class TradingBot:
         """One step: a batch of ticks, or everything that came between two."""
         self.pulse.touch()
         self.whole, self.began = False, time.monotonic()
-        change = Change(tick=self.last, ts=self.core.broker.ts)
+        change = self.waiting or Change(tick=self.last, ts=self.core.broker.ts)
+        self.waiting = None
         try:
             for item in group:
                 self._take(item, change)
@@ -136,7 +139,11 @@ class TradingBot:
         if self.cancelling:
             self.core.cancel_all()
         self.desk.collect(change)
-        await self._store(change)
+        timed = any(isinstance(item, TickBatch | Tock) for item in group)
+        if change.can_wait() and not timed and not self.desk.waiting():
+            self.waiting = change
+        else:
+            await self._store(change)
         self.whole = True
 
     def _take(self, item: Any, change: Change) -> None:
@@ -209,7 +216,8 @@ class TradingBot:
         change.code_digest = self.code_digest
         point("commit.before")
         began = time.monotonic()
-        number = await self.journal.commit(self.lease, change, lambda others: self.desk.admit(others, change))
+        admit = partial(self.desk.admit, change) if self.desk.asks() else None
+        number = await self.journal.commit(self.lease, change, admit)
         point("commit.after")
         self.stored_at, self.unstored = time.monotonic(), False
         self.metrics.commit(self.stored_at - began)
@@ -245,5 +253,5 @@ class TradingBot:
 
     async def checkpoint(self) -> None:
         """Store the state as it stands. A step that was broken off is not: its effects are not stored."""
-        if self.unstored and self.whole:
-            await self._commit(Change(tick=self.last, ts=self.core.broker.ts))
+        if self.whole and (self.unstored or self.waiting is not None):
+            await self._commit(self.waiting or Change(tick=self.last, ts=self.core.broker.ts))

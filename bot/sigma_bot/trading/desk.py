@@ -59,7 +59,10 @@ class Desk(Protocol):
     def collect(self, change: Change) -> None:
         """Put what the engine did into ``change``."""
 
-    def admit(self, others: list[Usage], change: Change) -> None:
+    def asks(self) -> bool:
+        """Whether what the account's other bots use decides on what is stored now."""
+
+    def admit(self, change: Change, others: list[Usage]) -> None:
         """Inside the transaction: take out of ``change`` what the account's limits refuse."""
 
     def waiting(self) -> bool:
@@ -92,7 +95,11 @@ class SimDesk:
         """Orders and fills of the step."""
         self.simulator.collect(change)
 
-    def admit(self, others: list[Usage], change: Change) -> None:
+    def asks(self) -> bool:
+        """A virtual account has no others."""
+        return False
+
+    def admit(self, change: Change, others: list[Usage]) -> None:
         """A virtual account is nobody else's."""
 
     def waiting(self) -> bool:
@@ -231,7 +238,11 @@ class LiveDesk:
         market = self.core.broker.markets[self.core.symbols[row.symbol]]
         return price_of(market, market.ask if row.side == "buy" else market.bid)
 
-    def admit(self, others: list[Usage], change: Change) -> None:
+    def asks(self) -> bool:
+        """Only new orders are refused, and only where the account has limits."""
+        return bool(self.limits and self.sends)
+
+    def admit(self, change: Change, others: list[Usage]) -> None:
         """Refuse the new orders of this step that the account's other bots leave no room for."""
         if change.usage is None or not self.sends:
             return

@@ -139,6 +139,12 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.state or self.orders or self.fills or self.inputs or self.notices)
 
+    def can_wait(self) -> bool:
+        """Whether all it tells is that orders rest: nothing follows from it, and after a crash the venue is
+        asked for each of them anyhow."""
+        told = self.state or self.fills or self.inputs or self.notices
+        return bool(self.orders) and not told and all(order.state is State.OPEN for order in self.orders)
+
 
 @dataclass(slots=True)
 class Inputs:

@@ -7,8 +7,9 @@ in use is kept, so a checkpoint of a plain strategy is a few kilobytes. The queu
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -136,19 +137,27 @@ def _kind(t: Any) -> str:
 
 
 def _values(struct: Struct) -> list[Any]:
-    listed, nested = _parts(type(struct))
-    values = [getattr(struct, name) for name in listed]
+    read, nested = _parts(type(struct))
+    values = list(read(struct))
     for i, t in nested:
         values[i] = _value(t, values[i])
     return values
 
 
 @cache
-def _parts(kind: type[Struct]) -> tuple[list[str], list[tuple[int, Any]]]:
-    """The fields of a struct, and those that are not plain numbers. Looked up once: states are stored
-    often."""
+def _parts(kind: type[Struct]) -> tuple[Callable[[Struct], Iterable[Any]], list[tuple[int, Any]]]:
+    """What reads the fields of a struct, and those that are not plain numbers. Looked up once: states are
+    stored often."""
     types = list(kind.__fields__.items())
-    return [name for name, _ in types], [(i, t) for i, (_, t) in enumerate(types) if not _plain(t)]
+    names = [name for name, _ in types]
+    if len(names) > 1:
+        read: Callable[[Struct], Iterable[Any]] = attrgetter(*names)
+    else:  # attrgetter of one name gives no tuple
+
+        def read(struct: Struct) -> Iterable[Any]:
+            return [getattr(struct, name) for name in names]
+
+    return read, [(i, t) for i, (_, t) in enumerate(types) if not _plain(t)]
 
 
 def _plain(t: Any) -> bool:

@@ -173,6 +173,17 @@ async def test_nothing_is_stored_without_the_lease(journal: Journal) -> None:
     assert await everything(journal) == before
 
 
+async def test_a_use_is_stored_with_the_rest_of_a_change(journal: Journal) -> None:
+    lease, used = await started(journal), Usage(Decimal("5.5"), 1, 2, Decimal("0.1"), 3, 4)
+    for number in (1, 2, 3):  # the first asks for the number of the commit, the others know it
+        told = replace(used, open_orders=number)
+        change = Change(number, NOW, state="kept", orders=[order(number)], usage=told)
+        assert await journal.commit(lease, change) == number
+        loaded = await journal.load(lease.bot)
+        assert loaded is not None
+        assert loaded.usage == told
+
+
 async def test_bots_of_one_account_see_each_others_use(journal: Journal) -> None:
     one, two = await started(journal, "one"), await started(journal, "two")
     elsewhere = await started(journal, "far", account="other")
