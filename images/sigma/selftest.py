@@ -1,12 +1,18 @@
-"""What `helm test` asks: can a bot, with what it is given, use Redis and PostgreSQL, and nothing more?"""
+"""What `helm test` asks: can a bot, with what it is given, use Redis and PostgreSQL, and nothing more?
+
+The network lets a new pod through a second or two after it started, so a store out of reach is waited
+for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
@@ -15,6 +21,24 @@ from redis.exceptions import NoPermissionError
 from sigma_bot.storage.granting import Account, grant
 
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+PATIENCE_S = 60.0
+
+
+async def reached(url: str, port: int) -> None:
+    """Wait until somebody listens there. Raises OSError with the last refusal."""
+    parts = urlsplit(url)
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port or port)
+        except OSError:  # TimeoutError too
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            writer.close()
+            return
 
 
 async def redis() -> None:
@@ -76,6 +100,8 @@ async def look(address: str, own: bool) -> None:
 
 
 async def main() -> None:
+    await reached(os.environ["SIGMA_REDIS_URL"], 6379)
+    await reached(os.environ["SIGMA_DATABASE_URL"], 5432)
     await redis()
     await postgres("--accounts" in sys.argv)
 

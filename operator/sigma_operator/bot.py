@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_operator.objects import (
@@ -30,8 +29,6 @@ ADDRESS = "/run/sigma/database-url"
 PORT = 8080
 # Wishes to the operator. They are no part of what the bot runs, so a change of them is no new revision.
 WISHES = ("suspend", "deletionPolicy", "swapPolicy")
-# Networks a bot has no business in: the cluster's own, the cloud's, and the address that hands out its keys.
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 
 
 def read(resource: Mapping[str, Any]) -> Strategy:
@@ -256,19 +253,10 @@ def stateful_set(
 
 
 def network_policy(resource: Mapping[str, Any], settings: BotSettings) -> Object:
-    """Out to DNS, Redis, Postgres and the venue; in to the health port."""
+    """Out to DNS, Redis, Postgres and the venue; in to the health port, from the operator and who reads
+    metrics. Rules of several policies add up, so this one opens no more than the chart's for desks does."""
     name = resource["metadata"]["name"]
-    dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    system = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
-    abroad = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE)}}]}
-    egress: list[Object] = [
-        {"to": [{"namespaceSelector": system}], "ports": dns},
-        abroad | {"ports": [{"protocol": "TCP", "port": 443}]},
-        *(dict(rule) for rule in settings.egress),
-    ]
-    if settings.venue_url:  # an emulator of the venue lives in the cluster
-        port = {"protocol": "TCP", "port": _port(settings)}
-        egress.append({"to": [{"namespaceSelector": {}}], "ports": [port]})
+    watchers = [dict(peer) for peer in settings.ingress]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -276,15 +264,10 @@ def network_policy(resource: Mapping[str, Any], settings: BotSettings) -> Object
         "spec": {
             "podSelector": {"matchLabels": {STRATEGY_LABEL: name}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": PORT}]}],
-            "egress": egress,
+            "ingress": [{"from": watchers, "ports": [{"protocol": "TCP", "port": PORT}]}],
+            "egress": [dict(rule) for rule in settings.egress],
         },
     }
-
-
-def _port(settings: BotSettings) -> int:
-    address = urlsplit(settings.venue_url)
-    return address.port or (443 if address.scheme == "https" else 80)
 
 
 def close_job(

@@ -44,10 +44,24 @@ class BacktestSettings:
     not there, only the status keeps them. Sweeps need it."""
 
 
-def _rules_to_stores() -> tuple[Mapping[str, Any], ...]:
+# Networks a bot has no business in: the cluster's own, the cloud's, and the address that hands out its keys.
+PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+
+
+def _ways_out() -> tuple[Mapping[str, Any], ...]:
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     anywhere: dict[str, Any] = {"namespaceSelector": {}}
-    ports = [{"protocol": "TCP", "port": port} for port in (6379, 5432)]
-    return ({"to": [anywhere], "ports": ports},)
+    abroad = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE)}}
+    return (
+        {"to": [system], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
+        {"to": [anywhere], "ports": [{"protocol": "TCP", "port": port} for port in (6379, 5432)]},
+        {"to": [abroad], "ports": [{"protocol": "TCP", "port": 443}]},
+    )
+
+
+def _operators() -> tuple[Mapping[str, Any], ...]:
+    operator = {"matchLabels": {"app.kubernetes.io/component": "operator"}}
+    return ({"namespaceSelector": {}, "podSelector": operator},)
 
 
 @dataclass(frozen=True)
@@ -88,8 +102,10 @@ class BotSettings:
     """Seconds that closing orders and positions may take when a Strategy is deleted."""
     network_policy: bool = True
     """Let bots reach Redis, Postgres, the DNS and the venue, and nothing else."""
-    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_rules_to_stores)
-    """NetworkPolicy egress rules that lead to Redis and Postgres."""
+    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_ways_out)
+    """Everything a bot reaches, as egress rules of a NetworkPolicy: DNS, Redis, Postgres, the venue."""
+    ingress: tuple[Mapping[str, Any], ...] = field(default_factory=_operators)
+    """Who reaches a bot's health port, as peers of a NetworkPolicy; at least one, for none means all."""
 
 
 @dataclass(frozen=True)

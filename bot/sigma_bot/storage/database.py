@@ -18,6 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from sigma_bot.storage import codec, migrate
 from sigma_bot.storage.errors import StorageError, explained
+from sigma_bot.storage.patience import patiently
 from sigma_bot.storage.urls import Place, place
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Database:
         with explained(where, opening=True):
             database = cls(_engine(where, lock_timeout), where)
         try:
-            if not await database.run(migrate.is_current, opening=True):
+            if not await patiently(lambda: database.run(migrate.is_current, opening=True)):
                 if where.path is not None:
                     await database.run(_use_wal, BARE)
                 await database.run(lambda connection: migrate.upgrade(connection, where, lock_timeout), WRITE)

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, Self, TypeVar
 
 from sigma_bot.storage.errors import CommitUnknownError, StorageError, explained
+from sigma_bot.storage.patience import patiently
 from sigma_bot.storage.revision import REVISION, VERSION_TABLE
 from sigma_bot.storage.upgrade import upgraded
 from sigma_bot.storage.urls import Place, place
@@ -78,7 +79,7 @@ class Direct:
             raise StorageError(f"database {where.shown}: the file does not exist; `sigma run` makes it")
         if there:
             with explained(where, opening=True):
-                if await database.run(_is_current, write=False):
+                if await patiently(lambda: database.run(_is_current, write=False)):
                     return database
             await database.close()
         await upgraded(url, lock_timeout)

@@ -99,7 +99,8 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
   "progress_deadline" (int $b.progressDeadline)
   "close_deadline" (int $b.closeDeadline)
   "network_policy" .Values.networkPolicy.enabled
-  "egress" (concat (include "sigma.egress.redis" . | fromYamlArray) (include "sigma.egress.postgres" . | fromYamlArray) .Values.networkPolicy.extraEgress)
+  "egress" (include "sigma.egress.bot" . | fromYamlArray)
+  "ingress" (include "sigma.watchers" . | fromYamlArray)
   | toJson -}}
 {{- end }}
 
@@ -153,12 +154,44 @@ imagePullSecrets: {{- toYaml . | nindent 0 }}
 {{- end }}
 
 {{- define "sigma.egress.venues" -}}
+{{- $url := .Values.bot.venueUrl -}}
 - to: {{ .Values.networkPolicy.venues | toJson }}
   ports: [{protocol: TCP, port: 443}]
-{{- if .Values.emulator.enabled }}
+{{- if $url }}
+- to: {{ append .Values.networkPolicy.venues (dict "namespaceSelector" dict) | toJson }}
+  ports: [{protocol: TCP, port: {{ regexFind ":[0-9]+(/|$)" $url | trimAll ":/" | default (ternary "443" "80" (hasPrefix "https:" $url)) }}}]
+{{- else if .Values.emulator.enabled }}
 - to: [{{ include "sigma.store" (dict "name" "emulator" "root" .) }}]
   ports: [{protocol: TCP, port: 9000}]
 {{- end }}
+{{- end }}
+
+{{- /* All that a bot reaches. */}}
+{{- define "sigma.egress.bot" -}}
+{{ include "sigma.egress.dns" . }}
+{{ include "sigma.egress.redis" . }}
+{{ include "sigma.egress.postgres" . }}
+{{ include "sigma.egress.venues" . }}
+{{- with .Values.networkPolicy.extraEgress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Who reads a bot's health and metrics, as peers. */}}
+{{- define "sigma.watchers" -}}
+- {{ include "sigma.store" (dict "name" "operator" "root" .) }}
+{{- with .Values.networkPolicy.metricsFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* Pods of desks that bear a label, as peers: of the namespaces that `desks` lists, and of those made later that
+       say of themselves that they are one. */}}
+{{- define "sigma.traders" -}}
+{{- $pods := dict "matchExpressions" (list (dict "key" .label "operator" "Exists")) -}}
+{{- $listed := dict "key" "kubernetes.io/metadata.name" "operator" "In" "values" (include "sigma.desks" .root | fromJsonArray) -}}
+- {namespaceSelector: {matchExpressions: [{{ $listed | toJson }}]}, podSelector: {{ $pods | toJson }}}
+- {namespaceSelector: {matchLabels: {sigma-x.io/desk: "true"}}, podSelector: {{ $pods | toJson }}}
 {{- end }}
 
 {{- define "sigma.store" -}}

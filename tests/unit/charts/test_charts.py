@@ -250,6 +250,44 @@ def test_policies_say_who_reaches_what(render: Render) -> None:
         assert denied <= template["metadata"]["labels"].items(), found["metadata"]["name"]
 
 
+def test_the_operators_policy_opens_no_more_than_the_charts(render: Render) -> None:
+    """Rules of several policies for one pod add up."""
+    narrow = [{"ipBlock": {"cidr": "203.0.113.0/24"}}]
+    objects = render({**FEEDS, "networkPolicy": {"venues": narrow}})
+    (bots, _) = of(objects, "NetworkPolicy", "sigma-x-bots")
+    bot = told(objects).bot
+    assert list(bot.egress) == bots["spec"]["egress"]
+    assert [{"from": list(bot.ingress), "ports": [{"protocol": "TCP", "port": 8080}]}] == bots["spec"][
+        "ingress"
+    ]
+    (venues,) = [rule for rule in bot.egress if rule["ports"][0]["port"] == 443]
+    assert venues["to"] == narrow
+
+
+def test_stores_let_in_desks_only(render: Render) -> None:
+    objects = render({**FEEDS, "desks": ["desk"], "emulator": {"enabled": True}})
+    for name in ("redis", "postgres", "emulator"):
+        (policy,) = of(objects, "NetworkPolicy", f"sigma-x-{name}")
+        (rule,) = policy["spec"]["ingress"]
+        peers = [peer["namespaceSelector"] for peer in rule["from"] if "namespaceSelector" in peer]
+        listed = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["desk", "sigma"]}
+        assert peers[:2] == [
+            {"matchExpressions": [listed]},
+            {"matchLabels": {"sigma-x.io/desk": "true"}},
+        ], name
+        assert all(peer["podSelector"] for peer in rule["from"])
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://e.test:9000/x", 9000), ("http://e.test", 80), ("https://e.test/api", 443)],
+)
+def test_a_venue_by_address_is_reached_at_its_port(render: Render, url: str, port: int) -> None:
+    rules = told(render({**FEEDS, "bot": {"venueUrl": url}})).bot.egress
+    assert rules[-1]["ports"] == [{"protocol": "TCP", "port": port}]
+    assert {"namespaceSelector": {}} in rules[-1]["to"]
+
+
 def test_an_emulator_takes_the_place_of_venues(render: Render) -> None:
     objects = render({"emulator": {"enabled": True}, **FEEDS})
     (service,) = of(objects, "Service", "sigma-x-emulator")

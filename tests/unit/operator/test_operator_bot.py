@@ -206,15 +206,22 @@ def test_a_bad_resource_is_refused_with_its_field(resource: Object) -> None:
 
 
 def test_network_leads_to_the_stores_the_venue_and_nowhere_else(resource: Object) -> None:
-    rules = [{"to": [{"podSelector": {"matchLabels": {"app": "redis"}}}], "ports": [{"port": 6379}]}]
-    policy = bot.network_policy(resource, BotSettings(egress=tuple(rules), venue_url="http://e.test:9000"))
-    spec = policy["spec"]
+    spec = bot.network_policy(resource, BotSettings())["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["podSelector"] == {"matchLabels": {"sigma-x.io/strategy": "ema"}}
     ports = [sorted({port["port"] for port in rule["ports"]}) for rule in spec["egress"]]
-    assert ports == [[53], [443], [6379], [9000]]
-    (block,) = spec["egress"][1]["to"]
+    assert ports == [[53], [5432, 6379], [443]]
+    (block,) = spec["egress"][2]["to"]
     assert "169.254.0.0/16" in block["ipBlock"]["except"]
+
+
+def test_network_is_what_the_chart_says_and_no_more(resource: Object) -> None:
+    rules = [{"to": [{"podSelector": {"matchLabels": {"app": "redis"}}}], "ports": [{"port": 6379}]}]
+    watchers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    settings = BotSettings(egress=tuple(rules), ingress=tuple(watchers), venue_url="http://e.test:9000")
+    spec = bot.network_policy(resource, settings)["spec"]
+    assert spec["egress"] == rules
+    assert spec["ingress"] == [{"from": watchers, "ports": [{"protocol": "TCP", "port": 8080}]}]
 
 
 def test_the_closing_job_does_what_the_policy_says_with_the_bots_rights() -> None:
