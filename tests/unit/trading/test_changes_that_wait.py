@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+
 from sigma_bot.trading.records import Change, InputRow, NoticeRow, OrderRow, State
 
 ORDER = OrderRow(
