@@ -10,6 +10,7 @@ import pytest
 from sim_rig import CROSS, batches, manifest, open_bus, open_journal, processed, publish, running
 
 import bots
+from sigma_bot.bus.messages import ticks_log
 from sigma_bot.callbacks import start
 from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
@@ -109,9 +110,9 @@ async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path)
 async def listening(runner) -> None:
     """A new bot begins with the next tick: wait until it hears it."""
     async with asyncio.timeout(60):
-        while runner.session is None:
+        while runner.session is None or not runner.bus._listeners.get(ticks_log("upbit")):
             await asyncio.sleep(0.005)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # it looks at what the log holds already: nothing
 
 
 async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
