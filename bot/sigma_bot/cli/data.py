@@ -268,7 +268,7 @@ def stored_parts(name: str) -> Iterator[tuple[list[Part], int | None]]:
                 f"{nearest(name, present)}; it has {listed}"
             )
         entry = present[name]
-        files = [catalogue.open(entry, date) for date in catalogue.dates(entry)]
+        files = catalogue.open(entry, catalogue.dates(entry))
         parts = [Part(f, detect(f.names, str(f.path), entry.kind), None, None) for f in files]
         yield parts, entry.timeframe or None
 

@@ -113,8 +113,8 @@ class Catalogue(Protocol):
     def dates(self, entry: Entry) -> list[str]:
         """The days, months or years it has of an entry, in order."""
 
-    def open(self, entry: Entry, date: str) -> ParquetFile:
-        """One of its files."""
+    def open(self, entry: Entry, dates: Sequence[str]) -> list[ParquetFile]:
+        """Its files of these dates."""
 
     def rows(self, entry: Entry) -> int:
         """How many rows it has of an entry."""
@@ -167,13 +167,13 @@ class FolderCatalogue:
         """See Catalogue."""
         return sorted(file.stem for file in (self.root / entry.folder).glob("*.parquet"))
 
-    def open(self, entry: Entry, date: str) -> ParquetFile:
+    def open(self, entry: Entry, dates: Sequence[str]) -> list[ParquetFile]:
         """See Catalogue."""
-        return ParquetFile(self.root / entry.path(date))
+        return [ParquetFile(self.root / entry.path(date)) for date in dates]
 
     def rows(self, entry: Entry) -> int:
         """See Catalogue: from the files' footers."""
-        return sum((self.open(entry, date).rows for date in self.dates(entry)), 0)
+        return sum(file.rows for file in self.open(entry, self.dates(entry)))
 
     def staging(self) -> Staging:
         """See Catalogue."""

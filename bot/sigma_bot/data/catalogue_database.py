@@ -85,11 +85,16 @@ class DatabaseCatalogue:
         """See Catalogue."""
         return sum(held.rows for held in self._held()[entry].values())
 
-    def open(self, entry: Entry, date: str) -> ParquetFile:
-        """See Catalogue."""
-        path = entry.path(date)
-        source = _Content(self, self._held()[entry][date], path)
-        return ParquetFile(path, cast(BinaryIO, source))
+    def open(self, entry: Entry, dates: Sequence[str]) -> list[ParquetFile]:
+        """See Catalogue. Their ends, by which Parquet is read, are fetched many at a time."""
+        found, several = [], max(KEPT // 2, 1)
+        for start in range(0, len(dates), several):
+            some = [(self._held()[entry][date], entry.path(date)) for date in dates[start : start + several]]
+            with self._lock:
+                self._get([(held, path, held.count - 1) for held, path in some])
+            for held, path in some:
+                found.append(ParquetFile(path, cast(BinaryIO, _Content(self, held, path))))
+        return found
 
     def staging(self) -> Staging:
         """See Catalogue."""
@@ -120,16 +125,23 @@ class DatabaseCatalogue:
         """A piece of a file. Raises BadInputError when it is damaged, or gone with its file."""
         with self._lock:
             if (held.id, number) not in self._pieces:
-                last = min(number + AHEAD, held.count)
-                for found, digest, content in self._line.run(lambda c: _fetch(c, held.id, number, last)):
-                    self._check(held, path, found, digest, content)
-                    self._pieces[held.id, found] = content
-                while len(self._pieces) > KEPT:
-                    self._pieces.popitem(last=False)
+                self._get([(held, path, n) for n in range(number, min(number + AHEAD, held.count))])
             if (held.id, number) not in self._pieces:
                 raise self._missing(held, path, number)
             self._pieces.move_to_end((held.id, number))
             return self._pieces[held.id, number]
+
+    def _get(self, wanted: Sequence[tuple[Held, Path, int]]) -> None:
+        """Bring pieces into memory, those that are there."""
+        whose = {held.id: (held, path) for held, path, _ in wanted}
+        keys = [(held.id, number) for held, _, number in wanted]
+        for file, number, digest, content in self._line.run(lambda connection: _fetch(connection, keys)):
+            self._check(*whose[file], number, digest, content)
+            self._pieces[file, number] = content
+        # The first ones asked for stay: what is ahead can be fetched again.
+        for key in [key for key in self._pieces if key not in keys] + keys[::-1]:
+            if len(self._pieces) > KEPT:
+                self._pieces.pop(key, None)
 
     def _check(self, held: Held, path: Path, number: int, digest: str, content: bytes) -> None:
         now, size = hashlib.sha256(content).hexdigest(), min(PIECE, held.size - number * PIECE)
@@ -169,10 +181,11 @@ def _look(connection: sa.Connection) -> Sequence[Any]:
     return connection.execute(sa.select(*kept)).all()
 
 
-def _fetch(connection: sa.Connection, file: int, first: int, end: int) -> Sequence[Any]:
-    wanted = sa.and_(pieces.c.file == file, pieces.c.number >= first, pieces.c.number < end)
-    query = sa.select(pieces.c.number, pieces.c.digest, pieces.c.content).where(wanted)
-    return connection.execute(query.order_by(pieces.c.number)).all()
+def _fetch(connection: sa.Connection, keys: Sequence[tuple[int, int]]) -> Sequence[Any]:
+    columns = pieces.c
+    wanted = sa.tuple_(columns.file, columns.number).in_(keys)
+    query = sa.select(columns.file, columns.number, columns.digest, columns.content).where(wanted)
+    return connection.execute(query).all()
 
 
 def _who_may_not_write(connection: sa.Connection) -> str | None:
@@ -231,7 +244,7 @@ class DatabaseStaging(Staging):
         """See Staging."""
         held = self._catalogue.held(entry, date)
         self._joined[entry, date] = None if held is None else held.id
-        return None if held is None else self._catalogue.open(entry, date)
+        return None if held is None else self._catalogue.open(entry, [date])[0]
 
     def commit(self) -> None:
         """See Staging. Two imports are stored one after the other; one that joined its rows with what another

@@ -259,11 +259,8 @@ def catalogue_files(catalogue: Catalogue, request: Request, market: Wanted) -> l
             f"{market.symbol}: the catalogue has {', '.join(e.name for e in found)}; "
             "say which with timeframe:"
         )
-    return [
-        catalogue.open(entry, date)
-        for entry in found
-        for date in entry.picked(catalogue.dates(entry), request.start, request.end)
-    ]
+    picked = [(e, e.picked(catalogue.dates(e), request.start, request.end)) for e in found]
+    return [file for entry, dates in picked for file in catalogue.open(entry, dates)]
 
 
 class SyntheticStream:

@@ -151,8 +151,8 @@ def test_memory_is_bounded_by_a_few_pieces(
     monkeypatch.setattr(catalogue_database, "AHEAD", 1)
     catalogue = DatabaseCatalogue(place)
     entry = catalogue.entries()[0]
-    for date in catalogue.dates(entry):
-        for _ in catalogue.open(entry, date).batches({"bid": "number", "ask": "number"}):
+    for file in catalogue.open(entry, catalogue.dates(entry)):
+        for _ in file.batches({"bid": "number", "ask": "number"}):
             assert len(catalogue._pieces) == 1
     catalogue.close()
     assert digest("X") == whole
