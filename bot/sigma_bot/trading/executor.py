@@ -125,13 +125,14 @@ class OrderExecutor:
         self.look: Callable[[], Awaitable[None]] = nothing
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
-        self.sending: set[str] = set()
+        self.sending: dict[str, asyncio.Event] = {}  # set when the order's sending has come to an end
         self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
         self.mistimed = asyncio.Event()  # the venue found a request out of its time
 
     def send(self, approved: Approved) -> None:
         """Send one order; the answer is posted."""
+        self.sending[approved.row.client_id] = asyncio.Event()
         self.beside(self._send(approved))
 
     def cancel(self, row: OrderRow) -> None:
@@ -167,6 +168,7 @@ class OrderExecutor:
         row = approved.row
         fact = await self._answer(approved)
         self.post(fact)
+        self.sending.pop(row.client_id).set()
         if isinstance(fact, Outcome) and fact.state is State.UNKNOWN:
             self.unanswered[row.client_id] = time.monotonic()
             log.warning("order %s: no answer (%s); looking it up", row.client_id, fact.reason)
@@ -206,6 +208,10 @@ class OrderExecutor:
                 return Outcome(client_id, State.UNKNOWN, str(error))
 
     async def _cancel(self, row: OrderRow) -> None:
+        if (sending := self.sending.get(row.client_id)) is not None:
+            await sending.wait()  # a cancel that overtakes its order finds nothing, and the order stays
+        if self.unsent.of(row) is not None:
+            return
         for attempt in range(4):
             try:
                 point("cancel.before")
@@ -258,6 +264,8 @@ class OrderExecutor:
             self.unanswered.pop(row.client_id, None)
             await self._tell(row, order)
             return True
+        if row.state not in LIVING:
+            return True  # it was told meanwhile
         if row.state in (State.OPEN, State.PARTIAL):
             raise UnknownError("the venue no longer knows an order that it had accepted")
         # another process that could have sent it lost the lease before we began: it can only arrive late

@@ -11,6 +11,7 @@ from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.executor import Bug
 from sigma_bot.trading.records import State
+from sigma_bot.venues.limiter import LocalLimiter
 
 
 async def states(scene: Scene, *want: State) -> None:  # noqa: F811
@@ -42,6 +43,32 @@ async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: 
         await scene.ready()
         await scene.say(2)
         await states(scene, State.FILLED, State.FILLED)
+    await scene.ledger_is_the_venues()
+
+
+async def test_a_cancel_does_not_overtake_its_order(scene, monkeypatch):  # noqa: F811
+    """The order waits for the rate limit. A cancel before it would find nothing, and the order would stay."""
+    free, asked = asyncio.Event(), asyncio.Event()
+    acquire = LocalLimiter.acquire
+
+    async def waiting(self, costs, urgent=False, deadline_ns=None):
+        if deadline_ns is not None:
+            asked.set()
+            await free.wait()
+        await acquire(self, costs, urgent, deadline_ns)
+
+    monkeypatch.setattr(LocalLimiter, "acquire", waiting)
+    async with scene.bot() as runner:
+        await scene.say(3)
+        await asked.wait()
+        await scene.say(4)
+        async with asyncio.timeout(60):
+            while runner.session.bot.told.tick < scene.seq:
+                await asyncio.sleep(0.01)
+        assert not scene.em.exchange.accounts["main"].orders
+        free.set()
+        await states(scene, State.CANCELLED)
+        assert not [e for e in await scene.journal.notices("script") if e.row.kind == "alert"]
     await scene.ledger_is_the_venues()
 
 
