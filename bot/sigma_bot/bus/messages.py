@@ -76,6 +76,82 @@ def wants_topic(venue: str) -> str:
     return f"feed.{venue}"
 
 
+def history_channel(venue: str) -> str:
+    """Where bots ask the feed of a venue for ticks of its recording (``HistoryRequest``)."""
+    return f"sigma.history.{venue}"
+
+
+def history_answers(venue: str, bot: str) -> str:
+    """Where a bot is answered (``HistoryPage``)."""
+    return f"sigma.history.{venue}.{bot}"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """A bot asks for recorded batches: with a higher number than ``after`` (-1: any) and stamped ``since``
+    (ns UTC) or later, before number ``until``. A page has some of them; for the rest it asks again."""
+
+    bot: str
+    symbols: tuple[str, ...]
+    after: int
+    since: int
+    until: int
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        packed: bytes = msgpack.packb((VERSION, self.bot, self.symbols, self.after, self.since, self.until))
+        return packed
+
+
+def decode_history_request(payload: bytes) -> HistoryRequest:
+    """The request of ``HistoryRequest.encode``. Raises ValueError for another version or shape."""
+    try:
+        version, bot, symbols, after, since, until = msgpack.unpackb(payload)
+        if version != VERSION:
+            raise ValueError(f"history request of version {version}; this one reads {VERSION}")
+        if not all(isinstance(value, int) for value in (after, since, until)):
+            raise ValueError("after, since and until must be whole numbers")
+        return HistoryRequest(str(bot), tuple(str(symbol) for symbol in symbols), after, since, until)
+    except (TypeError, ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"not a history request: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """What the recording has from behind ``after``, the request's, up to and with number ``upto``.
+
+    ``batches`` are encoded, and hold only the ticks of the symbols that were asked for; numbers without any
+    are left out. ``missing`` are ranges (both ends included) that are not recorded. A page whose ``upto`` is
+    its ``after`` says that the request was heard, or in ``why`` why there is nothing to be had.
+    """
+
+    after: int
+    until: int
+    upto: int
+    missing: tuple[tuple[int, int], ...] = ()
+    batches: tuple[bytes, ...] = ()
+    why: str = ""
+
+    def encode(self) -> bytes:
+        """As bytes."""
+        packed: bytes = msgpack.packb(
+            (VERSION, self.after, self.until, self.upto, self.missing, self.batches, self.why)
+        )
+        return packed
+
+
+def decode_history_page(payload: bytes) -> HistoryPage:
+    """The page of ``HistoryPage.encode``. Raises ValueError for another version or shape."""
+    try:
+        version, after, until, upto, missing, batches, why = msgpack.unpackb(payload)
+        if version != VERSION:
+            raise ValueError(f"history page of version {version}; this one reads {VERSION}")
+        ranges = tuple((int(first), int(last)) for first, last in missing)
+        return HistoryPage(after, until, upto, ranges, tuple(batches), why)
+    except (TypeError, ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"not a history page: {error}") from error
+
+
 def bot_channel(bot: str) -> str:
     """What a bot tells: intents, orders, fills, rejections, state, alerts (``BotMessage``)."""
     return f"sigma.bot.{bot}"

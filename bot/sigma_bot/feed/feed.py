@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Collection
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
 from sigma_bot.feed.counters import Counters
+from sigma_bot.feed.historian import SYMBOL, Historian
 from sigma_bot.feed.line import NoAnswerError, Venue
 from sigma_bot.feed.lines import Lines, Patience
 from sigma_bot.feed.protocol import dialect
@@ -50,7 +50,6 @@ GIVE_BACK = 600
 FLUSH_S = 5.0
 STUCK_BATCHES = 30
 """Batches that wait for the bus before the feed counts as not ready: three seconds."""
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 class Feed:
@@ -73,7 +72,7 @@ class Feed:
         self._dialect = dialect(venue)
         self._fixed = frozenset(symbols)
         for symbol in self._fixed:
-            if not _SYMBOL.fullmatch(symbol):
+            if not SYMBOL.fullmatch(symbol):
                 raise BadInputError(f"symbols: {symbol!r} is no symbol of a venue; write it as {venue} does")
         self._out, self._metrics = out, metrics
         self.pulse = Pulse()
@@ -82,6 +81,7 @@ class Feed:
         self._patience = patience or Patience()
         self._assembler = Assembler()
         self._publisher = Publisher(bus, venue, self.counters, metrics)
+        self._historian = Historian(bus, venue, out)
         self._recorder: Recorder | None = None
         self._venue: Venue | None = None
         self._lines: Lines | None = None
@@ -122,7 +122,13 @@ class Feed:
         publisher = asyncio.create_task(self._publisher.run(self.ready.set))
         others = [
             asyncio.create_task(job)
-            for job in (self._run_lines(), self._tick(), self._follow_wants(), self._housekeeping())
+            for job in (
+                self._run_lines(),
+                self._tick(),
+                self._follow_wants(),
+                self._housekeeping(),
+                self._historian.run(),
+            )
         ]
         try:
             done, _ = await asyncio.wait({publisher, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -258,7 +264,7 @@ class Feed:
             await asyncio.sleep(WANTS_S)
 
     async def _follow(self, asked: set[str]) -> None:
-        fresh = {symbol for symbol in asked - self._wanted - self._refused if _SYMBOL.fullmatch(symbol)}
+        fresh = {symbol for symbol in asked - self._wanted - self._refused if SYMBOL.fullmatch(symbol)}
         if fresh - self._listed:
             await self._ask_markets()
         accepted = {symbol for symbol in fresh if symbol in self._listed or not self._listed}

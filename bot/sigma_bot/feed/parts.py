@@ -8,6 +8,7 @@ work every quarter of an hour.
 from __future__ import annotations
 
 import fcntl
+import functools
 import itertools
 import json
 import os
@@ -228,8 +229,9 @@ def _merge(whole: Path, parts: list[Path]) -> None:
         path.unlink()
 
 
-def row_groups(files: Iterable[Path], first: int = -1) -> Iterator[Any]:
-    """Tables of ascending sequence numbers from ``first`` on, one row group at a time.
+def row_groups(files: Iterable[Path], first: int = -1, upto: int = 1 << 62) -> Iterator[Any]:
+    """Tables of ascending sequence numbers from ``first`` on, one row group at a time; none that begins
+    behind ``upto``.
 
     A kill between renaming and removing leaves parts that are in the day's file already: they are told by
     their numbers.
@@ -238,14 +240,33 @@ def row_groups(files: Iterable[Path], first: int = -1) -> Iterator[Any]:
 
     last = first - 1
     for path in files:
+        groups = spans(path)
+        if not any(high > last and low <= upto for low, high in groups):
+            continue
         file = parquet.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            if len(table) and table["seq"][-1].as_py() > last:
-                if table["seq"][0].as_py() <= last:
+        for group, (low, high) in enumerate(groups):
+            if high > last and low <= upto:
+                table = file.read_row_group(group)
+                if low <= last:
                     table = table.filter(table_after(table, last))
                 yield table
-                last = table["seq"][-1].as_py()
+                last = high
+
+
+def spans(path: Path) -> tuple[tuple[int, int], ...]:
+    """(first, last) sequence number of each row group of a file, none of which is empty."""
+    return _spans(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _spans(path: Path, _written: int) -> tuple[tuple[int, int], ...]:
+    """A file that is replaced has another time."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        at = file.schema_arrow.get_field_index("seq")
+        groups = [file.metadata.row_group(i).column(at).statistics for i in range(file.num_row_groups)]
+    return tuple((found.min, found.max) for found in groups)
 
 
 def table_after(table: Any, last: int) -> Any:

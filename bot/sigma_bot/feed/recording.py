@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sigma_bot.bus.spool import frames, segments
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed.parts import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
 
+T = TypeVar("T")
 TRIES = 5
 """A part may be joined to the day's file between listing and opening it: look again."""
 
@@ -31,28 +33,31 @@ def recorded(out: Path, venue: str, symbols: Sequence[str], first: int, last: in
     root = out / venue
     if not (root / SPOOL).is_dir():
         raise BadInputError(f"{root}: no recording; sigma feed --venue {venue} --out {out} makes one")
-    for attempt in range(TRIES):
-        try:
-            return _recorded(root, venue, symbols, first, last)
-        except FileNotFoundError:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError("unreachable")
+    return unmoved(lambda: _recorded(root, venue, symbols, first, last))
+
+
+def unmoved(read: Callable[[], T]) -> T:
+    """What ``read`` gives once the feed moves no file away under its hands."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+    return read()
 
 
 def _recorded(root: Path, venue: str, symbols: Sequence[str], first: int, last: int) -> Recording:
     import pyarrow as pa
 
     covered = read_covered(root)
-    spooled = [entry for entry in _spooled(root, covered) if first <= entry[0] <= last]
+    spooled = _spooled(root, covered, first, last)
+    if read_covered(root) != covered:
+        raise FileNotFoundError(f"{root}: some of the spool became Parquet meanwhile")
     before = spooled[0][0] - 1 if spooled and covered and covered[-1][1] == spooled[0][0] - 1 else None
     columns, numbers = collect(iter(spooled), before)
     tables = {}
     for symbol in symbols:
         pieces = [
             table.filter(_upto(table, last))
-            for table in row_groups(_files(root / symbol, covered), first)
-            if table["seq"][0].as_py() <= last
+            for table in row_groups(_files(root / symbol, covered), first, last)
         ]
         if symbol in columns:
             pieces.append(columns[symbol].table(venue, symbol))
@@ -88,10 +93,22 @@ def _files(folder: Path, covered: Sequence[tuple[int, int]]) -> list[Path]:
     return [path for _, _, path in sorted(found)]
 
 
-def _spooled(root: Path, covered: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
-    """Batches that are in no Parquet file yet."""
-    upto = covered[-1][1] if covered else -1
-    return [entry for _, path in segments(root / SPOOL) for entry in frames(path, upto)]
+def _spooled(
+    root: Path, covered: Sequence[tuple[int, int]], first: int, last: int
+) -> list[tuple[int, bytes]]:
+    """Batches of first .. last that are in no Parquet file yet."""
+    after = max(first - 1, covered[-1][1] if covered else -1)
+    if after >= last:
+        return []
+    files = segments_after(root / SPOOL, after)
+    return [entry for path in files for entry in frames(path, after) if entry[0] <= last]
+
+
+def segments_after(spool: Path, after: int) -> list[Path]:
+    """The files of a spool that may hold higher numbers, oldest first."""
+    found = segments(spool)
+    ends = [first for first, _ in found[1:]]
+    return [path for (_, path), end in zip(found, [*ends, after + 2], strict=True) if end > after + 1]
 
 
 def _upto(table: Any, last: int) -> Any:

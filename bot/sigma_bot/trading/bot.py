@@ -30,6 +30,7 @@ from sigma_bot.trading.desk import Desk
 from sigma_bot.trading.mailbox import Mailbox
 from sigma_bot.trading.names import Run
 from sigma_bot.trading.records import Change, Inputs, NoticeRow
+from sigma_bot.trading.ticks import Gap
 
 log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
@@ -50,14 +51,6 @@ class Tock:
     """A second has passed; ``controls`` as they stand now."""
 
     controls: Controls
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Batches that nobody has any more: both ends included."""
-
-    first: int
-    last: int
 
 
 @dataclass(slots=True)
@@ -154,6 +147,8 @@ class TradingBot:
             self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
         elif isinstance(item, Tock):
             self._control(item.controls, change)
+        elif isinstance(item, NoticeRow):
+            change.notices.append(item)
         else:
             self.desk.fact(item, change)
             self.pulse.call("on_fill", self.core.tell)

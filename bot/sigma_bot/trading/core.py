@@ -9,7 +9,7 @@ from sigma_bot.engine import external
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.orders import cancel, submit
 from sigma_bot.engine.step import step_tick
-from sigma_bot.engine.types import DONE, GTC, MARKET, NEVER, Event, Tick
+from sigma_bot.engine.types import DONE, E_REJECT, GTC, MARKET, NEVER, R_WARMUP, Event, Tick
 from sigma_bot.spec import StrategySpec
 from sigma_bot.strategy import Strategy
 
@@ -40,6 +40,7 @@ class Core:
         self.warmup = spec.warmup.ns
         self.symbols = {market.symbol: i for i, market in enumerate(spec.markets)}
         self.tick = Tick()
+        self.refused_early = False  # an order was, in the warm-up
         self.tries: dict[int, int] = {}  # by market, how often flatten has asked for its close
 
     def run(self, batch: TickBatch) -> None:
@@ -73,9 +74,15 @@ class Core:
             raise strategy_error(error, self.broker) from error
 
     def drain(self) -> list[Event]:
-        """The events since the last call, as objects of their own."""
+        """The events since the last call, as objects of their own. Of the orders refused in the warm-up only
+        the first is told: a strategy may try with every tick of its history."""
         b = self.broker
-        events = [_copy(e) for e in b.events[: b.n_events]]
+        events = []
+        for e in b.events[: b.n_events]:
+            early = e.kind == E_REJECT and e.reason == R_WARMUP
+            if not (early and self.refused_early):
+                events.append(_copy(e))
+            self.refused_early = self.refused_early or early
         b.n_events = b.n_samples = b.seen = 0
         return events
 

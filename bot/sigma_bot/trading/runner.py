@@ -26,7 +26,7 @@ from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
 from sigma_bot.trading.exact import quantity_of
 from sigma_bot.trading.records import Change, State
-from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
+from sigma_bot.trading.session import Session, Settings, bot_name, sim_session, utc
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Unsent
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
@@ -181,17 +181,7 @@ class BotRunner:
         told = session.bot.told
         if told.halted:
             return Readiness(False, "Halted", f"halted: {told.halted}", facts)
-        symbols = ", ".join(session.bot.run.symbols)
-        if told.row_at == 0.0:
-            where = "is the venue reachable?" if told.batches else "is the feed running?"
-            return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
-        age = time.time_ns() - told.tick_ts
-        if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
-            return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
-        if (silent := time.monotonic() - told.row_at) > SILENT_S:
-            text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
-            return Readiness(False, "FeedStale", text, facts)
-        return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
+        return fed(session, facts)
 
     def facts(self) -> Mapping[str, object]:
         """For /status: everything a trader asks first."""
@@ -225,6 +215,28 @@ class BotRunner:
                 "positions": {s: b.markets[k].qty for k, s in enumerate(session.bot.run.symbols)},
             }
         return out
+
+
+def fed(session: Session, facts: Mapping[str, object]) -> Readiness:
+    """Whether ticks come, and may be traded on."""
+    told = session.bot.told
+    symbols = ", ".join(session.bot.run.symbols)
+    if told.row_at == 0.0:
+        where = "is the venue reachable?" if told.batches else "is the feed running?"
+        return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
+    age = time.time_ns() - told.tick_ts
+    if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
+        return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
+    if (silent := time.monotonic() - told.row_at) > SILENT_S:
+        text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
+        return Readiness(False, "FeedStale", text, facts)
+    # what comes is not always traded on at once; a bot that has much to read is ready all the same
+    if age > SILENT_S * 1e9:
+        text = f"handling the ticks of {utc(told.tick_ts)}, {age / 60e9:.0f} minutes ago"
+        return Readiness(True, "CatchingUp", text, facts)
+    if session.settled > time.time_ns():
+        return Readiness(True, "WarmingUp", f"no order before {utc(session.settled)}", facts)
+    return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
 
 
 def metrics_of(manifest: Manifest) -> BotMetrics:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import CONTROL, wants_topic
 from sigma_bot.callbacks import check_called, start
-from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
@@ -30,23 +30,31 @@ from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import dump_manifest
 from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 from sigma_bot.trading import state
-from sigma_bot.trading.bot import Gap, Tock, TradingBot, Watcher
+from sigma_bot.trading.bot import Tock, TradingBot, Watcher
 from sigma_bot.trading.core import Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk, SimDesk
+from sigma_bot.trading.history import History
 from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import Change, InputRow, Inputs
+from sigma_bot.trading.records import Change, InputRow, Inputs, NoticeRow
 from sigma_bot.trading.simulator import SimulatorExecutor
 from sigma_bot.trading.tasks import end
-from sigma_bot.trading.ticks import TickReader
+from sigma_bot.trading.ticks import Gap, TickReader
 
 log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 WANT_S = 30.0
 WAITING = 100
 """Batches in the mailbox after which the reader pauses: a thousand of 50 symbols take 25 MiB."""
+SHORT_NS = 60 * 1_000_000_000
+"""A warm-up that ends so soon needs no word: thin markets have no tick at its very beginning."""
 CLOSING = "close"
 """Who gives the controls that close a bot."""
+
+
+def utc(ns: int) -> str:
+    """A time for the reader."""
+    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def holder_name() -> str:
@@ -291,8 +299,9 @@ class Session:
         metrics: BotMetrics,
     ) -> None:
         self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
-        # a fresh run warms up on what the feed has kept, so that it may trade the sooner
-        self.reader = TickReader(bus, venue, opened.after, opened.core.warmup // INTERVAL)
+        # a fresh run warms up on what the feed has kept and recorded, so that it may trade the sooner
+        self.history = History(bus, venue, opened.run.bot, opened.run.symbols)
+        self.reader = TickReader(bus, venue, opened.after, opened.core.warmup, self.history)
         self.metrics = metrics
         self.beside: tuple[Work, ...] = ()
         self.quiet: Work = _nothing_is_sent
@@ -325,17 +334,14 @@ class Session:
             await end(tasks)
 
     async def _read(self) -> None:
-        begun, holes = self.opened.after is not None, 0
-        async for batch in self.reader.batches():
-            if not begun:
+        begun = self.opened.after is not None
+        async for item in self.reader.batches():
+            if isinstance(item, Gap):
+                self.metrics.gap(item.last - item.first + 1)
+            elif not begun:
                 begun = True
-                await self.journal.begin_ticks(self.opened.lease, batch.seq, batch.ts)
-            if self.reader.holes != holes:
-                lost = self.reader.holes - holes
-                self.metrics.gap(lost)
-                self.bot.post(Gap(batch.seq - lost, batch.seq - 1))
-                holes = self.reader.holes
-            self.bot.post(batch)
+                await self.journal.begin_ticks(self.opened.lease, item.seq, item.ts)
+            self.bot.post(item)
             while len(self.bot.mailbox) > WAITING:
                 await asyncio.sleep(0.01)
 
@@ -350,9 +356,26 @@ class Session:
             renewed()
 
     async def _tock(self) -> None:
+        known = False  # whether it is known when the warm-up ends
         while True:
             await self.look()
+            if not known and self.settled > time.time_ns() + SHORT_NS:
+                self.bot.post(self._short())
+            known = known or self.settled > 0
             await asyncio.sleep(1.0)
+
+    @property
+    def settled(self) -> int:
+        """When the warm-up is over, ns UTC; 0 before the first tick."""
+        b = self.opened.core.broker
+        return b.risk.trading_from if b.row >= 0 and self.opened.core.warmup else 0
+
+    def _short(self) -> NoticeRow:
+        """Why the run can't trade yet, said once at each start."""
+        begun = self.settled - self.opened.core.warmup
+        text = f"warm-up: no order before {utc(self.settled)}; its ticks begin at {utc(begun)}"
+        why = f": {self.history.why}" if self.history.why else ""
+        return NoticeRow("state", "warm-up-short", text + why, self.opened.core.broker.ts)
 
     async def look(self) -> None:
         """Read the controls now."""

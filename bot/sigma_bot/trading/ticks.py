@@ -1,78 +1,147 @@
-"""The bot's view of the feed: every batch once, in order. Pub/Sub wakes it, the log is what it reads."""
+"""The bot's view of the feed: every batch once, in order. Pub/Sub wakes it, the log is what it reads, and the
+feed's recording what is older than the log."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
+from sigma_bot.data.ticks import INTERVAL
+from sigma_bot.trading.history import History
 
 log = logging.getLogger(__name__)
 PAGE = 100
+REACH = 86_400 * 1_000_000_000
+"""A bot that was away is given its recorded ticks from a day before its warm-up on, ns; what is older would
+only keep it from trading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Batches that nobody has any more: both ends included."""
+
+    first: int
+    last: int
 
 
 class TickReader:
-    """Batches after ``after``, for ever; None begins with the next one, or with the last ``history`` that the
-    log still holds. ``holes`` counts batches that no log held any more, ``malformed`` payloads that were no
-    batches."""
+    """Batches after ``after``, for ever; None begins ``warmup`` (ns) before the newest one, or where log and
+    recording begin, with 0 behind it. ``holes`` counts batches that nobody had any more, ``malformed``
+    payloads that were no batches."""
 
-    def __init__(self, bus: Bus, venue: str, after: int | None, history: int = 0) -> None:
-        self.bus, self.log, self.last, self.history = bus, ticks_log(venue), after, history
+    def __init__(
+        self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: History | None = None
+    ) -> None:
+        self.bus, self.log, self.last, self.warmup = bus, ticks_log(venue), after, warmup
+        self.history = history
         self.holes = self.malformed = self.reconnects = 0
 
-    async def batches(self) -> AsyncIterator[TickBatch]:
-        """Reconnects by itself; a hole that the log can't fill is counted and passed over."""
+    async def batches(self) -> AsyncIterator[TickBatch | Gap]:
+        """Reconnects by itself; a hole that can't be filled is a Gap before the next batch."""
         wait = 0.05
         while True:
             try:
                 async with self.bus.subscribe(self.log) as messages:
-                    async for batch in self._catch_up():
-                        yield batch
+                    async for item in self._catch_up():
+                        yield item
                     wait = 0.05
                     async for _, payload in messages:
                         newest = self._decode(payload)
                         if newest is None or (self.last is not None and newest.seq <= self.last):
                             continue
-                        if self.last is not None and newest.seq > self.last + 1:
-                            async for missed in self._catch_up(newest.seq):
-                                yield missed
-                        yield self._take(newest)
+                        known = self.last is not None or not self.warmup
+                        if not known or (self.last is not None and newest.seq > self.last + 1):
+                            async for item in self._catch_up(newest.seq):
+                                yield item
+                        for item in self._take(newest):
+                            yield item
             except BusError as error:
                 self.reconnects += 1
                 log.warning("ticks: %s", error)
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             wait = min(wait * 2, 2.0)
 
-    async def _catch_up(self, until: int | None = None) -> AsyncIterator[TickBatch]:
-        """What the log holds after the last batch, up to before ``until``."""
+    async def _catch_up(self, until: int | None = None) -> AsyncIterator[TickBatch | Gap]:
+        """What the recording and the log hold after the last batch, up to before ``until``."""
         if self.last is None:
-            newest = await self.bus.last(self.log)
-            if newest is None:
-                return
-            begin = max(newest[0] - self.history, 0)
-            oldest = await self.bus.read(self.log, begin, 1)
-            self.last = oldest[0][0] - 1 if self.history and oldest else newest[0]
-        while True:
+            async for item in self._begin():
+                yield item
+        asked = None  # the last batch when a hole behind it was asked for
+        while self.last is not None:
             page = await self.bus.read(self.log, self.last, PAGE)
+            if page and page[0][0] > self.last + 1 and self.last != asked:
+                asked = self.last
+                since = self._stamp(page[0][1]) - self.warmup - REACH
+                async for item in self._recall(self.last, since, page[0][0]):
+                    yield item
+                continue  # the log may have moved on meanwhile
             for seq, payload in page:
                 if until is not None and seq >= until:
                     return
                 batch = self._decode(payload)
-                if batch is not None and (self.last is None or batch.seq > self.last):
-                    yield self._take(batch)
+                if batch is not None and batch.seq > self.last:
+                    for item in self._take(batch):
+                        yield item
             if len(page) < PAGE:
                 return
 
-    def _take(self, batch: TickBatch) -> TickBatch:
+    async def _begin(self) -> AsyncIterator[TickBatch | Gap]:
+        """Find where a fresh run begins, and what is recorded before the log. An empty log, or a feed that is
+        still to come, leaves that for its first batch."""
+        newest = await self.bus.last(self.log)
+        if newest is None:
+            return
+        if not self.warmup:
+            self.last = newest[0]
+            return
+        behind = newest[0] - self.warmup // INTERVAL
+        found = await self.bus.read(self.log, max(behind, 0), 1)
+        oldest = found[0] if found else newest
+        since = self._stamp(newest[1]) - self.warmup
+        if oldest[0] > max(behind, 0) + 1 and self._stamp(oldest[1]) > since:
+            async for item in self._recall(-1, since, oldest[0]):
+                yield item
+            if self.last is None and self.history is not None and self.history.away:
+                return
+        if self.last is None:
+            self.last = oldest[0] - 1
+
+    async def _recall(self, after: int, since: int, until: int) -> AsyncIterator[TickBatch | Gap]:
+        """What is recorded of our symbols; batches without them, which change nothing, are passed over."""
+        if self.history is None:
+            return
+        async for page in self.history.pages(after, since, until):
+            missing = list(page.missing)
+            for batch in filter(None, map(self._decode, page.batches)):
+                while missing and missing[0][0] < batch.seq:
+                    yield self._hole(*missing.pop(0))
+                self.last = batch.seq
+                yield batch
+            for first, last in missing:
+                yield self._hole(first, last)
+            self.last = page.upto
+
+    def _take(self, batch: TickBatch) -> Iterator[TickBatch | Gap]:
         if self.last is not None and batch.seq > self.last + 1:
-            self.holes += batch.seq - self.last - 1
-            log.warning("ticks %d to %d are lost", self.last + 1, batch.seq - 1)
+            yield self._hole(self.last + 1, batch.seq - 1)
         self.last = batch.seq
-        return batch
+        yield batch
+
+    def _hole(self, first: int, last: int) -> Gap:
+        self.holes += last - first + 1
+        log.warning("ticks %d to %d are lost", first, last)
+        return Gap(first, last)
+
+    def _stamp(self, payload: bytes) -> int:
+        """When a batch was closed; 0 when it is none."""
+        batch = self._decode(payload)
+        return 0 if batch is None else batch.ts
 
     def _decode(self, payload: bytes) -> TickBatch | None:
         try:

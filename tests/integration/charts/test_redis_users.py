@@ -58,6 +58,9 @@ async def test_a_feed_sends_what_a_bot_reads(urls: dict[str, str]) -> None:
         await bot.want("upbit", "ema-cross", ["KRW-BTC"], 5)
         assert await feed.wanted("upbit") == {"ema-cross": ["KRW-BTC"]}
         await bot.publish("sigma.bot.ema-cross", b"order")
+        async with feed.subscribe("sigma.history.upbit") as asked:
+            await bot.publish("sigma.history.upbit", b"request")
+            assert await anext(asked) == ("sigma.history.upbit", b"request")
         with pytest.raises(BusError):
             await bot.append(LOG, 2, b"forged")
     finally:

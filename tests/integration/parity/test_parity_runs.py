@@ -12,6 +12,7 @@ from parity_rig import MAKERS, STRATEGIES, Desk, walk
 
 from sigma_bot.cli.main import run as sigma
 from sigma_bot.errors import BadInputError
+from sigma_bot.trading import history
 
 
 @pytest.mark.parametrize("name", ["cross", "quoter", "market", "bars", "memory"])
@@ -79,7 +80,9 @@ async def test_a_missing_stretch_is_told_as_the_cause(tmp_path: Path) -> None:
     assert verdict.causes == ["the recording lacks 901 batches of ticks (300 to 1200)"]
 
 
-async def test_ticks_that_the_bot_lost_are_left_out(tmp_path: Path) -> None:
+async def test_ticks_that_the_bot_lost_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for patience in ("AGAIN_S", "DEAF_S", "AWAY_S"):  # no feed is here to be asked
+        monkeypatch.setattr(history, patience, 0.01)
     desk = Desk(tmp_path, STRATEGIES["cross"])
     async with desk.open():
         await desk.trade(walk(1200, "lost"), [400])

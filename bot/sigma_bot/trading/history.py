@@ -1,0 +1,125 @@
+"""The bot's side of a recording: it asks its feed over the bus, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from sigma_bot.bus.errors import BusError
+from sigma_bot.bus.interface import Bus
+from sigma_bot.bus.messages import (
+    HistoryPage,
+    HistoryRequest,
+    decode_history_page,
+    history_answers,
+    history_channel,
+    ticks_log,
+)
+from sigma_bot.trading.tasks import end
+
+log = logging.getLogger(__name__)
+AGAIN_S = 2.0
+"""Seconds after which a request is repeated: Pub/Sub may lose it, and a feed that dies its answer."""
+DEAF_S = 5.0
+"""A feed that publishes ticks and has not heard a request by then is of a version without this."""
+AWAY_S = 60.0
+"""One that publishes none may be starting."""
+BUSY_S = 120.0
+"""One that has heard it reads for other bots first, or the machine is busy."""
+LATER_S = 300.0
+"""So long it is not asked again when it did not answer."""
+
+
+class History:
+    """Recorded ticks of a bot's symbols. ``why`` says why the last reading ended early, in words; ``away``
+    whether that was since nobody is there who feeds."""
+
+    def __init__(self, bus: Bus, venue: str, bot: str, symbols: Sequence[str]) -> None:
+        self._bus, self._venue, self._bot, self._symbols = bus, venue, bot, tuple(symbols)
+        self._not_before = 0.0
+        self.why, self.away = "", False
+
+    async def pages(self, after: int, since: int, until: int) -> AsyncIterator[HistoryPage]:
+        """What is recorded behind number ``after`` (-1: any), from ``since`` on (ns UTC), before ``until``.
+        Each page begins where the one before ended. Raises BusError."""
+        if time.monotonic() < self._not_before:
+            return
+        self.why, self.away = "", False
+        async with self._answers() as answers:
+            request = HistoryRequest(self._bot, self._symbols, after, since, until)
+            await self._ask(request)
+            while request.after + 1 < until:
+                page = await self._wait(answers, request)
+                if page is None or page.why or not request.after < page.upto < until:
+                    self._say(page, until)
+                    return
+                # the next one is read while this one is handled
+                request = HistoryRequest(self._bot, self._symbols, page.upto, 0, until)
+                if page.upto + 1 < until:
+                    await self._ask(request)
+                yield page
+
+    async def _ask(self, request: HistoryRequest) -> None:
+        await self._bus.publish(history_channel(self._venue), request.encode())
+
+    async def _wait(
+        self, answers: asyncio.Queue[HistoryPage | BusError], request: HistoryRequest
+    ) -> HistoryPage | None:
+        """The page that was asked for; None when there is no answer."""
+        began, newest, heard = time.monotonic(), await self._newest(), False
+        while True:
+            try:
+                async with asyncio.timeout(AGAIN_S):
+                    answer = await answers.get()
+            except TimeoutError:
+                self.away = await self._newest() == newest
+                patience = BUSY_S if heard else AWAY_S if self.away else DEAF_S
+                if time.monotonic() - began > patience:
+                    return None
+                await self._ask(request)
+                continue
+            if isinstance(answer, BusError):
+                raise answer
+            if (answer.after, answer.until) == (request.after, request.until):
+                heard = True
+                if answer.upto != answer.after or answer.why:  # else it was heard, no more
+                    return answer
+
+    async def _newest(self) -> int:
+        newest = await self._bus.last(ticks_log(self._venue))
+        return -1 if newest is None else newest[0]
+
+    def _say(self, page: HistoryPage | None, until: int) -> None:
+        if page is None:
+            self.why = "no feed runs" if self.away else "the feed does not answer"
+            self._not_before = 0.0 if self.away else time.monotonic() + LATER_S
+        else:
+            self.why = page.why or "the feed's answer makes no sense"
+        log.warning("no recorded ticks before number %d: %s", until, self.why)
+
+    @asynccontextmanager
+    async def _answers(self) -> AsyncIterator[asyncio.Queue[HistoryPage | BusError]]:
+        """What the feed sends us."""
+        answers: asyncio.Queue[HistoryPage | BusError] = asyncio.Queue()
+        async with self._bus.subscribe(history_answers(self._venue, self._bot)) as heard:
+            hearing = asyncio.create_task(_hear(heard, answers))
+            try:
+                yield answers
+            finally:
+                await end([hearing])
+
+
+async def _hear(
+    heard: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
+) -> None:
+    try:
+        async for _, payload in heard:
+            try:
+                answers.put_nowait(decode_history_page(payload))
+            except ValueError as error:
+                log.warning("recorded ticks: %s", error)
+    except BusError as error:
+        answers.put_nowait(error)
