@@ -97,7 +97,7 @@ charts: .venv/dev.stamp ## Write the tables of values into the charts' READMEs
 images: .venv/dev.stamp ## Build the container images
 	$(BIN)/python tests/cluster/cluster.py images
 
-.PHONY: cluster-up cluster-down cluster-test
+.PHONY: cluster-up cluster-down cluster-test bench-cluster
 cluster-up: .venv/dev.stamp ## Start the single-node cluster of the tests
 	$(BIN)/python tests/cluster/cluster.py up
 
@@ -106,6 +106,9 @@ cluster-down: .venv/dev.stamp ## Stop it; nothing is left
 
 cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first time builds Kubernetes: 10 minutes)
 	$(PYTEST) tests/cluster -n0 -s
+
+bench-cluster: .venv/dev.stamp ## Measure the operator on a cluster of its own
+	$(BIN)/python tests/cluster/bench.py
 
 .PHONY: lock
 lock: | .venv/bin/python ## Pin the dependencies anew, with hashes

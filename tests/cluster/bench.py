@@ -1,0 +1,253 @@
+"""Measure the operator on a cluster of its own: `make bench-cluster`. Prints the table of docs/benchmarks.md.
+
+Everything, this program too, runs on one machine; measure on one that does nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from floor import (
+    EXAMPLES,
+    FLOOR,
+    IN,
+    RELEASE,
+    Object,
+    apply,
+    delete,
+    floor,
+    get,
+    sigkill_bot,
+    strategy,
+    wait_phase,
+    wait_steady,
+    with_code,
+    yaml,
+)
+from onenode.cluster import Cluster
+from onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
+from onenode.processes import MIB, pod_processes, proportional
+from onenode.tools import prepare
+
+from conftest import ROOT
+
+BARS = 1_000_000
+MANY = 500
+TIMES = 5
+REST_S, SETTLE_S, LIMIT_S = 310, 45, 600  # at rest, every Strategy is looked at once in 300 s
+# An order every other tick, so that trading is seen at once.
+CODE = """
+from sigma_bot import Strategy
+
+
+class Restless(Strategy):
+    beat: int = 0
+
+    def on_tick(self, tick, broker):
+        self.beat += 1
+        if self.beat % 4 == 1:
+            broker.buy(0.001)
+        elif self.beat % 4 == 3:
+            broker.close()
+"""
+
+
+def say(what: str, measured: str) -> None:
+    """One line of the table."""
+    print(f"| {what} | {measured} |", flush=True)
+
+
+def until(holds: Callable[[], object], what: str) -> float:
+    """Wait until something holds; the seconds that took."""
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() - began > LIMIT_S:
+            sys.exit(what)
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def spread(seconds: list[float]) -> str:
+    """Median and range."""
+    middle = statistics.median(seconds)
+    return f"{middle:.1f} s ({min(seconds):.1f} to {max(seconds):.1f}, n = {len(seconds)})"
+
+
+# --- bots and runs ------------------------------------------------------------------------------------------
+
+
+def backtests(cluster: Cluster) -> None:
+    """A Backtest with a million bars of one minute, applied until it is Complete."""
+    manifest: Object = yaml.safe_load((EXAMPLES / "backtest.yaml").read_text())
+    spec = manifest["spec"]
+    spec["data"] = {"source": "synthetic", "kind": "bars", "timeframe": "1m"}
+    spec["markets"] = [{"symbol": "AAA", "lotSize": "0.001"}]
+    spec["period"] = {"from": "2023-01-01", "to": "2024-11-25T10:40:00Z"}
+    took, inside = [], []
+    for number in range(TIMES):
+        manifest["metadata"]["name"] = f"million-{number}"
+        began = time.monotonic()
+        apply(cluster, manifest)
+        what = f"bt/{manifest['metadata']['name']}"
+        cluster.kubectl("wait", what, *IN, "--for=condition=Complete", f"--timeout={LIMIT_S}s")
+        took.append(time.monotonic() - began)
+        result = get(cluster, what)["status"]["result"]
+        assert result["events"] >= BARS, result
+        inside.append(result["seconds"])
+    say(f"apply Backtest → Complete, {result['events']:,} bars", spread(took))
+    print(f"  inside the pod, the last: {json.dumps(inside[-1])}")
+
+
+def orders(cluster: Cluster, name: str) -> int:
+    """How many orders of the bot the journal has."""
+    query = f"SELECT count(*) FROM orders o JOIN bots b ON b.id = o.bot WHERE b.name = '{FLOOR}/{name}'"
+    command = ("psql", "-XAtq", "-c", query, "postgresql://postgres@/sigma?host=/run/postgresql")
+    target = ("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--")
+    return int(cluster.kubectl(*target, *command))
+
+
+def starts(cluster: Cluster) -> None:
+    """A Strategy applied until its bot processes ticks, and a bot killed until it trades again."""
+    took = []
+    for number in range(TIMES):
+        began = time.monotonic()
+        apply(cluster, strategy(f"starts-{number}", deletionPolicy="leave"))
+        wait_phase(cluster, f"starts-{number}", "Running")
+        took.append(time.monotonic() - began)
+        delete(cluster, f"starts-{number}")
+    say("apply → bot processing ticks, image on the node", spread(took))
+    manifest = with_code(strategy("restless", deletionPolicy="leave"), CODE)
+    manifest["spec"]["strategy"].pop("params")
+    apply(cluster, manifest)
+    again, seen = [], []
+    for _ in range(TIMES):
+        wait_steady(cluster, "restless")
+        sigkill_bot(cluster, "restless")
+        began, before = time.monotonic(), orders(cluster, "restless")
+        until(lambda before=before: orders(cluster, "restless") > before, "it does not trade again")
+        again.append(time.monotonic() - began)
+        wait_steady(cluster, "restless")
+        seen.append(time.monotonic() - began)
+        time.sleep(12)  # or the kubelet would take the kills for a crash loop, and wait
+    say("bot killed → its next order in the journal", spread(again))
+    say("bot killed → Strategy Running again", spread(seen))
+    delete(cluster, "restless")
+
+
+# --- many ---------------------------------------------------------------------------------------------------
+
+
+def operator(cluster: Cluster) -> int:
+    """The operator's process."""
+    found = [
+        p.pid
+        for p in pod_processes(cluster.cgroup)
+        if b"sigma_operator" in p.command or b"sigma-operator" in p.command
+    ]
+    (pid,) = found
+    return pid
+
+
+def resident(pid: int) -> str:
+    """MiB now, at most until now, and as its proportional share."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kib = {
+        name: int(line.split()[1]) for line in lines for name in ("VmRSS", "VmHWM") if line.startswith(name)
+    }
+    now, most = (kib[name] * 1024 / MIB for name in ("VmRSS", "VmHWM"))
+    return f"{now:.0f} MiB resident ({most:.0f} at most), {proportional([pid]):.0f} proportional"
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def requests(cluster: Cluster) -> Counter[str]:
+    """What the operator has asked of the API server, by verb, as it counts itself."""
+    selector = ("-l", "app.kubernetes.io/component=operator", "-o", "jsonpath={.items[0].metadata.name}")
+    pod = cluster.kubectl("get", "pods", "-n", RELEASE, *selector)
+    said = cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{RELEASE}/pods/{pod}:8080/proxy/metrics")
+    calls: Counter[str] = Counter()
+    for verb, count in re.findall(r'^sigmax_api_requests_total\{.*verb="([a-z]+)".*\} (\S+)$', said, re.M):
+        calls[verb] += int(float(count))
+    return calls
+
+
+def many(cluster: Cluster) -> None:
+    """500 Strategies that are suspended: how long until all are seen to, and what they cost then."""
+    names = [f"many-{number}" for number in range(MANY)]
+    began = time.monotonic()
+    apply(cluster, *(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
+    applied = time.monotonic() - began
+
+    def phases() -> int:
+        said = cluster.kubectl("get", "strat", *IN, "-o", "jsonpath={.items[*].status.phase}")
+        return said.split().count("Suspended")
+
+    def made() -> int:
+        return cluster.kubectl("get", "statefulsets", *IN, "-o", "name").count("/many-")
+
+    until(lambda: phases() == MANY and made() == MANY, "not all are reconciled")
+    took = time.monotonic() - began
+    say(
+        f"{MANY} suspended Strategies at once → all reconciled",
+        f"{took:.0f} s, of that kubectl {applied:.0f} s",
+    )
+    time.sleep(SETTLE_S)
+    say("the operator then", resident(operator(cluster)))
+    at_rest(cluster)
+    cluster.kubectl("rollout", "restart", "deployment/sigma-x-operator", "-n", RELEASE)
+    cluster.kubectl(
+        "rollout", "status", "deployment/sigma-x-operator", "-n", RELEASE, f"--timeout={LIMIT_S}s"
+    )
+    time.sleep(2 * SETTLE_S)
+    say("started anew beside them", resident(operator(cluster)))
+    began = time.monotonic()
+    cluster.kubectl("delete", "strat", *IN, *names, f"--timeout={LIMIT_S}s")
+    say(f"{MANY} deleted (leave)", f"{time.monotonic() - began:.0f} s")
+
+
+def at_rest(cluster: Cluster) -> None:
+    """Processor time and calls of the operator while nothing happens."""
+    pid = operator(cluster)
+    used, before = processor(pid), requests(cluster)
+    time.sleep(REST_S)
+    share, calls = (processor(pid) - used) / REST_S, requests(cluster) - before
+    reads = calls.pop("get", 0)
+    say(f"at rest, {REST_S} s", f"{100 * share:.1f} % of a core, {reads} reads, {calls.total()} writes")
+
+
+def main() -> None:
+    """A cluster, the chart, all figures, and nothing left."""
+    node = Cluster("bench", prepare())
+    node.down()  # one that a killed run left half-way
+    node.up(bound=True)
+    try:
+        for image in (SIGMA, REDIS, POSTGRES, BACKTEST):
+            node.import_image(build_image(image))
+        node.kubectl("create", "namespace", RELEASE)
+        began = time.monotonic()
+        chart = ROOT / "charts" / "sigma-x"
+        node.helm("install", "sigma-x", chart, "-n", RELEASE, "--wait", f"--timeout={LIMIT_S}s")
+        say("helm install → Ready", f"{time.monotonic() - began:.0f} s")
+        chosen = sys.argv[1:] or ["backtests", "starts", "many"]
+        with floor(node):
+            for part in (backtests, starts, many):
+                if part.__name__ in chosen:
+                    part(node)
+    finally:
+        node.down()
+
+
+if __name__ == "__main__":
+    main()
