@@ -89,7 +89,7 @@ async def run() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = await health.serve()
-    bots = BotWatch(lambda namespace, name: queue.add(("Strategy", namespace, name)))
+    bots = BotWatch(lambda namespace, name: queue.add(("Strategy", namespace, name), urgent=True))
     async with connect() as api, bots:
         step = step_of(
             ("Backtest", BacktestReconciler(api, configuration, bots.progress)),

@@ -21,6 +21,7 @@ CHILDREN = {
     "StatefulSet": ("apps", "v1", "statefulsets"),
     "NetworkPolicy": ("networking.k8s.io", "v1", "networkpolicies"),
 }
+URGENT = ("Job", "Pod")
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 BACKOFFS = (1, 1, 2, 3, 5, 8, 13, 21, *[30] * 18)  # seconds; ten minutes in all, then the pod restarts
 
@@ -33,8 +34,8 @@ def key_of(namespace: str, labels: Mapping[str, str]) -> Key | None:
     return None
 
 
-def registry(wake: Callable[[Key], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
-    """The handlers: a resource wakes itself, its children wake it by their label."""
+def registry(wake: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
+    """The handlers: a resource wakes itself, its children wake it by their label, pods and Jobs urgently."""
     handlers, lag = kopf.OperatorRegistry(), Lag()
 
     def login(**known: Any) -> kopf.ConnectionInfo | None:
@@ -46,7 +47,7 @@ def registry(wake: Callable[[Key], None], watchdog: Watchdog) -> kopf.OperatorRe
             watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
             gone = more["event"]["type"] == "DELETED"
             lag.note(kind, str(namespace), name, not gone and shown < meta["generation"])
-            wake((kind, str(namespace), name))
+            wake((kind, str(namespace), name), False)
 
         return seen
 
@@ -54,7 +55,7 @@ def registry(wake: Callable[[Key], None], watchdog: Watchdog) -> kopf.OperatorRe
         async def seen(*, namespace: str | None, name: str, meta: Mapping[str, Any], **_: Any) -> None:
             watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
             if (key := key_of(str(namespace), meta.get("labels", {}))) is not None:
-                wake(key)
+                wake(key, kind in URGENT)
 
         return seen
 

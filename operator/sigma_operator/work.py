@@ -1,9 +1,10 @@
-"""A queue of resources to look at: each stands in it once, none is worked on twice at a time, failures come
-back later."""
+"""A queue of resources to look at: each is waited for once, none is worked on twice at a time, what is urgent
+overtakes, failures come back later."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 Key = tuple[str, str, str]  # kind, namespace and name
@@ -12,25 +13,27 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds
 
 
 class WorkQueue:
-    """Keys that were woken. What is added while it is worked on is worked on once more afterwards."""
+    """Keys that were woken. What is added while it is worked on is worked on once more afterwards. Urgent is
+    what happened to a pod: it must not wait for hundreds of resources that were applied at once."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, Key]] = asyncio.PriorityQueue()
+        self._numbers = itertools.count()  # first come, first served
+        self._waiting: dict[Key, bool] = {}  # whether it is urgent
         self._working: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, urgent: bool = False) -> None:
         """Wake `key` now."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
-            self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
+            self._again[key] = urgent or self._again.get(key, False)
+        elif key not in self._waiting or (urgent and not self._waiting[key]):
+            self._waiting[key] = urgent
+            self._ready.put_nowait((not urgent, next(self._numbers), key))
 
     def add_later(self, key: Key, delay: float) -> None:
         """Wake `key` after `delay` seconds, unless it is woken before."""
@@ -44,10 +47,11 @@ class WorkQueue:
 
     async def take(self) -> Key:
         """The next key; `done` must be called with it."""
-        key = await self._ready.get()
-        self._waiting.discard(key)
-        self._working.add(key)
-        return key
+        while True:
+            _, _, key = await self._ready.get()
+            if self._waiting.pop(key, None) is not None:  # else it has overtaken this place of its own
+                self._working.add(key)
+                return key
 
     def done(self, key: Key, after: float | None) -> None:
         """Work on `key` ended well; look again in `after` seconds, None: only when woken."""
@@ -65,8 +69,7 @@ class WorkQueue:
     def _finish(self, key: Key, after: float | None) -> None:
         self._working.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self.add(key, self._again.pop(key))
         elif after is not None:
             self.add_later(key, after)
 

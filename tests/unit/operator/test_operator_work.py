@@ -6,7 +6,7 @@ import asyncio
 
 from sigma_operator.work import Key, WorkQueue, work
 
-A, B = ("ns", "a"), ("ns", "b")
+A, B, C = (("Strategy", "ns", name) for name in "abc")
 
 
 async def test_a_key_waits_once() -> None:
@@ -31,6 +31,24 @@ async def test_woken_while_worked_on_comes_again_and_never_twice_at_a_time() -> 
     assert await queue.take() == B, "A is still being worked on"
     queue.done(A, None)
     assert await queue.take() == A
+
+
+async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
+    queue = WorkQueue()
+    for key in (A, B, C):
+        queue.add(key)
+    queue.add(C, urgent=True)
+    queue.add(C)
+    assert [await queue.take(), await queue.take(), await queue.take()] == [C, A, B]
+    queue.add(C)
+    queue.add(C, urgent=True)
+    for key in (A, B):
+        queue.add(key)
+        queue.done(key, None)
+    assert len(queue) == 3, "C is worked on"
+    queue.done(C, None)
+    assert await queue.take() == C, "urgent once more"
+    assert {await queue.take(), await queue.take()} == {A, B}
 
 
 async def test_failures_come_back_later_and_later() -> None:
