@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from onenode.config import Layout, write_certificates, write_files
@@ -99,9 +100,9 @@ def first_child(pid: int) -> int:
         time.sleep(0.01)
 
 
-def enter(layout: Layout, node: Path, local_path: Path) -> subprocess.Popen[bytes]:
+def enter(layout: Layout, programs: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the node's first process in namespaces of its own and give it its end of the cable."""
-    node_is = (layout.name, layout.state, layout.slot, node, local_path)
+    node_is = (layout.name, layout.state, layout.slot, *programs)
     inside = [sys.executable, "-m", "onenode.node", *map(str, node_is)]
     # The kernel kills unshare when this process ends, be it by SIGKILL, and the node with it.
     around = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES]
@@ -144,7 +145,7 @@ def clean(layout: Layout) -> None:
     remove_state(layout.state)
 
 
-def supervise(name: str, node: str, local_path: str, bound: bool) -> None:
+def supervise(name: str, programs: Sequence[str], bound: bool) -> None:
     """Hold a node until it ends, a signal says so, or, when bound, the caller is gone (standard input
     closes)."""
     RUN.mkdir(parents=True, exist_ok=True)
@@ -164,7 +165,7 @@ def supervise(name: str, node: str, local_path: str, bound: bool) -> None:
             make_cgroups(layout)
             write_certificates(layout)
             write_files(layout)
-            box = enter(layout, Path(node), Path(local_path))
+            box = enter(layout, programs)
             watched = [ended, os.pidfd_open(box.pid), *([sys.stdin.fileno()] if bound else [])]
             select.select(watched, [], [])
         finally:
@@ -189,4 +190,4 @@ def running(name: str) -> int | None:
 
 
 if __name__ == "__main__":
-    supervise(sys.argv[1], sys.argv[2], sys.argv[3], bound="bound" in sys.argv[4:])
+    supervise(sys.argv[1], sys.argv[2:5], bound="bound" in sys.argv[5:])

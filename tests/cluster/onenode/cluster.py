@@ -49,7 +49,7 @@ class Cluster(Client):
         say(f"node Ready in {time.monotonic() - began:.1f} s")
 
     def _supervise(self, bound: bool) -> subprocess.Popen[bytes]:
-        tools = (self.tools.node, self.tools.local_path)
+        tools = (self.tools.node, self.tools.local_path, self.tools.netpol)
         command = [sys.executable, "-m", "onenode.box", self.name, *map(str, tools)]
         RUN.mkdir(parents=True, exist_ok=True)
         with (RUN / f"{self.name}.out").open("wb") as output:

@@ -246,7 +246,7 @@ def write_files(layout: Layout) -> None:
 # --- command lines ------------------------------------------------------------------------------------------
 
 
-def parts(layout: Layout, node: Path, local_path: Path) -> dict[str, list[str]]:
+def parts(layout: Layout, node: Path, local_path: Path, netpol: Path) -> dict[str, list[str]]:
     """Name and command line of every process of the node, in the order in which they start."""
     state = layout.state
     pki = state / "pki"
@@ -316,6 +316,10 @@ def parts(layout: Layout, node: Path, local_path: Path) -> dict[str, list[str]]:
             # these settings belong to the host's kernel, which is not ours to change
             *("--proxy-mode=iptables", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0"),
             "--conntrack-tcp-timeout-close-wait=0",
+        ],
+        "netpol": [
+            *(str(netpol), config("admin"), f"--hostname-override={NODE_NAME}"),
+            f"--service-cluster-ip-range={SERVICES}",
         ],
         "local-path": [
             *(

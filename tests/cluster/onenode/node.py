@@ -1,7 +1,7 @@
 """The first process inside a node's namespaces: joins the network, starts the parts, starts again what dies.
 
 It plays the part that systemd has on a real node. Run as `python -m onenode.node NAME STATE SLOT NODE
-LOCAL_PATH`.
+LOCAL_PATH NETPOL`.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ class Parts:
                 time.sleep(0.1)
 
 
-def main(name: str, state: str, slot: str, node: str, local_path: str) -> None:
+def main(name: str, state: str, slot: str, *programs: str) -> None:
     layout = Layout(name, Path(state), int(slot))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the namespace ends by SIGKILL from outside
     isolate(layout)
     for folder in ("log", "pid", "hold"):
         (layout.state / folder).mkdir(exist_ok=True)
-    everything = Parts(layout, parts(layout, Path(node), Path(local_path)))
+    everything = Parts(layout, parts(layout, *map(Path, programs)))
     for part in EARLY:
         everything.start(part)
     wait_for_api(layout)

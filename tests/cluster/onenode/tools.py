@@ -53,6 +53,7 @@ class Tools:
     pause: Path
     coredns: Path
     local_path: Path
+    netpol: Path
     kubectl: Path
     helm: Path
 
@@ -199,6 +200,7 @@ def prepare() -> Tools:
         pause=go_build("pause", "."),
         coredns=go_build("addons", "./coredns"),
         local_path=go_build("addons", "github.com/rancher/local-path-provisioner"),
+        netpol=go_build("addons", "./netpol"),
         kubectl=programs / "kubectl",
         helm=programs / "helm",
     )
