@@ -89,7 +89,8 @@ def latency(s: Scene, bots: int, seconds: float, title: str, bounds: str) -> Non
     from_tick, from_message = [], []
     for client_id, (_, tick, _) in rows.items():
         at = arrived.get(client_id)
-        if at is not None and tick in ticks and began < at < ended:
+        # By the tick, not by the arrival: a bot that is still catching up is no measure.
+        if at is not None and tick in ticks and began < ticks[tick][0] < ended:
             from_tick.append((at - ticks[tick][0]) / 1e6)
             from_message.append((at - ticks[tick][1]) / 1e6)
     show(f"{title}: tick complete → order at the venue", from_tick, bounds)

@@ -124,22 +124,24 @@ def starts(cluster: Cluster) -> None:
         took.append(time.monotonic() - began)
         delete(cluster, f"starts-{number}")
     say("apply → bot processing ticks, image on the node", spread(took))
-    manifest = with_code(strategy("restless", deletionPolicy="leave"), CODE)
-    manifest["spec"]["strategy"].pop("params")
-    apply(cluster, manifest)
     again, seen = [], []
-    for _ in range(TIMES):
-        wait_steady(cluster, "restless")
-        sigkill_bot(cluster, "restless")
-        began, before = time.monotonic(), orders(cluster, "restless")
-        until(lambda before=before: orders(cluster, "restless") > before, "it does not trade again")
+    for number in range(TIMES):
+        # One bot for each: the kubelet keeps a pod waiting that dies twice in ten minutes.
+        name = f"restless-{number}"
+        manifest = with_code(strategy(name, deletionPolicy="leave"), CODE)
+        manifest["spec"]["strategy"].pop("params")
+        apply(cluster, manifest)
+        wait_steady(cluster, name)
+        until(lambda name=name: orders(cluster, name) > 0, "it does not trade")
+        sigkill_bot(cluster, name)
+        began, before = time.monotonic(), orders(cluster, name)
+        until(lambda name=name, before=before: orders(cluster, name) > before, "it does not trade again")
         again.append(time.monotonic() - began)
-        wait_steady(cluster, "restless")
+        wait_steady(cluster, name)
         seen.append(time.monotonic() - began)
-        time.sleep(12)  # or the kubelet would take the kills for a crash loop, and wait
+        delete(cluster, name)
     say("bot killed → its next order in the journal", spread(again))
     say("bot killed → Strategy Running again", spread(seen))
-    delete(cluster, "restless")
 
 
 # --- many ---------------------------------------------------------------------------------------------------
