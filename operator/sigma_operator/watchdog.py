@@ -12,6 +12,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._seen: dict[str, dict[Name, str]] = {}
         self._unseen: dict[str, dict[Name, str]] = {}
+        self._unlisted: dict[str, set[Name]] = {}
         self.dead: dict[str, Name] = {}
         """Kinds whose watch is dead, each with an object it lost."""
 
@@ -23,8 +24,11 @@ class Watchdog:
         """Hold a list of versions against what was shown; the objects that were not shown by then although
         they were listed so the last time. The kind is dead while there are any."""
         seen = self._seen.setdefault(kind, {})
-        for gone in seen.keys() - listed.keys():
+        unlisted = seen.keys() - listed.keys()
+        # An object may be younger than the list, which takes a while to read: missing once is no proof.
+        for gone in unlisted & self._unlisted.get(kind, set()):
             del seen[gone]
+        self._unlisted[kind] = unlisted
         unseen = {name: version for name, version in listed.items() if seen.get(name) != version}
         before = self._unseen.get(kind, {})
         lost = {name for name, version in unseen.items() if before.get(name) == version}

@@ -57,6 +57,18 @@ def test_what_is_gone_is_forgotten_and_a_watch_may_recover(dog: Watchdog) -> Non
     assert not dog.dead
 
 
+def test_what_is_younger_than_the_list_is_not_lost(dog: Watchdog) -> None:
+    dog.saw("Pod", *B, "1")
+    for listed in ({A: "1"}, {A: "1", B: "1"}, {A: "1", B: "1"}):
+        assert not dog.check("Pod", listed)
+
+
+def test_what_is_forgotten_must_show_again(dog: Watchdog) -> None:
+    for listed in ({}, {}, {A: "1"}):
+        assert not dog.check("Pod", listed)
+    assert dog.check("Pod", {A: "1"}) == {A}
+
+
 async def test_the_probe_fails_while_a_watch_is_dead(dog: Watchdog) -> None:
     health = Health(dog)
     request = cast(web.Request, SimpleNamespace())
