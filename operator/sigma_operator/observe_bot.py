@@ -20,6 +20,7 @@ ENDS = {
     RAISED: "StrategyRaised",
     1: "BotFailed",
 }
+NOT_YET = ("CatchingUp", "WarmingUp")  # what a bot says that is ready and sends no order so far
 OUTSIDE = (0, 137, 143)  # ended by a signal, or as asked: not the strategy's doing
 
 
@@ -159,6 +160,8 @@ def _without_login(pod: Object, status: Object, events: Iterable[Object]) -> Fin
 
 
 def _trading(pod: Object, answer: Answer | None) -> Finding:
+    if answer is not None and answer.reason in NOT_YET:
+        return Finding("Running", answer.reason, answer.message, ready=True, pod=pod, answer=answer)
     if answer is None or not answer.halted:
         return Finding("Running", "Running", "the bot trades", ready=True, pod=pod)
     # A bot that is halted is not ready, whether or not the kubelet has asked it since: it takes no decision.

@@ -82,6 +82,13 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
         (bot_pod(ready=True, **RUNNING), None, "Running", "Running", "trades"),
         (bot_pod(ready=True, **RUNNING), Answer("Trading", "trades"), "Running", "Running", "trades"),
         (
+            bot_pod(ready=True, **RUNNING),
+            Answer("WarmingUp", "no order before 10:00"),
+            "Running",
+            "WarmingUp",
+            "no order before",
+        ),
+        (
             bot_pod(**RUNNING),
             Answer("DailyLoss", "lost 3 % today", True, NOW),
             "Halted",
