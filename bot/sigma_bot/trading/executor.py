@@ -8,10 +8,11 @@ sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.records import LIVING, OrderRow, State
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Known, Unsent
-from sigma_bot.venues.errors import CLOCK
+from sigma_bot.venues.errors import CLOCK, UNKNOWN_MARKET
 from sigma_bot.venues.types import (
     RefusedError,
     StreamBreak,
@@ -126,6 +127,7 @@ class OrderExecutor:
         self.started = time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
         self.sending: dict[str, asyncio.Event] = {}  # set when the order's sending has come to an end
+        self.gone: set[str] = set()  # symbols that the venue has removed
         self.unanswered: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
         self.mistimed = asyncio.Event()  # the venue found a request out of its time
@@ -316,14 +318,16 @@ class OrderExecutor:
                 if known := self.unsent.of(row):
                     self.post(Outcome(row.client_id, State.REFUSED, known.reason, known.code))
                     continue
-                if row.state in (State.INTENT, State.UNKNOWN):
-                    await self._settle(row)
-                else:
-                    await self._look(row)
+                with self._listed(row.symbol):
+                    if row.state in (State.INTENT, State.UNKNOWN):
+                        await self._settle(row)
+                    else:
+                        await self._look(row)
             for row in self.book.doubted(time.time_ns() - DOUBT_NS):
-                order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
-                if order is not None:
-                    await self.fetch_fills(order, row.client_id)
+                with self._listed(row.symbol):
+                    order = await self.venue.find(row.symbol, row.client_id, row.venue_id)
+                    if order is not None:
+                        await self.fetch_fills(order, row.client_id)
             point("reconcile.asked")
             self.post(Reconciled(foreign))
 
@@ -331,7 +335,10 @@ class OrderExecutor:
         """Tell what the venue holds open; how many of these orders are foreign, and the ids of ours."""
         foreign, there = 0, set()
         for symbol in symbols:
-            for order in await self.venue.open_orders(symbol):
+            orders: list[VenueOrder] = []
+            with self._listed(symbol):
+                orders = await self.venue.open_orders(symbol)
+            for order in orders:
                 known = ids.parse(order.client_id)
                 if known is None or known.bot != self.book.run.tag:
                     foreign += 1
@@ -341,6 +348,19 @@ class OrderExecutor:
                     there.add(order.client_id)
                     await self._tell(self.book.rows[order.client_id], order)
         return foreign, there
+
+    @contextlib.contextmanager
+    def _listed(self, symbol: str) -> Iterator[None]:
+        """Of a market that the venue has removed nothing can be asked: what is known of it stays as it is,
+        and keeps nothing else from being asked."""
+        try:
+            yield
+        except RefusedError as refused:
+            if refused.code != UNKNOWN_MARKET:
+                raise
+            if symbol not in self.gone:
+                log.warning("%s: %s; its orders can't be asked for", symbol, refused)
+            self.gone.add(symbol)
 
     def reconcile_soon(self, symbols: list[str]) -> None:
         """``reconcile`` beside everything else; a venue that can't be asked is asked again next time."""

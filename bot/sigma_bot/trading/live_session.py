@@ -35,9 +35,9 @@ from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Unsent
-from sigma_bot.venues.errors import COUNTS, MALFORMED, clocks
+from sigma_bot.venues.errors import COUNTS, MALFORMED, UNKNOWN_MARKET, clocks
 from sigma_bot.venues.keys import FOLDER_VARIABLE
-from sigma_bot.venues.types import VenueClient, VenueError, VenueMarket
+from sigma_bot.venues.types import RefusedError, VenueClient, VenueError, VenueMarket
 
 log = logging.getLogger(__name__)
 RECONCILE_S = 15.0
@@ -66,15 +66,26 @@ def rules_of(market: VenueMarket) -> MarketRules:
     )
 
 
-async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> dict[str, str]:
+async def take_rules(
+    venue: VenueClient, spec: StrategySpec, opened: Opened
+) -> tuple[dict[str, str], set[str]]:
     """Run with the venue's price steps, lots and minimums, whatever the manifest assumed. Returns the
-    currency of each symbol's units. Raises BadInputError for a market that can't be traded. One that was
-    suspended since the run began is no reason to leave the others, and what is held, alone."""
-    bases = {}
+    currency of each symbol's units, and the symbols that are no more. Raises BadInputError for a market that
+    can't be traded. One that was suspended or removed since the run began is no reason to leave the others,
+    and what is held, alone: it keeps the rules it had."""
+    bases, gone = {}, set()
     fresh = opened.loaded is None or opened.loaded.state is None
     for k, wanted in enumerate(spec.markets):
-        market = await venue.market(wanted.symbol)
         where = f"spec.markets[{k}].symbol: {wanted.symbol}"
+        try:
+            market = await venue.market(wanted.symbol)
+        except RefusedError as refused:
+            if fresh or refused.code != UNKNOWN_MARKET:
+                raise
+            log.warning("%s was removed and can't be traded: %s", where, refused)
+            gone.add(wanted.symbol)
+            bases[wanted.symbol] = base_of(wanted.symbol, spec.account.currency)
+            continue
         if not market.active:
             if fresh:
                 raise BadInputError(f"{where} is suspended or delisted at {spec.account.venue}")
@@ -101,7 +112,12 @@ async def take_rules(venue: VenueClient, spec: StrategySpec, opened: Opened) -> 
         for name, value in kept.items():
             setattr(target, name, value)
         bases[wanted.symbol] = market.base
-    return bases
+    return bases, gone
+
+
+def base_of(symbol: str, quote: str) -> str:
+    """The currency that a symbol's units are, from its name: of KRW-BTC and of BTCUSDT."""
+    return symbol.removeprefix(f"{quote}-").removesuffix(quote)
 
 
 def guard(manifest: Manifest) -> None:
@@ -131,8 +147,9 @@ async def live_session(
     recovered = False
     try:
         await venue.open()
-        bases = await take_rules(venue, spec, opened)
+        bases, gone = await take_rules(venue, spec, opened)
         desk = make_desk(opened, venue, spec, bases, metrics, unsent)
+        desk.executor.gone |= gone
         session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse, metrics)
         desk.executor.post, desk.executor.look = session.bot.post, session.bot.look
         works = Works(session, desk, venue, metrics)
@@ -287,6 +304,9 @@ class Works:
         for symbol in short.keys() & before.keys():  # twice in a row: not a fill that is still on its way
             text = f"{symbol}: the account lacks {short[symbol]:f} of the position"
             self.session.bot.post(Alert("position-missing", text, symbol))
+        for symbol in sorted(self.desk.executor.gone):
+            text = f"{symbol}: the venue has removed this market; what is held of it can't be sold there"
+            self.session.bot.post(Alert("market-removed", text, symbol))
 
     def _afford(self, held: Mapping[str, Decimal]) -> None:
         """A fresh run must find the money it is to trade with. Raises BadInputError."""

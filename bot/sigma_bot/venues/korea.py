@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -170,7 +171,8 @@ class KoreaClient:
 
     async def clock_offset_ns(self) -> int:
         """See `VenueClient`. These venues tell their time in the Date header only: exact to half a second."""
-        await self._rest.ask(self._paths.ticker, {"markets": "KRW-BTC"}, _anything_at_all)
+        with contextlib.suppress(RefusedError):  # which has a date too
+            await self._rest.ask(self._paths.ticker, {"markets": "KRW-BTC"}, _anything_at_all)
         offset = self._wire.date_offset_ns
         if offset is None:
             raise errors.malformed(self._dialect.venue, MalformedError("an answer without a Date"))
