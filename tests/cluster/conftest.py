@@ -58,7 +58,10 @@ def installed(cluster: object) -> object:
     cluster.kubectl("create", "namespace", "sigma")
     cluster.kubectl("label", "namespace", "sigma", "pod-security.kubernetes.io/enforce=restricted")
     began = time.monotonic()
-    values = ("--set", "emulator.enabled=true,feeds[0].venue=upbit,feeds[0].symbols[0]=KRW-BTC")
+    feed = "feeds[0].venue=upbit,feeds[0].symbols[0]=KRW-BTC"
+    # Where memory is short the kernel spares who requests much: an exchange is on no node of ours.
+    memory = "emulator.resources.requests.memory=4Gi,emulator.resources.limits.memory=4Gi"
+    values = ("--set", f"emulator.enabled=true,{memory},{feed}")
     chart = ROOT / "charts" / "sigma-x"
     cluster.helm("install", "sigma-x", chart, "-n", "sigma", *values, "--wait", "--timeout=600s")
     print(f"helm install to Ready: {time.monotonic() - began:.1f} s")

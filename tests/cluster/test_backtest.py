@@ -277,6 +277,7 @@ def test_a_run_says_how_far_it_is_and_where_its_report_is(
     apply(results, manifest)
     get = ("get", "backtest/slow", *IN_NAMESPACE, "-o", "json")
     seen: set[int] = set()
+    scores: set[str] = set()
 
     def over() -> bool:
         status = json.loads(results.kubectl(*get)).get("status", {})
@@ -284,12 +285,16 @@ def test_a_run_says_how_far_it_is_and_where_its_report_is(
             assert status["phase"] == "Running"
             assert 0 < status["progress"]["done"] <= status["progress"]["total"]
             seen.add(status["progress"]["percent"])
+            if not scores:
+                look = ("sh", "-c", "cat /proc/[0-9]*/oom_score_adj")
+                scores.update(results.kubectl("exec", *IN_NAMESPACE, "job/slow", "--", *look).split())
         return status.get("phase") in ("Complete", "Failed")
 
     until(over, "is not over", 600)
     status = wait_for(results, "slow", "Complete")["status"]
     print(f"progress seen: {sorted(seen)} per cent; {status['result']['seconds']}")
     assert seen
+    assert "1000" in scores, "where memory is short it gives way"
     assert "progress" not in status
     assert status["report"] == f"kubectl sigma -n {NAMESPACE} report slow --html slow.html"
     report = tmp_path / "slow.html"

@@ -69,6 +69,14 @@ def test_the_whole_process(job: ModuleType, tmp_path: Path, monkeypatch: pytest.
     assert "bad.yaml" in said["error"]["message"]
 
 
+def test_a_run_gives_way_to_bots_where_memory_is_short(job: ModuleType) -> None:
+    with subprocess.Popen(["sleep", "60"]) as run:
+        job.give_way(run.pid)
+        assert Path(f"/proc/{run.pid}/oom_score_adj").read_text() == "1000\n"
+        run.kill()
+    job.give_way(run.pid)  # that it has ended is nothing to stumble over
+
+
 def test_a_joined_sweep_leaves_its_best_run(job: ModuleType) -> None:
     best = {"number": 3, "params": {"fast": 5}, "digest": "e" * 64, "metrics": {"sharpe": 1.5}}
     document = {
