@@ -27,7 +27,7 @@ class State(StrEnum):
 
 # what can follow on what; everything else is refused and reported
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.INTENT: frozenset(State) - {State.INTENT, State.PARKED},
+    State.INTENT: frozenset(State) - {State.INTENT},
     State.UNKNOWN: frozenset(State) - {State.INTENT, State.UNKNOWN},
     State.OPEN: frozenset((State.PARTIAL, State.FILLED, State.CANCELLED, State.EXPIRED)),
     State.PARTIAL: frozenset((State.FILLED, State.CANCELLED, State.EXPIRED)),

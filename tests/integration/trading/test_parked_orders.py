@@ -1,0 +1,84 @@
+"""An order whose fate the venue does not tell is parked: it halts the bot until a human has looked."""
+
+from __future__ import annotations
+
+import pytest
+from test_live_bot import Scene, scene  # noqa: F401 - the fixture
+
+from sigma_bot.trading import executor, live_session
+from sigma_bot.trading.records import State
+from sigma_bot.venues import ccxt_client
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are waited for briefly, and an order in doubt is parked after a second."""
+    monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
+    monkeypatch.setattr(executor, "PARK_AFTER_S", 1.0)
+    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+
+
+def hush(scene: Scene) -> None:  # noqa: F811
+    """The venue tells nothing of single orders any more."""
+    scene.em.faults.add("event", "drop", times=0)
+    scene.em.faults.add("order.get", "answer", status=503, body="<html>", times=0)
+
+
+async def ends(scene: Scene, *want: State) -> None:  # noqa: F811
+    """Wait until the orders, the oldest first, stand so."""
+
+    async def so() -> bool:
+        return await scene.states() == list(want)
+
+    await scene.until(so)
+
+
+async def halted(scene: Scene) -> None:  # noqa: F811
+    """Wait until the bot is halted for the order that is parked."""
+
+    async def so() -> bool:
+        return "settle it by hand" in (scene.runner.session.bot.told.halted or "")
+
+    await scene.until(so)
+    assert [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "alert"] == ["parked"]
+
+
+async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
+    async with scene.bot() as runner:
+        hush(scene)
+        scene.em.faults.add("order.create", "drop", when="after")
+        await scene.say(1)
+        await ends(scene, State.PARKED)
+        await halted(scene)
+        await scene.say(1)
+
+        async def handled() -> bool:
+            return runner.session.bot.told.tick == scene.seq
+
+        await scene.until(handled)
+        assert await scene.states() == [State.PARKED], "nothing is sent beside it"
+        scene.em.faults.clear()
+        await ends(scene, State.FILLED)
+        assert runner.session.bot.told.halted, "only a human resumes"
+    await scene.ledger_is_the_venues()
+
+
+async def test_an_order_that_was_on_its_way_when_the_bot_ended(scene):  # noqa: F811
+    async with scene.bot():
+        held = scene.em.faults.add("order.create", "hold")
+        await scene.say(1)
+        await held.reached.wait()
+    assert await scene.states() == [State.INTENT]
+    hush(scene)
+    held.release()
+
+    async def there() -> bool:
+        return bool(scene.em.exchange.accounts["main"].orders)
+
+    await scene.until(there)
+    async with scene.bot():
+        await ends(scene, State.PARKED)
+        await halted(scene)
+        scene.em.faults.clear()
+        await ends(scene, State.FILLED)
+    await scene.ledger_is_the_venues()
