@@ -29,6 +29,12 @@ input()
 
 
 @pytest.fixture
+def addresses() -> set[Path]:
+    """Where the machine itself would keep the addresses of pods, before there is a node."""
+    return stored()
+
+
+@pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
     """A process that has started a node bound to it."""
     process = subprocess.Popen(
@@ -59,13 +65,19 @@ def links() -> set[str]:
     return {name for name in os.listdir("/sys/class/net") if name.startswith("sigma")}
 
 
+def stored() -> set[Path]:
+    return set(Path("/var/lib/cni").rglob("*"))
+
+
 @pytest.mark.parametrize("whom", ["holder", "supervisor"])
 def test_a_sigkill_leaves_nothing(
-    holder: subprocess.Popen[str], until: Callable[..., None], whom: str
+    addresses: set[Path], holder: subprocess.Popen[str], until: Callable[..., None], whom: str
 ) -> None:
     supervisor = running(NAME)
     assert supervisor is not None
     assert remains(), "a running node is seen"
+    dns = ("deployment/coredns", "-n", "kube-system", "--for=condition=Available", "--timeout=120s")
+    Cluster(NAME, prepare()).kubectl("wait", *dns)  # a pod with an address
     before = links()
     os.kill(holder.pid if whom == "holder" else supervisor, signal.SIGKILL)
     until(lambda: running(NAME) is None, "the node's lock is still held")
@@ -74,3 +86,4 @@ def test_a_sigkill_leaves_nothing(
     until(lambda: not remains(), "something is left behind")
     # The kernel takes a network namespace apart after its last process has ended, in its own time.
     until(lambda: len(links()) < len(before), "the cable is left behind")
+    assert stored() == addresses

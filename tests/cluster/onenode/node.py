@@ -26,8 +26,11 @@ def ip(*arguments: str) -> None:
 
 
 def isolate(layout: Layout) -> None:
-    """A private /run for shims and locks, and the node's end of the cable once the host has put it here."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    """A private /run for shims and locks, a private store of the pods' addresses, and the node's end of the
+    cable once the host has put it here."""
+    for folder in ("/run", "/var/lib/cni"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
     subprocess.run(["mount", "--make-rshared", "/"], check=True)  # pods' volumes propagate from here
     ip("link", "set", "lo", "up")
     while subprocess.run(
