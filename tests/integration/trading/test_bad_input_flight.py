@@ -22,15 +22,6 @@ WINDOW = pytest.mark.parametrize("scene", ["binance"], indirect=True)
 """The venue that refuses requests out of their time by itself."""
 
 
-async def states(scene: Scene, *want: State) -> None:  # noqa: F811
-    """Wait until the bot's orders, the oldest first, stand so."""
-
-    async def so() -> bool:
-        return await scene.states() == list(want)
-
-    await scene.until(so)
-
-
 async def newest(scene: Scene) -> str:  # noqa: F811
     """The reason of the newest order."""
     return (await scene.orders())[0].reason
@@ -65,13 +56,13 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
         rules = market.rules
         market.rules = replace(rules, **changed)
         await scene.say(what)
-        await states(scene, State.REFUSED)
+        await scene.stand(State.REFUSED)
         assert words[scene.venue == "upbit"] in await newest(scene)
         assert "refused by the venue" in await notice(scene, "rejection", "refused by the venue")
         assert runner.session.bot.core.broker.n_active == 0, "the strategy is told"
         market.rules = rules
         await scene.say(1)
-        await states(scene, State.REFUSED, State.FILLED)
+        await scene.stand(State.REFUSED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 
@@ -87,7 +78,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_clock_that_drifts_away_and_comes_back(scene, quick, skew, side):  # noqa: F811
     async with scene.bot() as runner:
         await scene.say(1)
-        await states(scene, State.FILLED)
+        await scene.stand(State.FILLED)
         scene.em.exchange.skew_ns = skew
         text = await notice(scene, "alert", "clock-drift")
         # Upbit tells whole seconds only
@@ -105,7 +96,7 @@ async def test_a_clock_that_drifts_away_and_comes_back(scene, quick, skew, side)
             while runner.session.bot.desk.gate.drifted:
                 await asyncio.sleep(0.01)
         await scene.say(0)
-        await states(scene, State.FILLED, State.FILLED)
+        await scene.stand(State.FILLED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 
@@ -116,7 +107,7 @@ async def test_the_venue_notices_the_clock_first(scene):  # noqa: F811
     async with scene.bot() as runner:
         scene.em.exchange.skew_ns = BEHIND
         await scene.say(3)
-        await states(scene, State.REFUSED)
+        await scene.stand(State.REFUSED)
         assert (await newest(scene)).startswith("not sent: ")
         assert "chrony or NTP" in await newest(scene)
         assert "behind the venue's" in await notice(scene, "alert", "clock-drift")
@@ -138,7 +129,7 @@ async def test_a_session_that_begins_anew_waits_for_the_clock(scene, monkeypatch
         scene.em.exchange.skew_ns = 0
         await scene.ready()
         await scene.say(1)
-        await states(scene, State.FILLED)
+        await scene.stand(State.FILLED)
     await scene.ledger_is_the_venues()
 
 
@@ -146,15 +137,15 @@ async def test_a_market_suspended_while_held_and_the_bot_started_again(scene):  
     market = scene.em.exchange.markets[scene.symbol]
     async with scene.bot():
         await scene.say(1)
-        await states(scene, State.FILLED)
+        await scene.stand(State.FILLED)
     market.status = "suspended"
     async with scene.bot() as runner:
         await scene.say(2)
-        await states(scene, State.FILLED, State.REFUSED)
+        await scene.stand(State.FILLED, State.REFUSED)
         assert "does not trade now" in await newest(scene)
         market.status = "trading"
         await scene.say(2)
-        await states(scene, State.FILLED, State.REFUSED, State.FILLED)
+        await scene.stand(State.FILLED, State.REFUSED, State.FILLED)
         assert runner.session.bot.core.flat
     await scene.ledger_is_the_venues()
 
@@ -173,18 +164,18 @@ async def test_a_key_that_goes_bad_while_running(scene, wrong):  # noqa: F811
     good = keys[scene.em.key]
     async with scene.bot() as runner:
         await scene.say(3)
-        await states(scene, State.OPEN)
+        await scene.stand(State.OPEN)
         keys[scene.em.key] = replace(good, **KEYS[wrong][0])
         await scene.say(1)
-        await states(scene, State.OPEN, State.REFUSED)
+        await scene.stand(State.OPEN, State.REFUSED)
         assert words[scene.venue] in await newest(scene)
         assert scene.em.secret not in await newest(scene)
         scene.em.exchange.trade(scene.symbol, scene.price / 2, D(1), "sell")  # the resting bid fills
         keys[scene.em.key] = good
         scene.em.cut_sockets()
-        await states(scene, State.FILLED, State.REFUSED)
+        await scene.stand(State.FILLED, State.REFUSED)
         await scene.say(2)
-        await states(scene, State.FILLED, State.REFUSED, State.FILLED)
+        await scene.stand(State.FILLED, State.REFUSED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 
@@ -203,5 +194,5 @@ async def test_a_clock_that_is_off_at_the_start_where_the_venue_has_no_window(sc
             while scene.runner.session.bot.desk.gate.drifted:
                 await asyncio.sleep(0.01)
         await scene.say(1)
-        await states(scene, State.FILLED)
+        await scene.stand(State.FILLED)
     await scene.ledger_is_the_venues()

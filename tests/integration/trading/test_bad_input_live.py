@@ -162,7 +162,7 @@ async def test_a_market_suspended_while_running(scene):  # noqa: F811
 async def test_a_symbol_delisted_while_held(scene):  # noqa: F811
     async with scene.bot():
         await scene.say(1)
-        await scene.until(lambda: _states(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         scene.em.exchange.markets[scene.symbol].status = "delisted"
         await scene.say(2)
         assert "market" in await refused(scene)
@@ -172,9 +172,9 @@ async def test_a_symbol_delisted_while_held(scene):  # noqa: F811
 async def test_a_bot_starts_again_though_what_it_holds_was_removed(scene):  # noqa: F811
     async with scene.bot():
         await scene.say(1)
-        await scene.until(lambda: _states(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         await scene.say(3)
-        await scene.until(lambda: _states(scene, [State.FILLED, State.OPEN]))
+        await scene.stand(State.FILLED, State.OPEN)
     scene.em.exchange.markets[scene.symbol].status = "delisted"
     async with scene.bot() as runner:
         assert runner.session.bot.core.broker.markets[0].lots > 0
@@ -183,13 +183,9 @@ async def test_a_bot_starts_again_though_what_it_holds_was_removed(scene):  # no
         assert "market" in await refused(scene)
         # Upbit's orders are known without their market, so closing still cancels what rested.
         rested = State.CANCELLED if scene.venue == "upbit" else State.OPEN
-        await scene.until(lambda: _states(scene, [State.FILLED, rested, State.REFUSED]))
+        await scene.stand(State.FILLED, rested, State.REFUSED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
-
-
-async def _states(scene, want) -> bool:  # noqa: F811
-    return await scene.states() == want
 
 
 async def test_money_that_went_elsewhere(scene):  # noqa: F811

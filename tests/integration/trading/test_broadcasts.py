@@ -29,7 +29,7 @@ async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F8
         async with scene.bot():
             for what in (1, 2):
                 await scene.say(what)
-                await scene.until(lambda n=what: _filled(scene, n))
+                await scene.stand(*[State.FILLED] * what)
             await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
             async with asyncio.timeout(60):
                 while not ended() or not any(m.kind == "state" for m in told):
@@ -52,10 +52,6 @@ async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F8
     assert last == {e.row.client_id: str(e.row.state) for e in stored.orders}
     commits = {e.commit for e in (*stored.orders, *stored.fills, *stored.notices)}
     assert commits <= {m.commit for m in told}
-
-
-async def _filled(scene: Scene, count: int) -> bool:  # noqa: F811
-    return await scene.states() == [State.FILLED] * count
 
 
 @pytest.mark.parametrize(

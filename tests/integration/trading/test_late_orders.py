@@ -29,11 +29,7 @@ async def absent(scene: Scene, what: int):  # noqa: F811
     held = scene.em.faults.add("order.create", "hold")
     await scene.say(what)
     await held.reached.wait()
-
-    async def given_up() -> bool:
-        return await scene.states() == [State.ABSENT]
-
-    await scene.until(given_up)
+    await scene.stand(State.ABSENT)
     assert scene.runner.session.bot.core.broker.n_active == 0, "the strategy is told that it is gone"
     assert not scene.em.exchange.accounts["main"].orders
     return held
@@ -41,11 +37,7 @@ async def absent(scene: Scene, what: int):  # noqa: F811
 
 async def ends(scene: Scene, state: State) -> None:  # noqa: F811
     """Wait for the one order's end."""
-
-    async def so() -> bool:
-        return await scene.states() == [state]
-
-    await scene.until(so)
+    await scene.stand(state)
     [order] = scene.em.exchange.accounts["main"].orders
     assert order.status.value == state
 
@@ -70,11 +62,7 @@ async def test_one_that_fills_is_booked(scene):  # noqa: F811
         await ends(scene, State.FILLED)
         assert not runner.session.bot.core.flat
         await scene.say(2)
-
-        async def sold() -> bool:
-            return await scene.states() == [State.FILLED, State.FILLED]
-
-        await scene.until(sold)
+        await scene.stand(State.FILLED, State.FILLED)
         assert runner.session.bot.core.flat
     await scene.ledger_is_the_venues()
 
@@ -84,11 +72,7 @@ async def test_one_that_turns_up_while_the_bot_is_away_is_cancelled(scene):  # n
     async with scene.bot():
         held = await absent(scene, 3)
     held.release()
-
-    async def there() -> bool:
-        return bool(scene.em.exchange.accounts["main"].orders)
-
-    await scene.until(there)
+    await scene.arrived()
     async with scene.bot():
         await ends(scene, State.CANCELLED)
     await scene.ledger_is_the_venues()

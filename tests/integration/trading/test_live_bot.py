@@ -116,6 +116,22 @@ class Scene:
     async def states(self) -> list[State]:
         return [row.state for row in reversed(await self.orders())]
 
+    async def stand(self, *want: State) -> None:
+        """Wait until the bot's orders, the oldest first, stand so."""
+
+        async def so() -> bool:
+            return await self.states() == list(want)
+
+        await self.until(so)
+
+    async def arrived(self) -> None:
+        """Wait until the venue has an order."""
+
+        async def there() -> bool:
+            return bool(self.em.exchange.accounts["main"].orders)
+
+        await self.until(there)
+
     async def ready(self) -> None:
         async with asyncio.timeout(60):
             while self.runner.session is None or not self.runner.session.reader.last:
@@ -172,37 +188,33 @@ async def scene(request, tmp_path):
 async def test_buys_and_sells_at_market(scene):
     async with scene.bot():
         await scene.say(1)
-        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         await scene.say(2)
-        await scene.until(lambda: _all(scene, [State.FILLED, State.FILLED]))
+        await scene.stand(State.FILLED, State.FILLED)
     await scene.ledger_is_the_venues()
 
 
 async def test_rests_and_cancels(scene):
     async with scene.bot():
         await scene.say(3)
-        await scene.until(lambda: _all(scene, [State.OPEN]))
+        await scene.stand(State.OPEN)
         assert len([o for o in scene.em.exchange.accounts["main"].orders if o.status.value == "open"]) == 1
         await scene.say(4)
-        await scene.until(lambda: _all(scene, [State.CANCELLED]))
+        await scene.stand(State.CANCELLED)
     await scene.ledger_is_the_venues()
-
-
-async def _all(scene, states) -> bool:
-    return await scene.states() == states
 
 
 async def test_a_halted_bot_may_still_reduce(scene):
     async with scene.bot() as runner:
         await scene.say(1)
-        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
         async with asyncio.timeout(60):
             while not runner.session.bot.told.halted:
                 await asyncio.sleep(0.01)
         await scene.say(3)  # a new bid: refused
         await scene.say(2)  # closing: sent
-        await scene.until(lambda: _all(scene, [State.FILLED, State.FILLED]))
+        await scene.stand(State.FILLED, State.FILLED)
         codes = [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "rejection"]
         assert codes == ["halted"]
     await scene.ledger_is_the_venues()
@@ -211,11 +223,11 @@ async def test_a_halted_bot_may_still_reduce(scene):
 async def test_flatten_cancels_and_closes_and_stays_halted(scene):
     async with scene.bot() as runner:
         await scene.say(1)
-        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         await scene.say(3)
-        await scene.until(lambda: _all(scene, [State.FILLED, State.OPEN]))
+        await scene.stand(State.FILLED, State.OPEN)
         await scene.journal.control("account", "main", "flatten", "home", by="me", now=1)
-        await scene.until(lambda: _all(scene, [State.FILLED, State.CANCELLED, State.FILLED]))
+        await scene.stand(State.FILLED, State.CANCELLED, State.FILLED)
         assert runner.session.bot.core.flat
         async with asyncio.timeout(60):
             while (await scene.journal.controls_for("script")).flatten:
@@ -227,7 +239,7 @@ async def test_flatten_cancels_and_closes_and_stays_halted(scene):
 async def test_a_close_ends_although_something_cant_be_sold(scene, caplog):
     async with scene.bot() as runner:
         await scene.say(1)
-        await scene.until(lambda: _all(scene, [State.FILLED]))
+        await scene.stand(State.FILLED)
         holding = scene.em.exchange.accounts["main"].holdings["BTC"]
         scene.em.exchange.pay_in("main", "BTC", -holding.free)  # somebody took it away
         async with asyncio.timeout(60):
@@ -303,7 +315,7 @@ async def test_a_halt_given_during_a_long_callback_stops_its_orders(scene, tmp_p
         outside = asyncio.get_running_loop().run_in_executor(None, lambda: asyncio.run(halt()))
         await scene.say(3)
         await outside
-        await scene.until(lambda: _all(scene, [State.REFUSED]))
+        await scene.stand(State.REFUSED)
         assert [row.reason for row in await scene.orders()] == ["not sent: halted before it was sent"]
     assert not list(scene.em.exchange.accounts["main"].orders)
 

@@ -14,20 +14,11 @@ from sigma_bot.trading.records import State
 from sigma_bot.venues.limiter import LocalLimiter
 
 
-async def states(scene: Scene, *want: State) -> None:  # noqa: F811
-    """Wait until the bot's orders, the oldest first, stand so."""
-
-    async def so() -> bool:
-        return await scene.states() == list(want)
-
-    await scene.until(so)
-
-
 async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: F811
     """Or each lost database would leave its session, venue client and all, until Python looks for cycles."""
     async with scene.bot() as runner:
         await scene.say(1)
-        await states(scene, State.FILLED)
+        await scene.stand(State.FILLED)
         session = runner.session
         parts = [weakref.ref(part) for part in (session, session.bot.core, session.bot.desk.executor.venue)]
         session.bot.post(Bug(RestartError("anew")))
@@ -42,7 +33,7 @@ async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: 
             gc.enable()
         await scene.ready()
         await scene.say(2)
-        await states(scene, State.FILLED, State.FILLED)
+        await scene.stand(State.FILLED, State.FILLED)
     await scene.ledger_is_the_venues()
 
 
@@ -67,7 +58,7 @@ async def test_a_cancel_does_not_overtake_its_order(scene, monkeypatch):  # noqa
                 await asyncio.sleep(0.01)
         assert not scene.em.exchange.accounts["main"].orders
         free.set()
-        await states(scene, State.CANCELLED)
+        await scene.stand(State.CANCELLED)
         assert not [e for e in await scene.journal.notices("script") if e.row.kind == "alert"]
     await scene.ledger_is_the_venues()
 
@@ -76,7 +67,7 @@ async def test_a_resume_drops_a_flatten_that_is_not_finished(scene):  # noqa: F8
     async with scene.bot() as runner:
         await scene.say(1)
         await scene.say(3)
-        await states(scene, State.FILLED, State.OPEN)
+        await scene.stand(State.FILLED, State.OPEN)
         held = scene.em.faults.add("order.cancel", "hold")
         await scene.journal.control("strategy", "script", "flatten", "home", by="me", now=1)
         await held.reached.wait()
@@ -86,10 +77,10 @@ async def test_a_resume_drops_a_flatten_that_is_not_finished(scene):  # noqa: F8
             while bot.told.halted or bot.flattening:
                 await asyncio.sleep(0.01)
         held.release()
-        await states(scene, State.FILLED, State.CANCELLED)
+        await scene.stand(State.FILLED, State.CANCELLED)
         assert not bot.core.flat, "what it holds stays"
         await scene.say(2)
-        await states(scene, State.FILLED, State.CANCELLED, State.FILLED)
+        await scene.stand(State.FILLED, State.CANCELLED, State.FILLED)
     kinds = [e.row.kind for e in await scene.journal.inputs("script")]
     given = [kind for kind in kinds if kind not in ("fill", "end")]
     assert sorted(given) == ["flatten", "halt", "resume", "unflatten"]

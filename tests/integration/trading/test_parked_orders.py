@@ -24,15 +24,6 @@ def hush(scene: Scene) -> None:  # noqa: F811
     scene.em.faults.add("order.get", "answer", status=503, body="<html>", times=0)
 
 
-async def ends(scene: Scene, *want: State) -> None:  # noqa: F811
-    """Wait until the orders, the oldest first, stand so."""
-
-    async def so() -> bool:
-        return await scene.states() == list(want)
-
-    await scene.until(so)
-
-
 async def halted(scene: Scene) -> None:  # noqa: F811
     """Wait until the bot is halted for the order that is parked."""
 
@@ -48,7 +39,7 @@ async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
         hush(scene)
         scene.em.faults.add("order.create", "drop", when="after")
         await scene.say(1)
-        await ends(scene, State.PARKED)
+        await scene.stand(State.PARKED)
         await halted(scene)
         await scene.say(1)
 
@@ -58,7 +49,7 @@ async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
         await scene.until(handled)
         assert await scene.states() == [State.PARKED], "nothing is sent beside it"
         scene.em.faults.clear()
-        await ends(scene, State.FILLED)
+        await scene.stand(State.FILLED)
         assert runner.session.bot.told.halted, "only a human resumes"
     await scene.ledger_is_the_venues()
 
@@ -71,14 +62,10 @@ async def test_an_order_that_was_on_its_way_when_the_bot_ended(scene):  # noqa: 
     assert await scene.states() == [State.INTENT]
     hush(scene)
     held.release()
-
-    async def there() -> bool:
-        return bool(scene.em.exchange.accounts["main"].orders)
-
-    await scene.until(there)
+    await scene.arrived()
     async with scene.bot():
-        await ends(scene, State.PARKED)
+        await scene.stand(State.PARKED)
         await halted(scene)
         scene.em.faults.clear()
-        await ends(scene, State.FILLED)
+        await scene.stand(State.FILLED)
     await scene.ledger_is_the_venues()
