@@ -141,23 +141,25 @@ def test_a_deleted_child_is_made_again(desk: Client, trader: str, kind: str, unt
 
 
 @pytest.mark.parametrize(
-    ("kind", "patch", "path"),
+    ("kind", "patch", "path", "holds"),
     [
-        ("statefulset", {"spec": {"replicas": 0}}, "{.spec.replicas}"),
+        ("statefulset", {"spec": {"replicas": 0}}, "{.spec.replicas}", "1"),
         (
             "statefulset",
             {"spec": {"updateStrategy": {"type": "RollingUpdate"}}},
             "{.spec.updateStrategy.type}",
+            "OnDelete",
         ),
-        ("networkpolicy", {"spec": {"egress": None}}, "{.spec.egress}"),
+        ("networkpolicy", {"spec": {"egress": None}}, "{.spec.egress}", '"port":443,'),
     ],
 )
 def test_a_child_edited_by_hand_is_put_right(
-    desk: Client, trader: str, kind: str, patch: Object, path: str, until: Until
+    desk: Client, trader: str, kind: str, patch: Object, path: str, holds: str, until: Until
 ) -> None:
     wait_steady(desk, trader)
     child, shown = f"{kind}/{trader}", f"jsonpath={path}"
     right = desk.kubectl("get", child, *IN, "-o", shown)
+    assert holds in right
     edited = desk.kubectl("patch", child, *IN, "--type=merge", "-p", json.dumps(patch), "-o", shown)
     assert edited != right
     until(lambda: desk.kubectl("get", child, *IN, "-o", shown) == right, "is not put right")
