@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 
-from sigma_bot.storage import rights
-from sigma_bot.storage.database import WRITE, Database
+from sigma_bot.database.engine import WRITE, Database
+from sigma_bot.schema import rights
 
 
 async def main() -> None:

@@ -18,7 +18,7 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from sigma_bot.storage.granting import Account, grant
+from sigma_bot.schema.granting import Account, grant
 
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
 PATIENCE_S = 60.0

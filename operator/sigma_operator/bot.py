@@ -186,7 +186,7 @@ def login(strategy: Strategy, settings: BotSettings) -> Object:
         "name": LOGIN,
         "image": _image(strategy, settings),
         "imagePullPolicy": settings.pull_policy,
-        "command": ["/opt/sigma/bin/python", "-m", "sigma_bot.storage.granting", *words, ADDRESS],
+        "command": ["/opt/sigma/bin/python", "-m", "sigma_bot.schema.granting", *words, ADDRESS],
         "env": [_from_secret("SIGMA_DATABASE_URL", settings.granter, "database-url")],
         "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}},
         "securityContext": container_security(),

@@ -8,7 +8,8 @@ from typing import Any
 
 from sigma_bot.spec.pods import JobOptions
 from sigma_bot.spec.sweep import Sweep
-from sigma_bot.spec.units import SECOND, Duration
+from sigma_bot.spec.units import Duration
+from sigma_bot.times import SECOND
 from sigma_operator.objects import (
     Object,
     container_security,

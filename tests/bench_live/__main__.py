@@ -58,7 +58,7 @@ async def created(database: str, bots: list[str]) -> dict[str, tuple[str, int, i
 async def tick_times(redis: str) -> dict[int, tuple[int, int]]:
     """By sequence number: end of the tick's interval, and when its newest message was received."""
     from sigma_bot.bus import open_bus
-    from sigma_bot.bus.messages import decode_batch, ticks_log
+    from sigma_bot.model.messages import decode_batch, ticks_log
 
     bus, found, after = open_bus(redis), {}, 0
     while page := await bus.read(ticks_log("binance"), after, 5000):
@@ -155,8 +155,8 @@ def halt(s: Scene) -> None:
 
     async def order_halt() -> int:
         from sigma_bot.bus import open_bus
-        from sigma_bot.bus.messages import CONTROL
         from sigma_bot.journal import open_journal
+        from sigma_bot.model.messages import CONTROL
 
         async with await open_journal(s.database) as journal:
             at = time.time_ns()

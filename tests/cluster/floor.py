@@ -28,7 +28,7 @@ IMAGE = "docker.io/sigma-x/sigma:0.1.0"
 TICKER = """
 import asyncio, math, os, time
 from sigma_bot.bus import open_bus
-from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
+from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 
 async def main():
     bus, log = open_bus(os.environ["SIGMA_REDIS_URL"]), ticks_log("upbit")

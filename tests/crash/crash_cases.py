@@ -11,7 +11,7 @@ from typing import Any
 from crash_strategy import BRACKET, BUY, CANCEL, MODIFY, REST, SELL, STOP, TAKE
 from crash_world import NOTHING, CaseError, World
 
-from sigma_bot.trading.records import OrderRow, State
+from sigma_bot.model.orders import OrderRow, State
 
 Story = Callable[[World], Awaitable[None]]
 

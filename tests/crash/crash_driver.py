@@ -43,8 +43,8 @@ def warm() -> None:
         "asyncpg",
         "sigma_bot.bus.redis_bus",
         "sigma_bot.venues.limiter_redis",
-        "sigma_bot.strategy_file",
-        "sigma_bot.storage.direct",
+        "sigma_bot.runtime.loader",
+        "sigma_bot.database.driver",
         "sigma_bot.journal",
         "sigma_bot.venues.open",
     ):

@@ -21,12 +21,12 @@ from crash_servers import folder as temporary
 from crash_strategy import CODE
 
 from sigma_bot.bus.errors import BusError
-from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.bus.redis_bus import RedisBus
 from sigma_bot.emulator.faults import Fault
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal.journal import Journal
-from sigma_bot.trading.records import LIVING, OrderRow, State
+from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
+from sigma_bot.model.orders import LIVING, OrderRow, State
 
 D = Decimal
 VENUES = {

@@ -9,7 +9,7 @@ import pytest
 from crash_strategy import BUY, CODE, REST, SELL
 from crash_world import NOTHING, VENUES, World, manifest, world
 
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 
 EACH = pytest.mark.parametrize(("venue", "database"), [*zip(VENUES, ("sqlite", "postgres"), strict=True)])
 OTHER = CODE.replace("last: int = 0", "last: int = 0\n    seen: int = 0").replace(

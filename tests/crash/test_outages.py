@@ -13,7 +13,7 @@ from crash_strategy import BUY, REST
 from crash_world import NOTHING, PATIENCE_S, VENUES, world
 
 from sigma_bot.journal import open_journal
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 from sigma_bot.trading.unsent import NOT_WRITTEN
 
 EACH = pytest.mark.parametrize("venue", VENUES)

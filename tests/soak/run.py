@@ -183,7 +183,7 @@ def _state(stage: Stage, venue: str) -> bool:
 
 
 async def _journal(stage: Stage) -> bool:
-    from sigma_bot.storage.errors import StorageError
+    from sigma_bot.database.errors import StorageError
 
     try:
         async with await open_journal(stage.database):

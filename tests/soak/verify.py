@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sigma_bot.backtest.parity_run import check, read_run
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.journal import Journal
+from sigma_bot.model.orders import LIVING, FillRow, OrderRow, State
+from sigma_bot.parity.run import check, read_run
 from sigma_bot.spec import load_manifest
-from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from soak.stage import Bot, Stage
 
 D = Decimal

@@ -44,8 +44,8 @@ from sigma_bot.engine.types import (
     R_STRATEGY,
     SECOND,
 )
+from sigma_bot.runtime.loader import LoadedStrategy, load_strategy, shown
 from sigma_bot.spec import Backtest, market_rules
-from sigma_bot.strategy_file import LoadedStrategy, load_strategy, shown
 
 CUTS = 8
 SHIFTS = (0.125, 0.25, 0.5)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import CANCELLED, EXPIRED, FILL, FILLED, OPEN, ORDER, REJECTED, equity_dtype
 from sigma_bot.backtest.rows import Rows, pick
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.types import (
@@ -24,6 +23,7 @@ from sigma_bot.engine.types import (
     E_REJECT,
     R_LIQUIDATION,
 )
+from sigma_bot.results.result import CANCELLED, EXPIRED, FILL, FILLED, OPEN, ORDER, REJECTED, equity_dtype
 
 
 def orders_of(events: Rows, broker: Broker) -> Rows:

@@ -19,7 +19,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.backtest.session import (
     CHECKPOINT,
     Columns,
@@ -28,7 +27,6 @@ from sigma_bot.backtest.session import (
     Recorder,
 )
 from sigma_bot.backtest.tester import Clock, Engine, broker_for, feed, prepare, result_of, sampling
-from sigma_bot.callbacks import start, stop
 from sigma_bot.data.market import MarketData
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker
@@ -38,9 +36,11 @@ from sigma_bot.engine.types import DAY, HOUR, MINUTE, Bar, Tick
 from sigma_bot.errors import BadInputError, StrategyError
 from sigma_bot.kernel.cannot import CannotCompileError
 from sigma_bot.kernel.struct import dtype_of, record
+from sigma_bot.results.result import BacktestResult
+from sigma_bot.runtime.callbacks import start, stop
+from sigma_bot.runtime.loader import LoadedStrategy, Value, check_params
 from sigma_bot.spec import Backtest, BacktestSpec
 from sigma_bot.strategy import Strategy
-from sigma_bot.strategy_file import LoadedStrategy, Value, check_params
 
 BYTES_A_ROW = {"tick": 84, "bar": 60}
 FIGURES = (

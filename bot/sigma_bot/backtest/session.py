@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bot.backtest.rows import copied, joined, pick
-from sigma_bot.callbacks import RAISES, strategy_error
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, fund_loop, interpret_bars, interpret_ticks
 from sigma_bot.engine.types import E_REJECT, Bar, Event, Sample, Tick
 from sigma_bot.kernel.struct import dtype_of, from_record, record
+from sigma_bot.runtime.callbacks import RAISES, strategy_error
 from sigma_bot.strategy import Strategy
 
 Columns = dict[str, NDArray[Any]]

@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sigma_bot.backtest.replay import InvalidParamsError, Replay
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.backtest.sweep_space import Axis, drawn, grid
-from sigma_bot.backtest.trades import result_trades
 from sigma_bot.errors import BadInputError, SigmaError, nearest
-from sigma_bot.report.definitions import DEFINITIONS, Metric
-from sigma_bot.report.metrics import Basis, metrics_of, returns_for
-from sigma_bot.report.ratios import deflated_sharpe, per_period
-from sigma_bot.strategy_file import Value
+from sigma_bot.metrics.definitions import DEFINITIONS, Metric
+from sigma_bot.metrics.metrics import Basis, metrics_of, returns_for
+from sigma_bot.metrics.ratios import deflated_sharpe, per_period
+from sigma_bot.results.result import BacktestResult
+from sigma_bot.results.trades import result_trades
+from sigma_bot.runtime.loader import Value
 
 Sampler = Literal["grid", "random", "tpe"]
 Params = dict[str, Value]

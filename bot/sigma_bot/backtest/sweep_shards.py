@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sigma_bot.backtest.replay import InvalidParamsError, Replay
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.backtest.sweep import Outcome, Params, Plan, Progress, Runner, combinations_of
 from sigma_bot.backtest.tester import manifest_digest
 from sigma_bot.errors import BadInputError
+from sigma_bot.results.result import BacktestResult
 
 MOST = 1000
 

@@ -11,8 +11,8 @@ from itertools import product
 
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.kernel.struct import params_of
+from sigma_bot.runtime.loader import Value, declared_at
 from sigma_bot.strategy import Strategy
-from sigma_bot.strategy_file import Value, declared_at
 
 MOST_VALUES = 10_000
 MOST_COMBINATIONS = 100_000

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 
 from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
-from sigma_bot.backtest.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
 from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
-from sigma_bot.backtest.setup import build_broker, quanta
-from sigma_bot.callbacks import check_called, start, stop
 from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.account import mark
 from sigma_bot.engine.broker import Broker, reject_counts
@@ -27,8 +24,11 @@ from sigma_bot.engine.step import drawdown
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
+from sigma_bot.runtime.callbacks import check_called, start, stop
+from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
+from sigma_bot.runtime.setup import build_broker, quanta
 from sigma_bot.spec import Backtest, BacktestSpec, dump_manifest, market_rules, parse_duration
-from sigma_bot.strategy_file import LoadedStrategy, load_strategy
 
 Engine = Literal["auto", "compiled", "interpreted"]
 Progress = Callable[[int, int], None]

@@ -26,7 +26,7 @@ from redis.exceptions import (
 
 from sigma_bot.bus.errors import BusError, HoleError, check_seq
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage.urls import redacted
+from sigma_bot.redaction import redact_url
 
 ANSWER_S = 5.0
 """Seconds for Redis to answer, or to take a connection."""
@@ -72,7 +72,7 @@ class RedisBus:
     repeat."""
 
     def __init__(self, url: str, kept: int) -> None:
-        self._shown, self._kept = redacted(url), kept
+        self._shown, self._kept = redact_url(url), kept
         try:
             # A silent reconnection of redis-py would hide that messages were lost: no retries of its own.
             self._pool = ConnectionPool.from_url(

@@ -12,8 +12,8 @@ from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from sigma_bot.backtest.result import BacktestResult
     from sigma_bot.report.reporter import PerformanceReporter
+    from sigma_bot.results.result import BacktestResult
     from sigma_bot.spec import Backtest
 
 
@@ -73,8 +73,8 @@ def override(
     data: str | None,
 ) -> Backtest:
     """The manifest with the command line's values in place."""
+    from sigma_bot.runtime.loader import load_strategy, parse_settings
     from sigma_bot.spec import with_overrides
-    from sigma_bot.strategy_file import load_strategy, parse_settings
 
     params = parse_settings(load_strategy(manifest.spec.strategy, base).cls, settings) if settings else None
     if params or start or end or data:
@@ -133,6 +133,6 @@ def report(result: BacktestResult, output: str, html: str | None, store: tuple[s
 
 def save(reporter: PerformanceReporter, url: str | None) -> str:
     """Store the result; its id."""
-    from sigma_bot.storage import use_store
+    from sigma_bot.results import use_store
 
     return use_store(lambda store: store.save_result(reporter.result, reporter.trades, reporter.metrics), url)

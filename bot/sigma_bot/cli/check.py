@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sigma_bot.cli.options import run_options
+from sigma_bot.times import DAY, HOUR, MINUTE, SECOND, iso
 
 if TYPE_CHECKING:
     from sigma_bot.backtest.honesty import Finding, Honesty, Rows
@@ -59,7 +60,7 @@ def check(
 
 def document(found: Honesty) -> dict[str, Any]:
     """The JSON document: times ISO 8601 UTC, quantities and prices decimal text."""
-    from sigma_bot.report.format import iso
+    from sigma_bot.times import iso
 
     return {
         "name": found.name,
@@ -104,7 +105,7 @@ def lines(found: Honesty) -> list[str]:
 
 def sentence(found: Honesty, finding: Finding) -> str:
     """One finding: when, what the whole run decided, what the run on part of the data did."""
-    from sigma_bot.report.format import iso
+    from sigma_bot.times import iso
 
     if finding.kind == "read":
         return finding.text
@@ -141,7 +142,7 @@ def describe(found: Honesty, rows: Rows | None) -> str:
 def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
     """A decision for JSON."""
     from sigma_bot.engine.types import EVENTS, KINDS, REASONS
-    from sigma_bot.report.format import iso, plain, price
+    from sigma_bot.report.format import plain, price
 
     if rows is None:
         return None
@@ -162,7 +163,7 @@ def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
 
 def duration(ns: int) -> str:
     """A duration as a manifest takes it: a whole number of the largest unit that fits."""
-    for unit, name in ((86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m")):
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "m")):
         if ns >= unit and ns % unit == 0:
             return f"{ns // unit}{name}"
-    return f"{-(-ns // 1_000_000_000)}s"
+    return f"{-(-ns // SECOND)}s"

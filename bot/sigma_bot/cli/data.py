@@ -108,7 +108,7 @@ def import_command(files: tuple[Path, ...], place: str | None, columns: tuple[st
 
 
 def _imported(r: Imported) -> str:
-    from sigma_bot.data.series import iso
+    from sigma_bot.times import iso
 
     parts = [f"{r.read:,} rows read", f"{r.stored:,} stored"]
     if r.out_of_order:
@@ -147,7 +147,7 @@ def list_command(output: str) -> None:
 @click.option("--output", default="table", type=click.Choice(["table", "json"]))
 def show_command(name: str, output: str) -> None:
     """Rows, span, timeframe, price range and gaps of one name of the catalogue."""
-    from sigma_bot.data.series import iso
+    from sigma_bot.times import iso
 
     with stored_parts(name) as (parts, timeframe):
         quality = _inspect(parts, timeframe)
@@ -220,8 +220,8 @@ def _findings(quality: Quality) -> list[dict[str, Any]]:
 
 
 def _summary(quality: Quality) -> dict[str, Any]:
-    from sigma_bot.data.series import iso
     from sigma_bot.data.streams import duration
+    from sigma_bot.times import iso
 
     return {
         "kind": quality.kind,

@@ -148,9 +148,9 @@ async def _watch(runner: BotRunner, task: asyncio.Task[None], seconds: float) ->
 
 
 def _compare(folder: Path) -> bool:
-    from sigma_bot.backtest.parity_run import check, read_run
     from sigma_bot.cli.journal import use_journal
     from sigma_bot.cli.parity import report
+    from sigma_bot.parity.run import check, read_run
     from sigma_bot.spec import load_manifest
 
     sim = use_journal(lambda journal: read_run(journal, "demo", None), f"sqlite:///{folder / 'sigma.db'}")

@@ -14,6 +14,7 @@ import click
 import uvloop
 
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import SECOND
 
 if TYPE_CHECKING:
     from sigma_bot.feed.feed import Feed
@@ -56,7 +57,7 @@ async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None
     from sigma_bot.health.metrics import FeedMetrics
     from sigma_bot.health.pulse import measure_lag
     from sigma_bot.health.server import Pages
-    from sigma_bot.storage.urls import redacted
+    from sigma_bot.redaction import redact_url
 
     where = bus_url(url)
     if where == MEMORY and out is None:
@@ -72,7 +73,7 @@ async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None
     pages = Pages(running.pulse, running.readiness, running.facts, metrics.text)
     click.echo(
         f"feed of {venue}: {', '.join(symbols) or 'what bots want'}; "
-        f"bus {redacted(where)}; recording {out if out is not None else 'none'}; Ctrl-C ends it"
+        f"bus {redact_url(where)}; recording {out if out is not None else 'none'}; Ctrl-C ends it"
     )
     task = asyncio.create_task(running.run())
     loop = asyncio.get_running_loop()
@@ -122,7 +123,7 @@ def status_line(running: Feed) -> str:
     stale = [
         symbol
         for symbol, one in sorted(counters.symbols.items())
-        if now - one.received_ts > STATUS_S * 1_000_000_000
+        if now - one.received_ts > STATUS_S * SECOND
     ]
     offset = counters.clock_offset_ns
     parts = [

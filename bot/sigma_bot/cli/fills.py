@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from sigma_bot.cli.journal import (
-    clock,
     db_option,
     limit_option,
     money,
@@ -15,6 +14,7 @@ from sigma_bot.cli.journal import (
     show_table,
     use_journal,
 )
+from sigma_bot.times import clock
 
 
 @click.command()

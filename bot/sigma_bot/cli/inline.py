@@ -31,9 +31,9 @@ def render(file: Path) -> str:
     imports modules beside it: they would be missing on a cluster."""
     import yaml
 
+    from sigma_bot.runtime.loader import load_strategy
     from sigma_bot.spec import load_manifest
     from sigma_bot.spec.yaml_text import read_documents
-    from sigma_bot.strategy_file import load_strategy
 
     manifest = load_manifest(file)
     ref = manifest.spec.strategy

@@ -9,13 +9,13 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import iso_ns
 
 if TYPE_CHECKING:
     from sigma_bot.journal import Control, Journal
@@ -105,7 +105,7 @@ def whom(control: Control) -> str:
 def _ring() -> None:
     """Wake the bots. Without Redis they read the journal within a second anyway."""
     from sigma_bot.bus import MEMORY, BusError, bus_url, open_bus
-    from sigma_bot.bus.messages import CONTROL
+    from sigma_bot.model.messages import CONTROL
 
     url = bus_url()
     if url == MEMORY:
@@ -130,11 +130,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
-
-
-def clock(ns: int) -> str:
-    """A time for a table, to the second, UTC; empty for none."""
-    return f"{datetime.fromtimestamp(ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}" if ns else ""
 
 
 def plain(amount: Decimal | None) -> str:
@@ -177,13 +172,5 @@ def _plain(value: Any, name: str = "") -> Any:
     if isinstance(value, Decimal):
         return format(value, "f")
     if name in TIMES and isinstance(value, int):
-        return _iso(value)
+        return iso_ns(value) if value else None
     return value
-
-
-def _iso(ns: int) -> str | None:
-    """To the nanosecond; None for no time."""
-    if not ns:
-        return None
-    seconds, rest = divmod(ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

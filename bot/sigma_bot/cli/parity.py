@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigma_bot.cli.journal import clock, db_option, use_journal
+from sigma_bot.cli.journal import db_option, use_journal
+from sigma_bot.times import clock
 
 if TYPE_CHECKING:
-    from sigma_bot.backtest.parity_run import Verdict
+    from sigma_bot.parity.run import Verdict
 
 
 @click.command()
@@ -40,9 +41,9 @@ def parity(name: str, number: int | None, manifest: Path | None, ticks: Path | N
     Ends with 0 when both did the same, to the last digit, else with 1: then the first difference is named,
     and what may be behind it. The bot may go on trading meanwhile.
     """
-    from sigma_bot.backtest.parity_run import check, read_run
+    from sigma_bot.parity.run import check, read_run
+    from sigma_bot.paths import bot_home
     from sigma_bot.spec import load_manifest
-    from sigma_bot.storage.urls import bot_home
 
     sim = use_journal(lambda journal: read_run(journal, name, number), db)
     told = None if manifest is None else load_manifest(manifest, "Strategy")
@@ -65,7 +66,7 @@ def report(verdict: Verdict) -> str:
     if verdict.difference is None:
         lines.append(f"the same {_count(orders, 'order')}, the same {_count(fills, 'fill')}")
         if verdict.missing:
-            from sigma_bot.backtest.parity import batches
+            from sigma_bot.parity.compare import batches
 
             lines.append(f"note: the recording lacks {batches(verdict.missing)}")
         return "\n".join(lines)

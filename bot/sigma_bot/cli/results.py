@@ -15,7 +15,7 @@ from sigma_bot.errors import BadInputError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sigma_bot.storage.records import Run, StoredResult, Trial
+    from sigma_bot.results.records import Run, StoredResult, Trial
 
 MOST_TRIALS = 20
 """Trials of a sweep that the table shows; JSON holds them all."""
@@ -50,7 +50,7 @@ def results() -> None:
 @_db
 def list_runs(limit: int, name: str | None, output: str, db: str | None) -> None:
     """List runs, the newest first."""
-    from sigma_bot.storage import use_store
+    from sigma_bot.results import use_store
 
     runs = use_store(lambda store: store.list_runs(limit, name), db, create=False)
     if output == "json":
@@ -68,8 +68,8 @@ def list_runs(limit: int, name: str | None, output: str, db: str | None) -> None
 @_db
 def show(run: str, output: str, html: str | None, db: str | None) -> None:
     """Show RUN as it was reported when it ran; full adds orders, fills, trades and equity."""
-    from sigma_bot.storage import use_store
-    from sigma_bot.storage.store import Store
+    from sigma_bot.results import use_store
+    from sigma_bot.results.store import Store
 
     async def read(store: Store) -> StoredResult | tuple[Run, list[Trial]]:
         found = await store.run(run)
@@ -93,8 +93,8 @@ def show(run: str, output: str, html: str | None, db: str | None) -> None:
 @_db
 def compare(first: str, second: str, output: str, db: str | None) -> None:
     """Compare two runs: metrics side by side, and what of code, data, manifest and parameters differs."""
-    from sigma_bot.storage import use_store
-    from sigma_bot.storage.store import Store
+    from sigma_bot.results import use_store
+    from sigma_bot.results.store import Store
 
     async def read(store: Store) -> tuple[Run, Run]:
         return await store.run(first), await store.run(second)
@@ -224,20 +224,20 @@ def _runs_table(runs: list[Run]) -> Table:
 
 def _metric_names(left: Run, right: Run) -> list[str]:
     """Metrics of either run, in the order of a report."""
-    from sigma_bot.report.definitions import DEFINITIONS
+    from sigma_bot.metrics.definitions import DEFINITIONS
 
     held = left.metrics.keys() | right.metrics.keys()
     return [name for name in DEFINITIONS if name in held] + sorted(held - DEFINITIONS.keys())
 
 
 def _label(name: str) -> str:
-    from sigma_bot.report.definitions import DEFINITIONS
+    from sigma_bot.metrics.definitions import DEFINITIONS
 
     return DEFINITIONS[name].label if name in DEFINITIONS else name
 
 
 def _shown(run: Run, name: str, value: Any) -> str:
-    from sigma_bot.report.definitions import DEFINITIONS
+    from sigma_bot.metrics.definitions import DEFINITIONS
     from sigma_bot.report.format import digits_of, show
 
     kind = DEFINITIONS[name].kind if name in DEFINITIONS else "ratio"

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigma_bot.cli.journal import clock, db_option, output_option, show_json, show_table, use_journal
+from sigma_bot.cli.journal import db_option, output_option, show_json, show_table, use_journal
+from sigma_bot.times import clock
 
 if TYPE_CHECKING:
     from sigma_bot.journal import BotStatus, Control, Entry, Journal
-    from sigma_bot.trading.records import NoticeRow
+    from sigma_bot.model.orders import NoticeRow
 
 NOTICES = 10
 READ = 500

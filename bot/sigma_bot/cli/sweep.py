@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from sigma_bot.backtest.replay import Replay
     from sigma_bot.backtest.sweep import Outcome, SweepResult
-    from sigma_bot.report.definitions import Metric
-    from sigma_bot.storage.records import Sweep, Trial
+    from sigma_bot.metrics.definitions import Metric
+    from sigma_bot.results.records import Sweep, Trial
 
 LISTED = 15
 COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "trades")
@@ -89,8 +89,8 @@ def sweep(
     from sigma_bot.backtest.sweep_space import grid, parse_space
     from sigma_bot.cli import sweep_parts
     from sigma_bot.cli.backtest import check_target, override
+    from sigma_bot.runtime.loader import load_strategy
     from sigma_bot.spec import load_manifest
-    from sigma_bot.strategy_file import load_strategy
 
     check_objective(objective)
     check_target(html)
@@ -195,7 +195,7 @@ def write_html(path: str, found: SweepResult) -> None:
 
 def save(found: SweepResult, replay: Replay, url: str | None) -> str:
     """Store the head and every trial, whole or not at all; the id."""
-    from sigma_bot.storage import use_store
+    from sigma_bot.results import use_store
 
     head, rows = head_of(found, replay, found.result.name), rows_of(found.trials)
     return use_store(lambda store: store.save_trials(head, rows), url)
@@ -203,7 +203,7 @@ def save(found: SweepResult, replay: Replay, url: str | None) -> str:
 
 def rows_of(outcomes: Sequence[Outcome]) -> list[Trial]:
     """Trials as they are stored."""
-    from sigma_bot.storage.records import Trial
+    from sigma_bot.results.records import Trial
 
     return [
         Trial(t.number, t.params, {"invalid": t.invalid} if t.invalid else t.metrics, t.digest)
@@ -213,7 +213,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Trial]:
 
 def head_of(found: SweepResult, replay: Replay, name: str) -> Sweep:
     """The head of a stored sweep."""
-    from sigma_bot.storage.records import Sweep
+    from sigma_bot.results.records import Sweep
 
     plan, result = found.plan, found.result
     return Sweep(
@@ -251,7 +251,7 @@ def show(found: SweepResult, replay: Replay) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sigma_bot.report.definitions import DEFINITIONS
+    from sigma_bot.metrics.definitions import DEFINITIONS
     from sigma_bot.report.format import period
     from sigma_bot.report.format import show as text
     from sigma_bot.report.summary import describe_market

@@ -10,9 +10,9 @@ from sigma_bot.backtest.sweep import Outcome, Plan, SweepResult, conclude
 from sigma_bot.backtest.sweep_shards import Shard, check_plan, merged, name_of, run_shard, sample_of
 from sigma_bot.cli.sweep import head_of, rows_of
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage import use_store
-from sigma_bot.storage.records import Trial
-from sigma_bot.storage.store import Store
+from sigma_bot.results import use_store
+from sigma_bot.results.records import Trial
+from sigma_bot.results.store import Store
 
 
 def run_part(

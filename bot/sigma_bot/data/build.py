@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sigma_bot.data.rules import Columns
-from sigma_bot.data.ticks import INTERVAL, SIZE_SCALE
+from sigma_bot.model.ticks import INTERVAL, SIZE_SCALE
 
 TICK_FIELDS = ("ts", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
 BAR_FIELDS = ("ts", "open", "high", "low", "close", "volume")

@@ -28,7 +28,7 @@ from sigma_bot.data.readers import ParquetFile
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.streams import UNIT_NAMES, duration
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage.urls import address_in
+from sigma_bot.paths import address_in
 
 VARIABLE, FILE_VARIABLE = "SIGMA_DATA", "SIGMA_DATA_FILE"
 DEFAULT = "~/.sigma/data"

@@ -28,11 +28,11 @@ from sigma_bot.data.catalogue import Entry, Staging, parse_kind
 from sigma_bot.data.readers import ParquetFile
 from sigma_bot.data.schema import market_files as files
 from sigma_bot.data.schema import market_pieces as pieces
+from sigma_bot.database.engine import READ, WRITE, Database
+from sigma_bot.database.errors import StorageError
+from sigma_bot.database.urls import Place, place
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage import LOCK_TIMEOUT
-from sigma_bot.storage.database import READ, WRITE, Database
-from sigma_bot.storage.errors import StorageError
-from sigma_bot.storage.urls import Place, place
+from sigma_bot.results import LOCK_TIMEOUT
 
 T = TypeVar("T")
 PIECE = 1 << 20

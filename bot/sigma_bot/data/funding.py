@@ -9,8 +9,9 @@ import numpy as np
 
 from sigma_bot.data.columns import Layout, find_time, listed, plain
 from sigma_bot.data.readers import open_file
-from sigma_bot.data.series import Part, iso
+from sigma_bot.data.series import Part
 from sigma_bot.errors import BadInputError, nearest
+from sigma_bot.times import iso
 
 DTYPE = np.dtype([("ts", "i8"), ("symbol", "i4"), ("rate", "f8")])
 RATES = ("fundingrate", "rate", "funding", "lastfundingrate", "realizedrate")

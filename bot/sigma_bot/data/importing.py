@@ -21,9 +21,10 @@ from sigma_bot.data.catalogue import Catalogue, Entry, Staging
 from sigma_bot.data.columns import detect
 from sigma_bot.data.readers import DataFile, open_file
 from sigma_bot.data.rules import Columns, faults, healthy
-from sigma_bot.data.series import Part, fault_error, fill_in, iso
+from sigma_bot.data.series import Part, fault_error, fill_in
 from sigma_bot.data.sources import bar_shape
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import iso
 
 STORED: dict[str, tuple[str, ...]] = {
     "bars": ("ts", "open", "high", "low", "close", "volume"),

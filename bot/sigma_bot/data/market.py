@@ -11,9 +11,9 @@ import numpy as np
 
 from sigma_bot.data.flow import ContentDigest, digested, merge, prefetch, rechunk
 from sigma_bot.data.rules import Columns
-from sigma_bot.data.series import iso
 from sigma_bot.data.streams import Stream, duration
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import DAY, iso
 
 if TYPE_CHECKING:
     from sigma_bot.data.catalogue import Catalogue
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
 BAR_COLUMNS = ("ts", "end", "symbol", "open", "high", "low", "close", "volume")
-DAY = 86_400_000_000_000
 
 
 class MarketData(Protocol):

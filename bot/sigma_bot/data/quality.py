@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 
 from sigma_bot.data.rules import Columns, Rule, describe, faults
-from sigma_bot.data.series import Part, Rows, fill_in, in_order, iso
+from sigma_bot.data.series import Part, Rows, fill_in, in_order
 from sigma_bot.data.streams import duration, timeframe_of
+from sigma_bot.times import DAY, HOUR, iso
 
 OUTLIER = 20.0
-HOUR, DAY = 3_600_000_000_000, 86_400_000_000_000
 HOLIDAY = 5 * DAY
 KEPT = 100_000
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from sigma_bot.storage.columns import Key, Moment, metadata
+from sigma_bot.database.columns import Key, Moment, metadata
 
 market_files = Table(
     "market_files",

@@ -19,16 +19,9 @@ from sigma_bot.data.readers import BATCH, Batch, DataFile, ParquetFile
 from sigma_bot.data.rules import Columns, describe, first_fault, healthy
 from sigma_bot.data.times import TimeRule, rule_for
 from sigma_bot.errors import BadInputError, nearest
+from sigma_bot.times import iso
 
 SAMPLE = 200_000
-
-
-def iso(ns: int) -> str:
-    """ISO 8601 UTC, as short as the value allows."""
-    text = str(np.datetime64(int(ns), "ns"))
-    head, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0")
-    return f"{head}.{fraction}Z" if fraction else f"{head}Z"
 
 
 @dataclass

@@ -28,6 +28,7 @@ from sigma_bot.data.streams import (
     timeframe_of,
 )
 from sigma_bot.errors import BadInputError, nearest
+from sigma_bot.times import MINUTE
 
 if TYPE_CHECKING:
     from sigma_bot.data.catalogue import Catalogue
@@ -294,7 +295,7 @@ def _synthetic(request: Request, market: Wanted, warnings: list[str]) -> Stream:
     kind: Literal["tick", "bar"] = "bar" if request.kind == "bars" or request.timeframe else "tick"
     if request.kind not in ("auto", "bars", "ticks"):
         raise BadInputError(f"kind: {request.kind!r} cannot be generated; bars and ticks can")
-    timeframe = (request.timeframe or synthetic.MINUTE) if kind == "bar" else 0
+    timeframe = (request.timeframe or MINUTE) if kind == "bar" else 0
     step = timeframe or synthetic.TICK
     start = request.start if request.start is not None else synthetic.START
     rows = SYNTHETIC_ROWS if request.end is None else (request.end - start) // step

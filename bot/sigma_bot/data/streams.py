@@ -9,15 +9,16 @@ import numpy as np
 
 from sigma_bot.data.build import stream_ticks
 from sigma_bot.data.rules import Columns
-from sigma_bot.data.series import Scan, Series, iso
-from sigma_bot.data.ticks import INTERVAL
+from sigma_bot.data.series import Scan, Series
 from sigma_bot.errors import BadInputError
+from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.times import DAY, HOUR, MINUTE, SECOND, iso
 
 UNIT_NAMES = (
-    (86_400_000_000_000, "d"),
-    (3_600_000_000_000, "h"),
-    (60_000_000_000, "m"),
-    (1_000_000_000, "s"),
+    (DAY, "d"),
+    (HOUR, "h"),
+    (MINUTE, "m"),
+    (SECOND, "s"),
 )
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from sigma_bot.data.rules import Columns
+from sigma_bot.times import MINUTE
 
 START = 1_704_067_200_000_000_000  # 2024-01-01 UTC
 TICK = 100_000_000
-MINUTE = 60_000_000_000
 BLOCK = 1 << 16
 _GAMMA = 0x9E3779B97F4A7C15
 _LOWEST, _SPAN = 50_000, 1 << 19  # the walk is folded into 500.00 .. 5742.88

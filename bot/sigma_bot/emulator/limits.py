@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SECOND = 1_000_000_000
+from sigma_bot.times import SECOND
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sigma_bot.emulator.model import ZERO, Print, Rules, Side
+from sigma_bot.times import MINUTE
 
 Levels = Mapping[Decimal, Decimal]
-MINUTE = 60_000_000_000
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from sigma_bot.emulator.market import Market
 from sigma_bot.emulator.model import ZERO, Side
 from sigma_bot.emulator.recording import Row, Source
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import SECOND
 
 DEPTH = 5
-SECOND = 1_000_000_000
 LOT = Decimal("0.00000001")
 BATCH = 50  # rows played without giving way to the server's other work
 

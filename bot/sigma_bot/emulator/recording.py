@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from sigma_bot.emulator.model import Rules
 from sigma_bot.errors import BadInputError
+from sigma_bot.times import DAY
 
 SYNTHETIC = "synthetic"
-DAYS_30 = 30 * 86_400_000_000_000
+DAYS_30 = 30 * DAY
 LOOKED_AT = 2000
 
 

@@ -23,6 +23,7 @@ from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import Rules
 from sigma_bot.emulator.player import Player
 from sigma_bot.emulator.upbit import UpbitFace
+from sigma_bot.times import SECOND
 
 ACCOUNT, API_KEY, API_SECRET = "main", "sigma-emulator-key", "sigma-emulator-secret"
 """The account every emulator has, and its key."""
@@ -186,7 +187,7 @@ class Emulator:
                 return self.face.limited(429, int(fault.seconds) or 1)
             case "ban":
                 seconds = int(fault.seconds) or 120
-                self.limiter.banned_until = self.exchange.now() + seconds * 1_000_000_000
+                self.limiter.banned_until = self.exchange.now() + seconds * SECOND
                 return self.face.limited(418, seconds)
         return None
 

@@ -14,7 +14,8 @@ from uuid import UUID
 from sigma_bot.emulator.accounts import Account
 from sigma_bot.emulator.market import Candle, Market
 from sigma_bot.emulator.model import ZERO, Fill, Order, OrderEvent, Print, Side, Status, Ticket, Tif
-from sigma_bot.emulator.wire import KST, kst, ms, plain, utc
+from sigma_bot.emulator.wire import KST, kst, ms, plain
+from sigma_bot.times import utc
 
 TIFS: dict[str, Tif] = {"ioc": "ioc", "fok": "fok"}
 STATE = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from decimal import Decimal
 from typing import Any
+
+from sigma_bot.times import utc
 
 KST = timezone(timedelta(hours=9))
 
@@ -44,11 +46,6 @@ def dump(value: Any) -> str:
 def ms(ns: int) -> int:
     """Milliseconds since 1970 of nanoseconds."""
     return ns // 1_000_000
-
-
-def utc(ns: int) -> datetime:
-    """A nanosecond time as an aware datetime in UTC (to the microsecond)."""
-    return datetime.fromtimestamp(ns // 1_000_000_000, UTC) + timedelta(microseconds=ns // 1000 % 1_000_000)
 
 
 def kst(ns: int) -> str:

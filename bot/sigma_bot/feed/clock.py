@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sigma_bot.times import SECOND
+
 SLEW = 200
 """The most it is corrected by: one part in so many, so that NTP's steps become a slightly longer second."""
-JUMP = 1_000_000_000
+JUMP = SECOND
 """Ahead of us by more than this (ns), the wall's time is taken at once: the machine slept."""
 
 

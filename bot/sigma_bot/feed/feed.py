@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log, wants_topic
-from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
@@ -30,6 +28,9 @@ from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import Readiness
+from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, wants_topic
+from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.times import SECOND
 
 if TYPE_CHECKING:
     from sigma_bot.health.metrics import FeedMetrics
@@ -42,9 +43,9 @@ LINGER_S = 30.0
 """Seconds a symbol stays after the last bot left: a bot that restarts finds no hole."""
 OFFSET_S = 300.0
 LISTING_S = 3600.0
-ASLEEP_NS = 5 * 1_000_000_000
+ASLEEP_NS = 5 * SECOND
 """Intervals missed by more than this were not late, the machine slept: they are skipped, behind a hole."""
-AHEAD_NS = 5 * 1_000_000_000
+AHEAD_NS = 5 * SECOND
 GIVE_BACK = 600
 """Recorded batches that an empty log is given back at the start: a minute."""
 FLUSH_S = 5.0

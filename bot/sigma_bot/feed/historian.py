@@ -12,14 +12,14 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.bus.messages import (
+from sigma_bot.feed.history import LENGTH
+from sigma_bot.model.messages import (
     HistoryPage,
     HistoryRequest,
     decode_history_request,
     history_answers,
     history_channel,
 )
-from sigma_bot.feed.history import LENGTH
 
 log = logging.getLogger("sigma.feed")
 IDLE_S = 30.0

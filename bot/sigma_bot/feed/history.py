@@ -16,7 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sigma_bot.bus.messages import (
+from sigma_bot.bus.spool import frames
+from sigma_bot.errors import SigmaError
+from sigma_bot.feed.parts import ENDING, SPOOL, date_of, read_covered, spans
+from sigma_bot.feed.recording import recorded, segments_after, unmoved
+from sigma_bot.model.messages import (
     HistoryPage,
     HistoryRequest,
     TickBatch,
@@ -24,10 +28,6 @@ from sigma_bot.bus.messages import (
     decode_batch,
     decode_history_request,
 )
-from sigma_bot.bus.spool import frames
-from sigma_bot.errors import SigmaError
-from sigma_bot.feed.parts import ENDING, SPOOL, date_of, read_covered, spans
-from sigma_bot.feed.recording import recorded, segments_after, unmoved
 
 LENGTH = struct.Struct("<I")
 ROWS = 20_000

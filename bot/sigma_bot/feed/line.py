@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from sigma_bot.feed.protocol import Dialect, MalformedError, Quote, RefusalError, Trade
+from sigma_bot.times import SECOND
 from sigma_bot.venues.ccxt_client import URL_VARIABLE, exchange_class
 
 CONNECT_S = 15.0
@@ -101,7 +102,7 @@ class Venue:
                 theirs, grain = int(answer["serverTime"]) * 1_000_000, 1_000_000
             else:
                 said = parsedate_to_datetime((self._exchange.last_response_headers or {})["Date"])
-                theirs, grain = int(said.timestamp()) * 1_000_000_000, 1_000_000_000
+                theirs, grain = int(said.timestamp()) * SECOND, SECOND
         except (KeyError, TypeError, ValueError) as error:
             raise NoAnswerError(f"no time in the answer: {error!r}") from error
         return theirs + grain // 2 - (before + took // 2), took // 2 + grain // 2

@@ -16,12 +16,12 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sigma_bot.bus.messages import TickMessage, decode_batch
 from sigma_bot.bus.spool import frames
+from sigma_bot.model.messages import TickMessage, decode_batch
+from sigma_bot.times import utc
 
 SPOOL = ".spool"
 COVERED = "covered.json"
@@ -115,7 +115,7 @@ def _write_parts(folder: Path, venue: str, columns: Columns, first: int) -> None
 
 def date_of(ts: int) -> str:
     """The UTC day of ``ts`` (ns)."""
-    return datetime.fromtimestamp(ts // 1_000_000_000, UTC).date().isoformat()
+    return utc(ts).date().isoformat()
 
 
 class Columns:

@@ -15,8 +15,7 @@ from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
 from sigma_bot.errors import BadInputError, nearest
-
-MS = 1_000_000
+from sigma_bot.times import MILLISECOND
 
 
 class Quote(NamedTuple):
@@ -131,7 +130,7 @@ def _time(symbol: str, value: object) -> int:
     """Milliseconds since 1970 as ns."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 10**14:
         raise MalformedError(symbol, f"time is {str(value)[:40]!r}")
-    return value * MS
+    return value * MILLISECOND
 
 
 def _id(symbol: str, value: object) -> int:

@@ -9,9 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from sigma_bot.bus import Bus, BusError, HoleError
-from sigma_bot.bus.messages import ticks_log
 from sigma_bot.errors import SigmaError
 from sigma_bot.feed.counters import Counters
+from sigma_bot.model.messages import ticks_log
 
 if TYPE_CHECKING:
     from sigma_bot.health.metrics import FeedMetrics

@@ -12,12 +12,13 @@ import asyncio
 from pathlib import Path
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.bus.messages import decode_batch, ticks_log
 from sigma_bot.bus.spool import Spool
 from sigma_bot.feed.parts import SPOOL, converted, date_of, days_in_parts
+from sigma_bot.model.messages import decode_batch, ticks_log
+from sigma_bot.times import MINUTE
 
-PART_NS = 900 * 1_000_000_000
-AGAIN_NS = 60 * 1_000_000_000
+PART_NS = 15 * MINUTE
+AGAIN_NS = MINUTE
 """After a failure: each try is a process."""
 
 

@@ -24,9 +24,8 @@ from types import TracebackType
 from typing import Literal, TextIO
 from urllib.parse import quote
 
-from sigma_bot.venues.keys import redact
+from sigma_bot.redaction import HIDDEN, redact
 
-HIDDEN = "***"
 REPEATS = 5
 WINDOW_S = 60.0
 MOST_KINDS = 200

@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.process_collector import ProcessCollector
 
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 
 ErrorKind = Literal["refused", "transient", "unknown", "bug"]
 ERROR_KINDS: tuple[ErrorKind, ...] = ("refused", "transient", "unknown", "bug")

@@ -50,7 +50,7 @@ LOCK_TIMEOUT = 10.0
 async def open_journal(
     url: str | None = None, *, create: bool = True, lock_timeout: float = LOCK_TIMEOUT
 ) -> Journal:
-    """Open the journal of a database (`sigma_bot.storage.urls.database_url` says which), its tables brought
+    """Open the journal of a database (`sigma_bot.database.urls.database_url` says which), its tables brought
     up to date.
 
     ``create=False`` refuses to make a SQLite file that does not exist. Raises StorageError in words for the

@@ -16,7 +16,7 @@ from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.rows import SQL_TYPES, Form
 from sigma_bot.journal.statements import LEGAL, NOW, replaced
 from sigma_bot.journal.writing import Admit
-from sigma_bot.trading.records import Change
+from sigma_bot.model.orders import Change
 
 _SCOPE = (
     "CASE head.mode WHEN 'live' THEN head.venue || '/' || head.account ELSE head.id || '#' || head.run END"

@@ -6,10 +6,10 @@ of its own scope and of no other; a flatten of that scope that is not finished i
 
 from __future__ import annotations
 
+from sigma_bot.database.driver import Session
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.journal.statements import marked
 from sigma_bot.journal.types import Action, Control, Controls, Scope
-from sigma_bot.storage.direct import Session
 
 _COLUMNS = "id, scope, name, action, reason, by, ts"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sigma_bot.errors import SigmaError
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 
 
 class JournalError(SigmaError):

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from sigma_bot.database import codec
+from sigma_bot.database.driver import Direct, Session
+from sigma_bot.database.errors import CommitUnknownError, StorageError
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import at_once, controls, reading
 from sigma_bot.journal.errors import LeaseHeldError
@@ -30,10 +33,7 @@ from sigma_bot.journal.types import (
     Scope,
 )
 from sigma_bot.journal.writing import Admit, lost, settle, write
-from sigma_bot.storage import codec
-from sigma_bot.storage.direct import Direct, Session
-from sigma_bot.storage.errors import CommitUnknownError, StorageError
-from sigma_bot.trading.records import Change, FillRow, InputRow, NoticeRow, OrderRow
+from sigma_bot.model.orders import Change, FillRow, InputRow, NoticeRow, OrderRow
 
 
 class Journal:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
-from sigma_bot.trading.records import FillRow
+from sigma_bot.model.orders import FillRow
 
 ZERO = Decimal(0)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+from sigma_bot.database import codec
+from sigma_bot.database.driver import Row, Session
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import controls, rows
 from sigma_bot.journal.controls import bot_id
 from sigma_bot.journal.statements import LIVING_STATES, NOW, marked
 from sigma_bot.journal.types import BotRun, BotStatus, Changes, Entry, Loaded
-from sigma_bot.storage import codec
-from sigma_bot.storage.direct import Row, Session
-from sigma_bot.trading.records import FillRow, InputRow, NoticeRow, OrderRow
+from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow
 
 R = TypeVar("R")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from sigma_bot.storage import codec
-from sigma_bot.trading.records import FillRow, InputRow, NoticeRow, OrderRow, State, Usage
+from sigma_bot.database import codec
+from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow, State, Usage
 
 R = TypeVar("R")
 Encoder = Callable[[Any], Any]

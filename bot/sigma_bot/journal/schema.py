@@ -23,9 +23,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from sigma_bot.database.columns import Exact, Key, metadata
 from sigma_bot.journal import rows
-from sigma_bot.storage.columns import Exact, Key, metadata
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 
 _TYPES: dict[str, Any] = {
     "text": Text,

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from sigma_bot.journal.rows import FILLS, INPUTS, NOTICES, ORDERS, SQL_TYPES, USAGE, Form
-from sigma_bot.trading.records import LIVING, TRANSITIONS
+from sigma_bot.model.orders import LIVING, TRANSITIONS
 
 NOW = {
     True: "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000000",

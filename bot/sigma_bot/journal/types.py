@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from sigma_bot.trading.records import FillRow, InputRow, NoticeRow, OrderRow, Usage
+from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow, Usage
 
 R = TypeVar("R")
 Scope = Literal["strategy", "account", "all"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sigma_bot.database.driver import Session
 from sigma_bot.journal import rows
 from sigma_bot.journal.errors import FillConflictError, IllegalTransitionError, JournalError, LeaseLostError
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.statements import marked, texts
-from sigma_bot.storage.direct import Session
-from sigma_bot.trading.records import Change, FillRow, OrderRow, State, Usage
+from sigma_bot.model.orders import Change, FillRow, OrderRow, State, Usage
 
 Admit = Callable[[list[Usage]], None]
 

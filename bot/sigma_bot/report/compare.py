@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from sigma_bot.report.definitions import DEFINITIONS, Kind, Metric
+from sigma_bot.metrics.definitions import DEFINITIONS, Kind, Metric
 
 
 class Comparison(NamedTuple):

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import BacktestResult
-from sigma_bot.report.drawdown import underwater
+from sigma_bot.metrics.drawdown import underwater
+from sigma_bot.metrics.returns import Returns
+from sigma_bot.metrics.sampling import keep_extremes
+from sigma_bot.metrics.tradestats import trade_returns
 from sigma_bot.report.format import show
 from sigma_bot.report.page import Figure, escape
-from sigma_bot.report.returns import DAY, Returns
-from sigma_bot.report.sampling import keep_extremes
 from sigma_bot.report.summary import amounts
-from sigma_bot.report.tradestats import trade_returns
+from sigma_bot.results.result import BacktestResult
+from sigma_bot.times import DAY
 
 MOST_MARKED = 2000
 Trace = dict[str, Any]

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.report.definitions import Kind, Metric
+from sigma_bot.metrics.definitions import Kind, Metric
+from sigma_bot.times import SECOND
 
 UNITS: tuple[tuple[int, Literal["s", "ms", "us", "ns"]], ...] = (
-    (1_000_000_000, "s"),
+    (SECOND, "s"),
     (1_000_000, "ms"),
     (1_000, "us"),
     (1, "ns"),
@@ -29,11 +30,6 @@ def isos(times: NDArray[np.int64]) -> list[str]:
     return [f"{text}Z" for text in texts.tolist()]
 
 
-def iso(time: int) -> str:
-    """ISO 8601 UTC of one time in ns."""
-    return isos(np.asarray([time], dtype=np.int64))[0]
-
-
 def period(start: int, end: int) -> str:
     """``2024-01-01 → 2024-06-15 16:00``: no finer than the run needs, to the second at most."""
     return " → ".join(clocks(np.asarray([start, end], dtype=np.int64)))
@@ -41,7 +37,7 @@ def period(start: int, end: int) -> str:
 
 def clocks(times: NDArray[np.int64]) -> list[str]:
     """Times for a list, all as fine as the finest of them needs, to the second at most."""
-    seconds = times // 1_000_000_000
+    seconds = times // SECOND
     unit: Literal["D", "m", "s"] = "s" if np.any(seconds % 60) else "m" if np.any(seconds % 86_400) else "D"
     return [
         str(x).replace("T", " ") for x in np.datetime_as_string(times.astype("M8[ns]"), unit=unit).tolist()

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import REJECTED, BacktestResult
 from sigma_bot.engine.types import REASONS
-from sigma_bot.report.definitions import DEFINITIONS, GROUPS, Metric
+from sigma_bot.metrics.definitions import DEFINITIONS, GROUPS, Metric
+from sigma_bot.metrics.metrics import Basis, returns_for
+from sigma_bot.metrics.returns import Returns
+from sigma_bot.metrics.tradestats import trade_returns
 from sigma_bot.report.figures import (
     MOST_MARKED,
     equity_figure,
@@ -20,12 +22,11 @@ from sigma_bot.report.figures import (
     price_figure,
     returns_figure,
 )
-from sigma_bot.report.format import NOTHING, clocks, digits_of, duration, iso, period, short, show
-from sigma_bot.report.metrics import Basis, returns_for
+from sigma_bot.report.format import NOTHING, clocks, digits_of, duration, period, short, show
 from sigma_bot.report.page import Figure, chart, escape, page, section, table, tile, write_page
-from sigma_bot.report.returns import DAY, Returns
 from sigma_bot.report.summary import describe_market, describe_strategy, quantities
-from sigma_bot.report.tradestats import trade_returns
+from sigma_bot.results.result import REJECTED, BacktestResult
+from sigma_bot.times import DAY, iso
 
 MOST_LISTED = 2000
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import BacktestResult
-from sigma_bot.backtest.trades import result_trades
-from sigma_bot.report.definitions import Metric
-from sigma_bot.report.metrics import metrics_of
+from sigma_bot.metrics.definitions import Metric
+from sigma_bot.metrics.metrics import metrics_of
+from sigma_bot.results.result import BacktestResult
+from sigma_bot.results.trades import result_trades
 
 if TYPE_CHECKING:
     from rich.console import Console

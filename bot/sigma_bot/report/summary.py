@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import ORDER_STATUS, BacktestResult
 from sigma_bot.engine.types import KINDS, LIMIT, REASONS, STOP, STOP_LIMIT, TIFS, TRAIL
-from sigma_bot.report.definitions import Metric
+from sigma_bot.metrics.definitions import Metric
 from sigma_bot.report.format import duration, isos, plain, price
+from sigma_bot.results.result import ORDER_STATUS, BacktestResult
 
 Row = dict[str, Any]
 

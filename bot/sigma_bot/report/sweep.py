@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sigma_bot.errors import BadInputError, nearest
-from sigma_bot.report.definitions import DEFINITIONS, Metric
+from sigma_bot.metrics.definitions import DEFINITIONS, Metric
 from sigma_bot.report.format import NOTHING, show
 from sigma_bot.report.page import Figure, chart, escape, page, section, table, tile, write_page
 
@@ -49,7 +49,7 @@ def sweep_html(
     """Write the report of a sweep over parameters ``x`` and ``y`` (None: only one was swept).
 
     ``rows`` are the runs to show, ``trials`` how many were made (default: as many), ``deflated`` the deflated
-    Sharpe ratio of the best one (:func:`sigma_bot.report.ratios.deflated_sharpe`). Raises ``BadInputError``
+    Sharpe ratio of the best one (:func:`sigma_bot.metrics.ratios.deflated_sharpe`). Raises ``BadInputError``
     for an unknown objective or parameter, or a place that cannot be written.
     """
     _check(rows, [x] if y is None else [x, y], objective)

@@ -13,10 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sigma_bot.backtest.result import BacktestResult
-from sigma_bot.report.definitions import DEFINITIONS, Metric
+from sigma_bot.metrics.definitions import DEFINITIONS, Metric
 from sigma_bot.report.format import digits_of, duration, period, show
 from sigma_bot.report.summary import describe_market, describe_strategy
+from sigma_bot.results.result import BacktestResult
 
 LEFT: Mapping[str, tuple[str, ...]] = {
     "Return": ("initial_cash", "final_equity", "total_return", "benchmark_return", "cagr", "alpha", "beta"),

@@ -23,23 +23,21 @@ from pydantic_core.core_schema import (
     to_string_ser_schema,
 )
 
-MILLISECOND = 1_000_000
-SECOND = 1000 * MILLISECOND
-DAY = 86_400 * SECOND
+from sigma_bot.times import DAY, EPOCH, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
+
 UNITS = {
     "ns": 1,
-    "us": 1000,
+    "us": MICROSECOND,
     "ms": MILLISECOND,
     "s": SECOND,
-    "m": 60 * SECOND,
-    "h": 3600 * SECOND,
+    "m": MINUTE,
+    "h": HOUR,
     "d": DAY,
     "w": 7 * DAY,
 }
 _DURATION = r"(0|[1-9][0-9]{0,17})(ns|us|ms|s|m|h|d|w)"
 _DECIMAL = r"(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?"
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 36_500 * DAY
 
 
@@ -136,7 +134,7 @@ class Instant(Text):
     @property
     def ns(self) -> int:
         """Nanoseconds since 1970 UTC; of a date, its first instant."""
-        return (_instant(self) - _EPOCH) // timedelta(microseconds=1) * 1000
+        return (_instant(self) - EPOCH) // timedelta(microseconds=1) * 1000
 
     @property
     def end_ns(self) -> int:

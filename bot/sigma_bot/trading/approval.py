@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sigma_bot.engine.types import OK, R_ABSENT, R_CLOCK, R_HALTED, R_STALE
-from sigma_bot.trading.records import OrderRow, State
+from sigma_bot.model.orders import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
 _KEY = object()

@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sigma_bot.bus.messages import TickBatch
 from sigma_bot.errors import SigmaError, StrategyError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import Controls
-from sigma_bot.trading import state
+from sigma_bot.model.conversion import Run
+from sigma_bot.model.messages import TickBatch
+from sigma_bot.model.orders import Change, Inputs, NoticeRow
+from sigma_bot.runtime import checkpoint as state
+from sigma_bot.runtime.decision_engine import FLATTEN_TRIES, Core
 from sigma_bot.trading.approval import LONG_S
-from sigma_bot.trading.core import FLATTEN_TRIES, Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk
 from sigma_bot.trading.mailbox import Mailbox
-from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import Change, Inputs, NoticeRow
 from sigma_bot.trading.ticks import Gap
 
 log = logging.getLogger(__name__)

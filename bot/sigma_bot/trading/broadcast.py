@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import BotMessage, bot_channel
-from sigma_bot.trading.records import Change, State
+from sigma_bot.model.messages import BotMessage, bot_channel
+from sigma_bot.model.orders import Change, State
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 10_000

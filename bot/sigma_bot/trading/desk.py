@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sigma_bot.bus.messages import TickBatch
 from sigma_bot.engine import external
 from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, SECOND, Order
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
+from sigma_bot.model.messages import TickBatch
+from sigma_bot.model.orders import LIVING, Change, NoticeRow, OrderRow, State, Usage
+from sigma_bot.model.units import price_of, quantity_of
+from sigma_bot.runtime.decision_engine import Core
 from sigma_bot.trading.approval import Refusal, RiskGate
-from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import price_of, quantity_of
 from sigma_bot.trading.executor import (
     Adopt,
     Bug,
@@ -28,7 +29,6 @@ from sigma_bot.trading.executor import (
 )
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LATER, LiveBook, Missing
-from sigma_bot.trading.records import LIVING, Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.trading.simulator import SimulatorExecutor
 
 log = logging.getLogger(__name__)

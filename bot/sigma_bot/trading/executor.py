@@ -19,11 +19,12 @@ from typing import Any
 
 from sigma_bot.engine.types import R_ABSENT, R_HALTED, R_VENUE
 from sigma_bot.health.metrics import ErrorKind
-from sigma_bot.trading import ids
+from sigma_bot.model import ids
+from sigma_bot.model.orders import LIVING, OrderRow, State
+from sigma_bot.times import MINUTE
 from sigma_bot.trading.approval import LONG_S, Approved
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
-from sigma_bot.trading.records import LIVING, OrderRow, State
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Known, Unsent
 from sigma_bot.venues.errors import CLOCK, UNKNOWN_MARKET
@@ -45,7 +46,7 @@ KINDS: dict[type[VenueError], ErrorKind] = {
     UnknownError: "unknown",
 }
 PARK_AFTER_S = 60.0
-DOUBT_NS = 600 * 1_000_000_000
+DOUBT_NS = 10 * MINUTE
 """So long an order that never arrived is asked for again at each reconciliation."""
 STREAM_S = 0.25
 """So long the private stream may tell of a cancel by itself, before the venue is asked."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import (
+from sigma_bot.model.messages import (
     HistoryPage,
     HistoryRequest,
     decode_history_page,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigma_bot.trading.records import Usage
+from sigma_bot.model.orders import Usage
 
 
 @dataclass(frozen=True, slots=True)

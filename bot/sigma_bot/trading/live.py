@@ -14,19 +14,10 @@ from typing import Any
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Order
 from sigma_bot.engine.venue import notional_of
-from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import money_of, quantity_of
-from sigma_bot.trading.names import Run, rejection_of, row_of_order
-from sigma_bot.trading.records import (
-    LIVING,
-    TRANSITIONS,
-    Change,
-    FillRow,
-    Inputs,
-    NoticeRow,
-    OrderRow,
-    State,
-)
+from sigma_bot.model.conversion import Run, rejection_of, row_of_order
+from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
+from sigma_bot.model.units import money_of, quantity_of
+from sigma_bot.runtime.decision_engine import Core
 from sigma_bot.venues.types import VenueFill, VenueOrder
 
 STATES = {

@@ -12,26 +12,27 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-from sigma_bot.backtest.setup import set_market
 from sigma_bot.bus.interface import Bus
+from sigma_bot.database.errors import StorageError
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, R_ABSENT
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
+from sigma_bot.model.orders import LIVING, FillRow, OrderRow, State
+from sigma_bot.model.units import money_of, plain
+from sigma_bot.runtime.setup import set_market
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
 from sigma_bot.spec.rules import Band, FeeRules, MarketRules
-from sigma_bot.storage.errors import StorageError
+from sigma_bot.times import SECOND
 from sigma_bot.trading.approval import RiskGate
 from sigma_bot.trading.bot import RestartError, Watcher
 from sigma_bot.trading.desk import Alert, LiveDesk
-from sigma_bot.trading.exact import money_of, plain
 from sigma_bot.trading.executor import Adopt, OrderExecutor
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.live import LiveBook
-from sigma_bot.trading.records import LIVING, FillRow, OrderRow, State
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Unsent
@@ -45,7 +46,7 @@ CLOCK_S = 60.0
 DRIFTED_S = 5.0
 """How often a clock is measured that is wrong: trading goes on when it is right again."""
 KEYS_S = 5.0
-MAX_DRIFT_NS = 1_000_000_000
+MAX_DRIFT_NS = SECOND
 
 
 def rules_of(market: VenueMarket) -> MarketRules:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from sigma_bot.bus.messages import TickBatch
+from sigma_bot.model.messages import TickBatch
 
 MOST = 200
 """Most items of a group: a step stays short."""

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from sigma_bot import __version__
 from sigma_bot.bus.interface import Bus
+from sigma_bot.database.errors import StorageError
 from sigma_bot.engine.types import REASONS
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.metrics import BotMetrics
@@ -20,13 +21,13 @@ from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import Readiness
 from sigma_bot.journal.errors import LeaseLostError
 from sigma_bot.journal.journal import Journal
+from sigma_bot.model.orders import Change, State
+from sigma_bot.model.units import quantity_of
 from sigma_bot.spec import Strategy as Manifest
-from sigma_bot.storage.errors import StorageError
+from sigma_bot.times import clock
 from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
-from sigma_bot.trading.exact import quantity_of
-from sigma_bot.trading.records import Change, State
-from sigma_bot.trading.session import Session, Settings, bot_name, sim_session, utc
+from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Unsent
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
@@ -232,10 +233,10 @@ def fed(session: Session, facts: Mapping[str, object]) -> Readiness:
         return Readiness(False, "FeedStale", text, facts)
     # what comes is not always traded on at once; a bot that has much to read is ready all the same
     if age > SILENT_S * 1e9:
-        text = f"handling the ticks of {utc(told.tick_ts)}, {age / 60e9:.0f} minutes ago"
+        text = f"handling the ticks of {clock(told.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
         return Readiness(True, "CatchingUp", text, facts)
     if session.settled > time.time_ns():
-        return Readiness(True, "WarmingUp", f"no order before {utc(session.settled)}", facts)
+        return Readiness(True, "WarmingUp", f"no order before {clock(session.settled)} UTC", facts)
     return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
 
 

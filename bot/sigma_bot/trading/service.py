@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from sigma_bot.bus import MEMORY, bus_url, open_bus
+from sigma_bot.database.errors import UnreachableError
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.logs import configure
 from sigma_bot.health.pulse import Pulse, measure_lag
@@ -29,8 +30,7 @@ from sigma_bot.journal import open_journal
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.types import Action, Controls
-from sigma_bot.storage.errors import UnreachableError
-from sigma_bot.storage.urls import bot_home
+from sigma_bot.paths import bot_home
 from sigma_bot.trading.runner import BotRunner, banner, metrics_of
 from sigma_bot.trading.session import CLOSING, Settings, bot_name
 from sigma_bot.trading.tasks import end

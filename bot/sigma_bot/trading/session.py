@@ -11,14 +11,11 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import CONTROL, wants_topic
-from sigma_bot.callbacks import check_called, start
 from sigma_bot.errors import BadInputError
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.pulse import Pulse
@@ -26,17 +23,20 @@ from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import BotIdentity, Loaded, Registration
+from sigma_bot.model.conversion import Run
+from sigma_bot.model.messages import CONTROL, wants_topic
+from sigma_bot.model.orders import Change, InputRow, Inputs, NoticeRow
+from sigma_bot.runtime import checkpoint as state
+from sigma_bot.runtime.callbacks import check_called, start
+from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import dump_manifest
-from sigma_bot.strategy_file import LoadedStrategy, load_strategy
-from sigma_bot.trading import state
+from sigma_bot.times import MINUTE, clock
 from sigma_bot.trading.bot import Tock, TradingBot, Watcher
-from sigma_bot.trading.core import Core
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.desk import Desk, SimDesk
 from sigma_bot.trading.history import History
-from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import Change, InputRow, Inputs, NoticeRow
 from sigma_bot.trading.simulator import SimulatorExecutor
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.ticks import Gap, TickReader
@@ -46,15 +46,10 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 WANT_S = 30.0
 WAITING = 100
 """Batches in the mailbox after which the reader pauses: a thousand of 50 symbols take 25 MiB."""
-SHORT_NS = 60 * 1_000_000_000
+SHORT_NS = MINUTE
 """A warm-up that ends so soon needs no word: thin markets have no tick at its very beginning."""
 CLOSING = "close"
 """Who gives the controls that close a bot."""
-
-
-def utc(ns: int) -> str:
-    """A time for the reader."""
-    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def holder_name() -> str:
@@ -110,7 +105,7 @@ def bot_name(manifest: Manifest) -> str:
 
 def identity_of(manifest: Manifest, loaded: LoadedStrategy) -> BotIdentity:
     """Who the bot is, and what it runs."""
-    from sigma_bot.trading.identity import manifest_digest
+    from sigma_bot.runtime.identity import manifest_digest
 
     account = manifest.spec.account
     return BotIdentity(
@@ -373,7 +368,7 @@ class Session:
     def _short(self) -> NoticeRow:
         """Why the run can't trade yet, said once at each start."""
         begun = self.settled - self.opened.core.warmup
-        text = f"warm-up: no order before {utc(self.settled)}; its ticks begin at {utc(begun)}"
+        text = f"warm-up: no order before {clock(self.settled)} UTC; its ticks begin at {clock(begun)} UTC"
         why = f": {self.history.why}" if self.history.why else ""
         return NoticeRow("state", "warm-up-short", text + why, self.opened.core.broker.ts)
 

@@ -17,10 +17,10 @@ from sigma_bot.engine.types import (
     REASONS,
     Event,
 )
-from sigma_bot.trading.core import Core
-from sigma_bot.trading.exact import money_of, price_of, quantity_of
-from sigma_bot.trading.names import Run, optional_price, rejection_of, row_of_event, side_of
-from sigma_bot.trading.records import LIVING, Change, FillRow, OrderRow, State
+from sigma_bot.model.conversion import Run, optional_price, rejection_of, row_of_event, side_of
+from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State
+from sigma_bot.model.units import money_of, price_of, quantity_of
+from sigma_bot.runtime.decision_engine import Core
 
 
 class SimulatorExecutor:

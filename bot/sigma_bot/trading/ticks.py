@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
-from sigma_bot.data.ticks import INTERVAL
+from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
+from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.times import DAY
 from sigma_bot.trading.history import History
 
 log = logging.getLogger(__name__)
 PAGE = 100
-REACH = 86_400 * 1_000_000_000
+REACH = DAY
 """A bot that was away is given its recorded ticks from a day before its warm-up on, ns; what is older would
 only keep it from trading."""
 

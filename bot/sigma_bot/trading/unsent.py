@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sigma_bot.engine.types import R_ABSENT
-from sigma_bot.trading.records import OrderRow, State
+from sigma_bot.model.orders import OrderRow, State
 
 
 @dataclass(frozen=True, slots=True)

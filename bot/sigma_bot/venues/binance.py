@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from sigma_bot.spec.rules import PRESETS
+from sigma_bot.times import SECOND
 from sigma_bot.venues import binance_messages as messages
 from sigma_bot.venues import errors
 from sigma_bot.venues.capabilities import BINANCE
@@ -44,7 +45,7 @@ OPEN_ORDERS = Endpoint("private_get_openorders", {"weight": 6}, urgent=True)
 PAGE = 1000
 """Most trades in an answer."""
 SOCKET = "wss://ws-api.binance.com:443/ws-api/v3"
-AHEAD_NS = 1_000_000_000
+AHEAD_NS = SECOND
 """Binance refuses timestamps that are further ahead of its clock."""
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from sigma_bot.times import SECOND
 from sigma_bot.venues import errors
 from sigma_bot.venues.fields import MalformedError, is_object, parse_json
 from sigma_bot.venues.keys import Keys
@@ -197,7 +198,7 @@ def _date_offset(date: str, now: int) -> int | None:
         told = parsedate_to_datetime(date)
     except ValueError:
         return None
-    return int(told.timestamp()) * 1_000_000_000 + 500_000_000 - now
+    return int(told.timestamp()) * SECOND + SECOND // 2 - now
 
 
 def _text(body: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from sigma_bot.venues.keys import redact
+from sigma_bot.redaction import redact
 from sigma_bot.venues.types import RefusedError, TransientError, UnknownError, VenueError
 
 COUNTS: Counter[tuple[str, str]] = Counter()

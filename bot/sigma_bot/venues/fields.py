@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeGuard
 
-MS = 1_000_000
+from sigma_bot.times import MILLISECOND
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d{1,24}(\.\d{1,24})?([eE][+-]?\d{1,2})?")
 """A number of zero or above as venues write it. Not a NaN, an infinity, a sign, or a bomb of digits."""
@@ -114,7 +115,7 @@ class Fields:
         value = self.raw(name)
         if not isinstance(value, int) or isinstance(value, bool) or not _EARLIEST < value < _LATEST:
             raise self._wrong(name, "a time in ms")
-        return value * MS
+        return value * MILLISECOND
 
     def iso(self, name: str) -> int:
         """A time like 2024-08-08T09:00:00+09:00, as ns."""
@@ -123,7 +124,7 @@ class Fields:
         except (ValueError, TypeError):  # a TypeError for a time without its zone
             raise self._wrong(name, "a time with its zone") from None
         ns = since // timedelta(microseconds=1) * 1000
-        if not _EARLIEST * MS < ns < _LATEST * MS:
+        if not _EARLIEST * MILLISECOND < ns < _LATEST * MILLISECOND:
             raise self._wrong(name, "a time with its zone")
         return ns
 

@@ -7,31 +7,15 @@ log, an error, a process list, a core dump, a pickled object.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import NoReturn
 
 from sigma_bot.errors import BadInputError
+from sigma_bot.redaction import HIDDEN, remember_secrets
 
 FOLDER_VARIABLE = "SIGMA_KEYS_DIR"
 KEY_VARIABLE = "SIGMA_API_KEY"
 SECRET_VARIABLE = "SIGMA_API_SECRET"
-HIDDEN = "***"
-_LEAST = 6
-"""Secrets shorter than this would blot out ordinary words."""
-
-# Signed requests end up in errors with their address: JSON web tokens, signatures, keys as parameters.
-_PATTERNS = (
-    re.compile(r"\beyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*"),
-    re.compile(r"(?i)(?<=bearer )\S+"),
-    re.compile(r"(?i)(?<=signature=)[^&\s\"']+"),
-    re.compile(r"(?i)(?<=apikey=)[^&\s\"']+"),
-    re.compile(r"(?i)(?<=access_key=)[^&\s\"']+"),
-    re.compile(r'(?<="signature":")[^"]+'),
-    re.compile(r'(?<="apiKey":")[^"]+'),
-)
-_known: set[str] = set()
-"""Every secret this process has loaded."""
 
 
 class Keys:
@@ -41,7 +25,7 @@ class Keys:
 
     def __init__(self, key: str, secret: str) -> None:
         self.__key, self.__secret = key, secret
-        _known.update(part for part in (key, secret) if len(part) >= _LEAST)
+        remember_secrets(key, secret)
 
     def reveal(self) -> tuple[str, str]:
         """Key and secret. For signing only."""
@@ -88,15 +72,6 @@ def _read(path: Path) -> str:
         raise BadInputError(f"API keys: {path} cannot be read ({why})") from None
     if not text:
         raise BadInputError(f"API keys: {path} is empty")
-    return text
-
-
-def redact(text: str) -> str:
-    """``text`` without any loaded key or secret, token or signature."""
-    for part in sorted(_known, key=len, reverse=True):
-        text = text.replace(part, HIDDEN)
-    for pattern in _PATTERNS:
-        text = pattern.sub(HIDDEN, text)
     return text
 
 

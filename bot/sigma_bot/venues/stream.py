@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sigma_bot.redaction import redact
 from sigma_bot.venues import errors
 from sigma_bot.venues.client import Backoff
 from sigma_bot.venues.fields import UNREADABLE, parse_json
-from sigma_bot.venues.keys import redact
 from sigma_bot.venues.types import StreamBreak, UnknownError, VenueError, VenueFill, VenueOrder
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ def now() -> Clocks:
 
 def strategy_compile(file: str, kind: str) -> Clocks:
     """The start; when this returns, the strategy's loop can be called."""
+    from sigma_bot.runtime.loader import load_strategy
     from sigma_bot.spec.blocks import StrategyRef
-    from sigma_bot.strategy_file import load_strategy
 
     loaded = load_strategy(StrategyRef(file=file), Path())
     started = now()

@@ -13,7 +13,7 @@ from tests.bench.peers.environment import Answer, ask, same
 from tests.bench.scene import FAST, SLOW, Columns, Scene, bars, crossing, feeding
 
 from sigma_bot.backtest.tester import run_backtest
-from sigma_bot.backtest.trades import result_trades
+from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import Backtest
 
 Ask = Callable[[Columns, int], Answer]

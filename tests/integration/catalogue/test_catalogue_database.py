@@ -26,8 +26,8 @@ from sigma_bot.data.importing import Options, import_files
 from sigma_bot.data.market import Request, Wanted, open_request
 from sigma_bot.data.schema import market_files, market_pieces
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
+from sigma_bot.database.errors import StorageError, UnreachableError
 from sigma_bot.errors import BadInputError, SigmaError
-from sigma_bot.storage.errors import StorageError, UnreachableError
 
 T0 = 1_704_067_200_000_000_000
 MINUTE = 60_000_000_000

@@ -14,9 +14,9 @@ import pytest
 from sigma_bot.data.catalogue import open_catalogue
 from sigma_bot.data.importing import Options, import_files
 from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.database.errors import StorageError
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage.errors import StorageError
-from sigma_bot.storage.granting import Account, grant
+from sigma_bot.schema.granting import Account, grant
 
 TRADES = "ts,price,size,id\n1704067200,1,1,1\n1704067201,1,1,2\n"
 

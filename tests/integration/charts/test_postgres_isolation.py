@@ -10,12 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from sigma_bot.database.errors import StorageError
+from sigma_bot.database.revision import VERSION_TABLE
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import open_journal
-from sigma_bot.storage import rights
-from sigma_bot.storage.errors import StorageError
-from sigma_bot.storage.granting import Account, grant
-from sigma_bot.storage.revision import VERSION_TABLE
+from sigma_bot.schema import rights
+from sigma_bot.schema.granting import Account, grant
 
 OURS, THEIRS = Account("desk", "live", "upbit", "main"), Account("desk", "live", "upbit", "other")
 REFUSED = (asyncpg.InsufficientPrivilegeError, asyncpg.IntegrityConstraintViolationError)

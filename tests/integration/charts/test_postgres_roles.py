@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from sigma_bot.storage import open_store
+from sigma_bot.results import open_store
 
 
 async def test_a_backtest_keeps_its_results_and_sees_no_journal(installed: Any) -> None:

@@ -10,11 +10,12 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from sigma_bot.database import driver as direct
+from sigma_bot.database import engine as databases
+from sigma_bot.database.urls import place
 from sigma_bot.journal import LeaseLostError, open_journal
-from sigma_bot.storage import database as databases
-from sigma_bot.storage import direct, migrate, rights
-from sigma_bot.storage.granting import Account, grant
-from sigma_bot.storage.urls import place
+from sigma_bot.schema import migrate, rights
+from sigma_bot.schema.granting import Account, grant
 
 ROLES = ("owner", "bot", "backtest", "reader")
 
@@ -77,7 +78,7 @@ async def test_an_upgrade_keeps_data_and_what_runs(
 ) -> None:
     from journal_samples import NOW, fill, started, whole
 
-    from sigma_bot.trading.records import Change
+    from sigma_bot.model.orders import Change
 
     chart, old = over, installed_before
     monkeypatch.setattr(direct, "REVISION", "0002")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.desk import CROSS, Desk, finished, sigma_process
 
-from sigma_bot.report.definitions import DEFINITIONS
+from sigma_bot.metrics.definitions import DEFINITIONS
 
 SUMMARY = ["digest", "engine", "events", "seconds", "metrics", "counts"]
 LISTS = ["orders", "fills", "trades", "equity"]

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.backtest.tester import run_backtest
+from sigma_bot.results.result import BacktestResult
 from sigma_bot.spec import Backtest, parse_manifest
 
 STRATEGY = '''"""Orders of every kind, sent by rule."""

@@ -24,8 +24,8 @@ from tests.bench.peers.environment import PeerError, interpreter
 from tests.bench.scene import Scene
 
 from sigma_bot.backtest.tester import run_backtest
-from sigma_bot.backtest.trades import result_trades
 from sigma_bot.data.market import open_market
+from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import Backtest, parse_manifest
 
 PEER = "backtesting==0.6.6"

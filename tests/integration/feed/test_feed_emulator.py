@@ -9,10 +9,10 @@ from decimal import Decimal as D
 import pytest
 
 from sigma_bot.bus import Bus, open_bus
-from sigma_bot.bus.messages import TickBatch, TickMessage, decode_batch, ticks_log
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.lines import Patience
+from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log
 
 VENUES = [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")]
 SOON = Patience(first_wait=0.01, longest_wait=0.05)

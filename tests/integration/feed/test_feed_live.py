@@ -14,14 +14,14 @@ import pytest
 from feed_venue import FakeVenue, binance_capture, book, trade, upbit_capture
 
 from sigma_bot.bus import Bus, open_bus
-from sigma_bot.bus.messages import TickBatch, TickMessage, decode_batch, ticks_log, wants_topic
-from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed import feed as feed_module
 from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.lines import Patience
 from sigma_bot.feed.publisher import FeedConflictError
 from sigma_bot.feed.recording import recorded
+from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log, wants_topic
+from sigma_bot.model.ticks import INTERVAL
 
 SOON = Patience(first_wait=0.01, longest_wait=0.05)
 

@@ -21,10 +21,10 @@ from redis.exceptions import ConnectionError
 
 import servers
 from sigma_bot.bus import Bus, open_bus
-from sigma_bot.bus.messages import TickBatch, decode_batch, ticks_log
 from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.lines import Patience
 from sigma_bot.feed.recording import recorded
+from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
 
 LOG = ticks_log("upbit")
 COMMAND = [sys.executable, "-c", "from sigma_bot.cli.main import run; from sigma_bot.cli.feed import feed; "

@@ -17,18 +17,7 @@ from feed_venue import FakeVenue, book
 from redis import Redis
 
 import bots
-from sigma_bot.backtest.parity_run import Verdict, check, read_run
 from sigma_bot.bus import Bus, open_bus
-from sigma_bot.bus.messages import (
-    HistoryRequest,
-    TickBatch,
-    TickMessage,
-    decode_batch,
-    history_answers,
-    history_channel,
-    ticks_log,
-)
-from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.engine.types import R_WARMUP
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed.feed import Feed
@@ -37,10 +26,21 @@ from sigma_bot.feed.parts import SPOOL, Columns, _write_covered, _write_parts
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.journal import Journal
+from sigma_bot.model.messages import (
+    HistoryRequest,
+    TickBatch,
+    TickMessage,
+    decode_batch,
+    history_answers,
+    history_channel,
+    ticks_log,
+)
+from sigma_bot.model.orders import NoticeRow
+from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading import history
 from sigma_bot.trading.history import History
-from sigma_bot.trading.records import NoticeRow
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.session import Session, Settings, utc
 

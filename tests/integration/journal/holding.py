@@ -15,7 +15,7 @@ from typing import Any
 from journal_samples import NOW, fill, order
 
 from sigma_bot.journal import Journal, LeaseHeldError, open_journal
-from sigma_bot.trading.records import Change, InputRow, NoticeRow, State
+from sigma_bot.model.orders import Change, InputRow, NoticeRow, State
 
 
 async def main(url: str, what: str, bot: str, holder: str, stop: str = "") -> None:
@@ -64,7 +64,7 @@ def step(number: int) -> Change:
 
 def stop_after(table: str) -> None:
     """Wait for ever once a statement on the table has been run, or before a COMMIT of that name."""
-    from sigma_bot.storage import direct
+    from sigma_bot.database import driver as direct
 
     for kind in (direct._Lite, direct._Postgres):
         wrap(kind, "rows", table)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigma_bot.journal import BotIdentity, Journal, Lease
-from sigma_bot.trading.records import Change, FillRow, InputRow, NoticeRow, OrderRow, State, Usage
+from sigma_bot.model.orders import Change, FillRow, InputRow, NoticeRow, OrderRow, State, Usage
 
 NOW = 1_790_000_000_000_000_000
 

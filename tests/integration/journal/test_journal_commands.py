@@ -12,10 +12,10 @@ import pytest
 from journal_samples import NOW, fill, identity, order
 
 from sigma_bot.bus import open_bus
-from sigma_bot.bus.messages import CONTROL
 from sigma_bot.cli.main import run
 from sigma_bot.journal import open_journal
-from sigma_bot.trading.records import Change, NoticeRow, State
+from sigma_bot.model.messages import CONTROL
+from sigma_bot.model.orders import Change, NoticeRow, State
 
 Told = tuple[int, str, str]
 

@@ -19,7 +19,7 @@ from sigma_bot.journal import (
     LeaseLostError,
     open_journal,
 )
-from sigma_bot.trading.records import TRANSITIONS, Change, InputRow, State, Usage
+from sigma_bot.model.orders import TRANSITIONS, Change, InputRow, State, Usage
 
 
 async def everything(journal: Journal, bot: str = "ema") -> Any:

@@ -17,10 +17,10 @@ from journal_processes import begin, hear, holding, told
 from journal_samples import NOW, identity, started, whole
 
 import servers
+from sigma_bot.database import driver as direct
+from sigma_bot.database.errors import CommitUnknownError, StorageError
 from sigma_bot.journal import Journal, at_once, open_journal
-from sigma_bot.storage import direct
-from sigma_bot.storage.errors import CommitUnknownError, StorageError
-from sigma_bot.trading.records import Change
+from sigma_bot.model.orders import Change
 
 
 async def assert_whole(journal: Journal, least: int) -> int:

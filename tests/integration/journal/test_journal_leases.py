@@ -15,7 +15,7 @@ from journal_samples import NOW, identity, started
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import Journal, Lease, LeaseHeldError, LeaseLostError, open_journal
-from sigma_bot.trading.records import Change
+from sigma_bot.model.orders import Change
 
 ACTIONS = ("acquire", "release", "commit")
 

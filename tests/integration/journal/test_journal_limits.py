@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from journal_samples import NOW, started
 
+from sigma_bot.database.errors import StorageError
 from sigma_bot.journal import Lease, open_journal
-from sigma_bot.storage.errors import StorageError
-from sigma_bot.trading.records import Change, Usage
+from sigma_bot.model.orders import Change, Usage
 
 MOST = 10
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import bots
-from sigma_bot.backtest.parity_run import Verdict, check, read_run
 from sigma_bot.bus import open_bus
-from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.journal import open_journal
+from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
+from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, dump_manifest, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.session import Settings

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from parity_rig import HEAD, Desk, walk
 
-from sigma_bot.bus.messages import ticks_log
 from sigma_bot.health.server import HealthServer, Pages
 from sigma_bot.health.watchdog import Watchdog
+from sigma_bot.model.messages import ticks_log
 
 ENDLESS = (
     HEAD

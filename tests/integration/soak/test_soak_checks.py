@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sigma_bot.trading.records import FillRow, OrderRow, State
+from sigma_bot.model.orders import FillRow, OrderRow, State
 from soak.stage import MARKETS, Bot
 from soak.verify import live_faults
 from soak.watch import slope

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import FILL, ORDER, BacktestResult, Market, equity_dtype
-from sigma_bot.backtest.trades import TRADE
+from sigma_bot.results.result import FILL, ORDER, BacktestResult, Market, equity_dtype
+from sigma_bot.results.trades import TRADE
 
 MARKETS = (
     Market("BTCUSDT", Decimal("0.01"), Decimal("0.00001")),

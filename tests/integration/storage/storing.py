@@ -14,7 +14,8 @@ from typing import Any
 import storage_samples as samples
 from sqlalchemy.util import await_only
 
-from sigma_bot.storage import bulk, use_store
+from sigma_bot.database import bulk
+from sigma_bot.results import use_store
 
 
 def main(url: str, count: int, stop: str | None) -> None:

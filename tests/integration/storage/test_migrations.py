@@ -14,8 +14,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from sigma_bot.storage import migrate, schema, use_store
-from sigma_bot.storage.store import Store
+from sigma_bot.database.revision import REVISION, VERSION_TABLE
+from sigma_bot.results import use_store
+from sigma_bot.results.store import Store
+from sigma_bot.schema import migrate, tables
 
 
 def on_connection(url: str, work: Any) -> Any:
@@ -31,7 +33,7 @@ def test_the_code_knows_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_heads() == [schema.REVISION]
+    assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
 
 
 def of_owners(thing: Any, name: str | None, kind: str, *_: Any) -> bool:
@@ -45,14 +47,14 @@ def of_owners(thing: Any, name: str | None, kind: str, *_: Any) -> bool:
 def test_migrations_and_tables_agree(database: str) -> None:
     def differences(connection: sa.Connection) -> list[Any]:
         options: dict[str, Any] = {
-            "version_table": migrate.VERSION_TABLE,
+            "version_table": VERSION_TABLE,
             "compare_type": True,
             "compare_server_default": True,
         }
         if connection.dialect.name == "postgresql":
             options["include_object"] = lambda *what: not of_owners(*what)
         context = MigrationContext.configure(connection, opts=options)
-        return list(compare_metadata(context, schema.metadata))
+        return list(compare_metadata(context, tables.metadata))
 
     assert on_connection(database, differences) == []
 
@@ -62,7 +64,7 @@ def test_rows_of_a_run_are_clustered_by_run_in_sqlite(tmp_path: Path) -> None:
     found = on_connection(
         str(tmp_path / "runs.db"), lambda connection: connection.execute(query).scalars().all()
     )
-    assert found == sorted(table for table in schema.metadata.tables if table.startswith("run_"))
+    assert found == sorted(table for table in tables.metadata.tables if table.startswith("run_"))
 
 
 def test_a_run_takes_its_rows_with_it(database: str) -> None:
@@ -75,21 +77,21 @@ def test_a_run_takes_its_rows_with_it(database: str) -> None:
     left = on_connection(
         database,
         lambda connection: (
-            connection.execute(schema.runs.delete()),
+            connection.execute(tables.metadata.tables["runs"].delete()),
             [
                 connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
-                for table in schema.metadata.tables.values()
+                for table in tables.metadata.tables.values()
             ],
         )[1],
     )
-    assert left == [0] * len(schema.metadata.tables)
+    assert left == [0] * len(tables.metadata.tables)
 
 
 @pytest.mark.parametrize("module", ["alembic", "sqlalchemy.orm", "pandas", "numba"])
 def test_opening_a_current_database_imports_nothing_heavy(database: str, module: str) -> None:
     assert use_store(lambda store: store.list_runs(), database) == []
     program = (
-        "import sys; from sigma_bot.storage import use_store;"
+        "import sys; from sigma_bot.results import use_store;"
         "assert 'sqlalchemy' not in sys.modules and 'numpy' not in sys.modules;"
         "assert use_store(lambda store: store.list_runs(), sys.argv[1]) == [];"
         f"assert {module!r} not in sys.modules"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import storage_samples as samples
 
-from sigma_bot.storage import open_store
-from sigma_bot.storage.records import Run
-from sigma_bot.storage.store import Store
+from sigma_bot.results import open_store
+from sigma_bot.results.records import Run
+from sigma_bot.results.store import Store
 
 SCRIPT = Path(__file__).with_name("storing.py")
 

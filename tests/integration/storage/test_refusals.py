@@ -18,10 +18,10 @@ import pytest
 import storage_samples as samples
 
 import servers
+from sigma_bot.database.errors import StorageError, UnreachableError
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage import open_store, use_store
-from sigma_bot.storage.errors import StorageError, UnreachableError
-from sigma_bot.storage.store import Store
+from sigma_bot.results import open_store, use_store
+from sigma_bot.results.store import Store
 
 # A driver's thread that complains after the fact would write its traceback below our message.
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -140,7 +140,7 @@ def test_a_server_that_stops_while_storing(postgres_database: str, postgres_serv
 def test_another_process_that_migrates_too_long(postgres_database: str) -> None:
     import asyncpg
 
-    from sigma_bot.storage import migrate
+    from sigma_bot.schema import migrate
 
     async def attempt() -> str:
         holder = await asyncpg.connect(postgres_database)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import storage_samples as samples
 
-from sigma_bot.backtest.trades import result_trades
 from sigma_bot.cli.main import run
-from sigma_bot.report.metrics import metrics_of
+from sigma_bot.metrics.metrics import metrics_of
 from sigma_bot.report.summary import full_document
-from sigma_bot.storage import use_store
-from sigma_bot.storage.records import Sweep, Trial
+from sigma_bot.results import use_store
+from sigma_bot.results.records import Sweep, Trial
+from sigma_bot.results.trades import result_trades
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sigma_bot.backtest.result import FILL, ORDER, ORDER_STATUS, BacktestResult, Market, equity_dtype
-from sigma_bot.backtest.trades import TRADE
+from sigma_bot.database.columns import Exact
 from sigma_bot.engine.types import KINDS, REASONS, TIFS
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage import open_store, schema
-from sigma_bot.storage.records import Sweep, Trial
+from sigma_bot.results import open_store, schema
+from sigma_bot.results.records import Sweep, Trial
+from sigma_bot.results.result import FILL, ORDER, ORDER_STATUS, BacktestResult, Market, equity_dtype
+from sigma_bot.results.trades import TRADE
+from sigma_bot.schema import tables
 
 
 def same(left: Any, right: Any) -> bool:
@@ -61,7 +63,7 @@ async def test_a_run_without_orders_is_stored(database: str) -> None:
 async def test_more_rows_than_one_chunk_keep_their_order(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sigma_bot.storage.bulk.CHUNK", 7)
+    monkeypatch.setattr("sigma_bot.database.bulk.CHUNK", 7)
     original = samples.result(50)
     async with await open_store(database) as store:
         stored = await store.load_full(await store.save_result(original, samples.trades(), {}))
@@ -159,15 +161,15 @@ async def test_ledger_columns_hold_the_exact_decimal(database: str) -> None:
 async def test_columns_of_money_are_numeric_or_text_never_float(database: str) -> None:
     amounts = [
         (table.name, column.name)
-        for table in schema.metadata.tables.values()
+        for table in tables.metadata.tables.values()
         for column in table.columns
-        if isinstance(column.type, schema.Exact)
+        if isinstance(column.type, Exact)
     ]
     async with await open_store(database) as store:
         inspect = await store._run(
             lambda connection: {
                 (table, column["name"]): str(column["type"])
-                for table in schema.metadata.tables
+                for table in tables.metadata.tables
                 for column in sa.inspect(connection).get_columns(table)
             }
         )
@@ -262,7 +264,7 @@ async def test_an_error_half_way_leaves_nothing(database: str) -> None:
         left = await store._run(
             lambda connection: [
                 connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
-                for table in schema.metadata.tables.values()
+                for table in tables.metadata.tables.values()
             ]
         )
     assert left == [0] * len(left)

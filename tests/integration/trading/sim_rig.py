@@ -10,9 +10,9 @@ from pathlib import Path
 import bots
 from sigma_bot.bus import open_bus
 from sigma_bot.bus.interface import Bus
-from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.journal import open_journal
 from sigma_bot.journal.journal import Journal
+from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.session import Settings

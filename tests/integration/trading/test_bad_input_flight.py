@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
+from sigma_bot.model.orders import State
 from sigma_bot.trading import live_session
 from sigma_bot.trading import runner as runner_module
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.executor import Bug
-from sigma_bot.trading.records import State
 
 D = Decimal
 BEHIND = 4_000_000_000

@@ -14,9 +14,9 @@ from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import open_journal
+from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.spec.load import dump_manifest
-from sigma_bot.trading.records import State
 from sigma_bot.trading.session import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter

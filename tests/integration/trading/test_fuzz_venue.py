@@ -15,8 +15,8 @@ from sigma_bot.bus import open_bus
 from sigma_bot.emulator.face import Answer
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import open_journal
+from sigma_bot.model.orders import State
 from sigma_bot.trading import live_session
-from sigma_bot.trading.records import State
 from sigma_bot.venues.binance import BinanceClient
 from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.upbit import UpbitClient

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
+from sigma_bot.model.orders import State
 from sigma_bot.trading import live_session
-from sigma_bot.trading.records import State
 from sigma_bot.venues import ccxt_client
 from sigma_bot.venues.upbit import UpbitClient
 

@@ -13,10 +13,10 @@ import pytest
 from sim_rig import open_bus, open_journal, publish
 
 import bots
-from sigma_bot.bus.messages import TickBatch, TickMessage
 from sigma_bot.emulator.server import Emulator
+from sigma_bot.model.messages import TickBatch, TickMessage
+from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
-from sigma_bot.trading.records import State
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.service import close_account
 from sigma_bot.trading.session import Settings

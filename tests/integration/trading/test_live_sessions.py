@@ -8,9 +8,9 @@ import weakref
 
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
+from sigma_bot.model.orders import State
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.executor import Bug
-from sigma_bot.trading.records import State
 from sigma_bot.venues.limiter import LocalLimiter
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
+from sigma_bot.model.orders import State
 from sigma_bot.trading import executor, live_session
-from sigma_bot.trading.records import State
 from sigma_bot.venues import ccxt_client
 
 

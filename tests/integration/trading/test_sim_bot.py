@@ -10,12 +10,12 @@ import pytest
 from sim_rig import CROSS, batches, manifest, open_bus, open_journal, processed, publish, running
 
 import bots
-from sigma_bot.bus.messages import ticks_log
-from sigma_bot.callbacks import start
 from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
-from sigma_bot.strategy_file import load_strategy
-from sigma_bot.trading.core import Core
+from sigma_bot.model.messages import ticks_log
+from sigma_bot.runtime.callbacks import start
+from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.trading.service import close_account
 from sigma_bot.trading.session import Settings, bot_name
 

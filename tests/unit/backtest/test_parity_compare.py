@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.backtest.parity import Circumstances, FillLine, OrderLine, Trace, batches, compare, trace_of
-from sigma_bot.trading.records import FillRow, OrderRow, State
+from sigma_bot.model.orders import FillRow, OrderRow, State
+from sigma_bot.parity.compare import Circumstances, FillLine, OrderLine, Trace, batches, compare, trace_of
 
 SECOND = 10**9
 

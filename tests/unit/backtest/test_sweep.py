@@ -14,13 +14,13 @@ from sigma_bot.backtest.replay import Replay, open_replay
 from sigma_bot.backtest.sweep import Plan, SweepResult, run_sweep
 from sigma_bot.backtest.sweep_space import parse_space
 from sigma_bot.backtest.tester import Engine, run_backtest
-from sigma_bot.backtest.trades import result_trades
 from sigma_bot.cli.main import run
 from sigma_bot.errors import BadInputError, StrategyError
-from sigma_bot.report.metrics import Basis, metrics_of, returns_for
-from sigma_bot.report.ratios import expected_maximum_sharpe, probabilistic_sharpe
+from sigma_bot.metrics.metrics import Basis, metrics_of, returns_for
+from sigma_bot.metrics.ratios import expected_maximum_sharpe, probabilistic_sharpe
+from sigma_bot.results import use_store
+from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import with_overrides
-from sigma_bot.storage import use_store
 
 SPACE = ("--param", "fast=2:6:2", "--param", "slow=5,9,14")
 

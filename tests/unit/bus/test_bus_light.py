@@ -10,7 +10,7 @@ HEAVY = ("numpy", "pandas", "pyarrow", "numba", "ccxt", "aiohttp", "sqlalchemy",
 
 def test_the_bus_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from sigma_bot.bus import open_bus, messages; "
+        "import sys; from sigma_bot.bus import open_bus; from sigma_bot.model import messages; "
         "open_bus('redis://127.0.0.1:1/0'); open_bus('memory://'); "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )

@@ -9,8 +9,8 @@ from sigma_bot.cli import new as command
 from sigma_bot.cli.main import run
 from sigma_bot.cli.new import create
 from sigma_bot.errors import BadInputError
+from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec import load_manifest
-from sigma_bot.strategy_file import load_strategy
 
 FILES = ["backtest.yaml", "my_strategy.py", "strategy.yaml", "test_my_strategy.py"]
 

@@ -12,8 +12,8 @@ from pyarrow import parquet
 
 from sigma_bot.cli.data import data
 from sigma_bot.data.build import TickState, bars_from_bars, bars_from_trades, build_ticks
-from sigma_bot.data.ticks import TickBuilder
 from sigma_bot.errors import BadInputError
+from sigma_bot.model.ticks import TickBuilder
 
 MINUTE = 60_000_000_000
 DAY = 1440 * MINUTE

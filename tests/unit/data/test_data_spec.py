@@ -52,7 +52,7 @@ def test_a_zone_that_nobody_wrote_is_not_meant(write, tmp_path):
 
 def test_a_bot_stays_small():
     heavy = "('numpy', 'pyarrow', 'pydantic')"
-    code = f"import sys, sigma_bot.data.ticks; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, sigma_bot.model.ticks; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

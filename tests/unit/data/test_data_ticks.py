@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sigma_bot.data.build import TickState, bars_from_bars, bars_from_trades, build_ticks, stream_ticks
-from sigma_bot.data.ticks import INTERVAL, TickBuilder, TickRow
+from sigma_bot.model.ticks import INTERVAL, TickBuilder, TickRow
 
 MS = 1_000_000
 PRICE = st.integers(1, 10**7).map(lambda i: i / 100)

@@ -19,10 +19,10 @@ from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import bar_loop, tick_loop
 from sigma_bot.errors import BadInputError, SigmaError, StrategyError
 from sigma_bot.kernel.jit import refusals_of
+from sigma_bot.model.orders import TRANSITIONS, State
+from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec import blocks, load_manifest, parse_manifest
 from sigma_bot.spec.manifest import Backtest
-from sigma_bot.strategy_file import load_strategy
-from sigma_bot.trading.records import TRANSITIONS, State
 from sigma_bot.trading.service import LEASE_HELD
 
 ROOT = Path(__file__).resolve().parents[3]

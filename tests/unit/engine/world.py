@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sigma_bot.backtest.session import InterpretedSession
-from sigma_bot.backtest.setup import build_broker
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.types import E_FILL, EVENTS, MINUTE, REASONS
+from sigma_bot.runtime.setup import build_broker
 from sigma_bot.spec import Backtest, parse_manifest
 from sigma_bot.strategy import Strategy
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.bus.messages import TickMessage
-from sigma_bot.data.ticks import INTERVAL, TickBuilder
 from sigma_bot.feed.assembler import REMEMBERED, Assembler
 from sigma_bot.feed.protocol import Quote, Trade
+from sigma_bot.model.messages import TickMessage
+from sigma_bot.model.ticks import INTERVAL, TickBuilder
 
 T = 1_000 * INTERVAL
 

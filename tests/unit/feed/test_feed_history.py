@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bot.bus.messages import (
+from sigma_bot.errors import BadInputError
+from sigma_bot.feed import history, parts, recorder
+from sigma_bot.feed.history import page
+from sigma_bot.feed.recorder import PART_NS, Recorder
+from sigma_bot.feed.recording import unmoved
+from sigma_bot.model.messages import (
     HistoryPage,
     HistoryRequest,
     TickBatch,
@@ -18,12 +23,7 @@ from sigma_bot.bus.messages import (
     decode_history_page,
     decode_history_request,
 )
-from sigma_bot.data.ticks import INTERVAL
-from sigma_bot.errors import BadInputError
-from sigma_bot.feed import history, parts, recorder
-from sigma_bot.feed.history import page
-from sigma_bot.feed.recorder import PART_NS, Recorder
-from sigma_bot.feed.recording import unmoved
+from sigma_bot.model.ticks import INTERVAL
 
 DAY = 86_400 * 10**9
 MIDNIGHT = 1_700_000_000 * 10**9 // DAY * DAY

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from sigma_bot.bus import BusError, open_bus, spool
-from sigma_bot.bus.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.data.market import Request, Wanted, open_request
-from sigma_bot.data.ticks import INTERVAL
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed import parts, recorder
 from sigma_bot.feed.parts import add_ranges
 from sigma_bot.feed.recorder import AGAIN_NS, PART_NS, Recorder
 from sigma_bot.feed.recording import recorded, write_recorded
+from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
+from sigma_bot.model.ticks import INTERVAL
 
 DAY = 86_400 * 10**9
 NOON = 1_700_000_000 * 10**9 // DAY * DAY + DAY // 2
@@ -299,7 +299,7 @@ def test_two_that_convert_at_once_do_it_once(tmp_path: Path) -> None:
 RECORDS = """
 import asyncio, sys
 from pathlib import Path
-from sigma_bot.bus.messages import TickBatch, TickMessage
+from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.feed.recorder import Recorder
 
 keeper = Recorder(Path(sys.argv[1]), "upbit")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.health.metrics import LATENCY, MOST_VALUES, BotMetrics, FeedMetrics
-from sigma_bot.trading.records import State
+from sigma_bot.model.orders import State
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.journal import rows, schema
+from sigma_bot.journal import rows
 from sigma_bot.journal.statements import marked, texts
-from sigma_bot.trading.records import TRANSITIONS, FillRow, InputRow, NoticeRow, OrderRow, Usage
+from sigma_bot.model.orders import TRANSITIONS, FillRow, InputRow, NoticeRow, OrderRow, Usage
+from sigma_bot.schema import tables
 
 FORMS = {
     rows.ORDERS: OrderRow,
@@ -54,7 +55,7 @@ def test_a_record_comes_back(given: tuple[Any, Any], lite: bool) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.table)
 def test_a_table_has_every_field_of_its_record(form: rows.Form[Any]) -> None:
     assert form.names == tuple(field.name for field in fields(FORMS[form]))
-    assert set(form.names) <= set(schema.metadata.tables[form.table].columns.keys())
+    assert set(form.names) <= set(tables.metadata.tables[form.table].columns.keys())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.journal.positions import Position, positions
-from sigma_bot.trading.records import FillRow
+from sigma_bot.model.orders import FillRow
 
 
 def fill(side: str, quantity: str, price: str, **changes: Any) -> FillRow:

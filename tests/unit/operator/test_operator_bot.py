@@ -97,7 +97,7 @@ def test_a_login_is_made_beside_the_bot_and_apart_from_it() -> None:
     assert login["image"] == "l"
     assert login["command"][2:] == [
         *(
-            "sigma_bot.storage.granting",
+            "sigma_bot.schema.granting",
             "desk",
             "desk/ema",
             "live",

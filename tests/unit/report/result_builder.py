@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sigma_bot.backtest.result import FILL, FILLED, ORDER, REJECTED, BacktestResult, Market, equity_dtype
+from sigma_bot.results.result import FILL, FILLED, ORDER, REJECTED, BacktestResult, Market, equity_dtype
 
 DAY = 86_400_000_000_000
 HOUR = 3_600_000_000_000

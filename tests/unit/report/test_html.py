@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_builder import DAY, build, cross, walk
 
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.errors import BadInputError
+from sigma_bot.metrics.sampling import keep_extremes
 from sigma_bot.report.html import MOST_LISTED, html_report, monthly_returns
 from sigma_bot.report.page import escape, write_page
 from sigma_bot.report.reporter import PerformanceReporter
-from sigma_bot.report.sampling import keep_extremes
 from sigma_bot.report.sweep import Trial, heat_figure, ranking, sweep_html
+from sigma_bot.results.result import BacktestResult
 
 EVIL = "</script><script>alert('x')</script><img src=http://evil/x onerror=alert(1)>"
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from sigma_bot.report import ratios
-from sigma_bot.report.drawdown import drawdown_of, underwater
+from sigma_bot.metrics import ratios
+from sigma_bot.metrics.drawdown import drawdown_of, underwater
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 

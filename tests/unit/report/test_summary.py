@@ -14,11 +14,12 @@ import pytest
 from result_builder import build, cross, walk
 from rich.console import Console
 
-from sigma_bot.backtest.result import BacktestResult
 from sigma_bot.report.compare import compare
-from sigma_bot.report.format import clocks, duration, iso, isos, period, price, short, show
+from sigma_bot.report.format import clocks, duration, isos, period, price, short, show
 from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.report.summary import to_json
+from sigma_bot.results.result import BacktestResult
+from sigma_bot.times import iso
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.backtest.result import FILL
-from sigma_bot.backtest.trades import TRADE, trades_of
+from sigma_bot.results.result import FILL
+from sigma_bot.results.trades import TRADE, trades_of
 
 steps = st.tuples(
     st.integers(0, 2),  # symbol

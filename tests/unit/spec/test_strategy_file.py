@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.spec import StrategyRef
-from sigma_bot.strategy_file import (
+from sigma_bot.runtime.loader import (
     LoadedStrategy,
     check_params,
     code_digest,
@@ -18,6 +17,7 @@ from sigma_bot.strategy_file import (
     parse_setting,
     parse_settings,
 )
+from sigma_bot.spec import StrategyRef
 
 GOOD = """\
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.storage import codec
+from sigma_bot.database import codec
 
 LEAVES = (
     st.none()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage.granting import Account, address_of, verifier, write
+from sigma_bot.schema.granting import Account, address_of, verifier, write
 
 
 def test_an_account_is_its_namespace_mode_venue_and_name() -> None:

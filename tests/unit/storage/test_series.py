@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.backtest.result import FILL, ORDER
+from sigma_bot.database import bulk
 from sigma_bot.engine.types import KINDS, REASONS
 from sigma_bot.errors import SigmaError
-from sigma_bot.storage import bulk
-from sigma_bot.storage.series import FILLS, ORDERS, Units, decimal_texts
+from sigma_bot.results.result import FILL, ORDER
+from sigma_bot.results.series import FILLS, ORDERS, Units, decimal_texts
 
 UNITS = Units(2, ("A", "B"), (Decimal("0.001"), Decimal(10)))
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigma_bot.database.urls import database_url, place
 from sigma_bot.errors import BadInputError
-from sigma_bot.storage.urls import database_url, place, redacted
+from sigma_bot.redaction import redact_url
 
 
 @pytest.fixture(autouse=True)
@@ -85,10 +86,11 @@ def test_no_password_is_ever_shown(password: str) -> None:
 
 def test_a_password_in_the_query_is_hidden() -> None:
     assert (
-        redacted("postgresql://h/n?user=u&password=pw&ssl=x") == "postgresql://h/n?user=u&password=***&ssl=x"
+        redact_url("postgresql://h/n?user=u&password=pw&ssl=x")
+        == "postgresql://h/n?user=u&password=***&ssl=x"
     )
-    assert redacted("postgresql://u@h/n?sslpassword=pw") == "postgresql://u@h/n?sslpassword=***"
-    assert redacted("postgresql://u@h/n") == "postgresql://u@h/n"
+    assert redact_url("postgresql://u@h/n?sslpassword=pw") == "postgresql://u@h/n?sslpassword=***"
+    assert redact_url("postgresql://u@h/n") == "postgresql://u@h/n"
 
 
 def test_the_address_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sigma_bot.trading.records import Change, InputRow, NoticeRow, OrderRow, State
+from sigma_bot.model.orders import Change, InputRow, NoticeRow, OrderRow, State
 
 ORDER = OrderRow(
     client_id="sx-1-1-1-1",

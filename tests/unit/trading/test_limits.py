@@ -7,8 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigma_bot.model.orders import Usage
 from sigma_bot.trading.limits import AccountLimits
-from sigma_bot.trading.records import Usage
 
 D = Decimal
 MONEY = st.decimals(0, 1000, places=2)

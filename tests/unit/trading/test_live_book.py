@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.bus.messages import TickBatch, TickMessage
-from sigma_bot.callbacks import start
+from sigma_bot.model.conversion import Run
+from sigma_bot.model.messages import TickBatch, TickMessage
+from sigma_bot.model.orders import LIVING, Change, Inputs, State
+from sigma_bot.runtime import checkpoint as state
+from sigma_bot.runtime.callbacks import start
+from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec import parse_manifest
-from sigma_bot.strategy_file import load_strategy
-from sigma_bot.trading import state
-from sigma_bot.trading.core import Core
 from sigma_bot.trading.live import LiveBook, Missing
-from sigma_bot.trading.names import Run
-from sigma_bot.trading.records import LIVING, Change, Inputs, State
 from sigma_bot.venues.types import VenueFill, VenueOrder
 
 D = Decimal

@@ -8,7 +8,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.bus.messages import TickBatch
+from sigma_bot.model.messages import TickBatch
 from sigma_bot.trading.mailbox import MOST, Mailbox
 
 

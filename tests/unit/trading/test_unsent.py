@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from sigma_bot.engine.types import R_ABSENT, R_VENUE
-from sigma_bot.trading.records import OrderRow, State
+from sigma_bot.model.orders import OrderRow, State
 from sigma_bot.trading.unsent import Known, Unsent
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.venues.keys import Keys, load_keys, redact
+from sigma_bot.redaction import redact
+from sigma_bot.venues.keys import Keys, load_keys
 
 KEY, SECRET = "AkEy0123456789", "sEcReT-0123456789"
 

@@ -1,0 +1,1 @@
+"""A database: its address, its errors, a session with it. Knows no table."""

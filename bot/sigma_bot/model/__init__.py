@@ -1,0 +1,1 @@
+"""The words that rooms share: orders, ids, units, ticks, messages."""

@@ -1,0 +1,129 @@
+"""The deterministic heart of a bot: ticks and inputs in, events out. No clock, no I/O."""
+
+from __future__ import annotations
+
+from sigma_bot.engine import external
+from sigma_bot.engine.broker import Broker
+from sigma_bot.engine.orders import cancel, submit
+from sigma_bot.engine.step import step_tick
+from sigma_bot.engine.types import DONE, E_REJECT, GTC, MARKET, NEVER, R_WARMUP, Event, Tick
+from sigma_bot.model.messages import TickBatch
+from sigma_bot.runtime.callbacks import RAISES, strategy_error
+from sigma_bot.runtime.setup import build_broker
+from sigma_bot.spec import StrategySpec
+from sigma_bot.strategy import Strategy
+
+FLATTEN_TRIES = 5
+NOBODY = Strategy()
+"""Watches the market and does nothing."""
+
+
+def broker_for(spec: StrategySpec) -> Broker:
+    """The broker before the first tick. In LIVE the venue fills, and nothing is assumed about latency."""
+    b = build_broker(spec, "tick", 0)
+    b.next_sample = NEVER  # the equity curve is made from the journal
+    b.has_volume = 1
+    if spec.mode == "live":
+        b.external = 1
+        b.latency = 1
+    return b
+
+
+class Core:
+    """Engine, strategy, and the row that is being handled."""
+
+    def __init__(self, spec: StrategySpec, strategy: Strategy) -> None:
+        self.strategy = strategy
+        # the strategy raised on this tick, and is not called again until it is resumed
+        self.silent_from: int | None = None
+        self.broker = broker_for(spec)
+        self.warmup = spec.warmup.ns
+        self.symbols = {market.symbol: i for i, market in enumerate(spec.markets)}
+        self.tick = Tick()
+        self.refused_early = False  # an order was, in the warm-up
+        self.tries: dict[int, int] = {}  # by market, how often flatten has asked for its close
+
+    def run(self, batch: TickBatch) -> None:
+        """Step through the batch's ticks of our markets, in the order of the manifest: as a backtest merges
+        rows of one instant. Raises StrategyError when a callback raises."""
+        ours = [(self.symbols[m.symbol], m) for m in batch.ticks if m.symbol in self.symbols]
+        ours.sort(key=lambda pair: pair[0])
+        b, t = self.broker, self.tick
+        strategy = self._listener(batch.seq)
+        for symbol, m in ours:
+            t.ts, t.symbol = batch.ts, symbol
+            t.bid, t.ask, t.bid_size, t.ask_size = m.bid, m.ask, m.bid_size, m.ask_size
+            t.last, t.volume, t.low, t.high = m.last, m.volume, m.low, m.high
+            if b.row < 0:
+                b.risk.trading_from = batch.ts + self.warmup
+            b.row += 1
+            try:
+                step_tick(b, t, strategy)
+            except RAISES as error:
+                raise strategy_error(error, b) from error
+
+    def _listener(self, seq: int | None) -> Strategy:
+        since = self.silent_from
+        return NOBODY if since is not None and (seq is None or seq >= since) else self.strategy
+
+    def tell(self) -> None:
+        """Let the strategy know fills that came between two ticks."""
+        try:
+            external.tell(self.broker, self._listener(None))
+        except RAISES as error:
+            raise strategy_error(error, self.broker) from error
+
+    def drain(self) -> list[Event]:
+        """The events since the last call, as objects of their own. Of the orders refused in the warm-up only
+        the first is told: a strategy may try with every tick of its history."""
+        b = self.broker
+        events = []
+        for e in b.events[: b.n_events]:
+            early = e.kind == E_REJECT and e.reason == R_WARMUP
+            if not (early and self.refused_early):
+                events.append(_copy(e))
+            self.refused_early = self.refused_early or early
+        b.n_events = b.n_samples = b.seen = 0
+        return events
+
+    def flatten(self) -> bool:
+        """A step towards nothing held, from outside the strategy: its orders are cancelled, and once none is
+        left the positions are closed at market. Whether there is nothing left that can be done."""
+        b = self.broker
+        self.cancel_all()
+        if b.n_active > 0:
+            return False
+        closing = False
+        for k in range(b.n_markets):
+            lots, tries = b.markets[k].lots, self.tries.get(k, 0)
+            if lots != 0 and tries < FLATTEN_TRIES:
+                self.tries[k] = tries + 1
+                side = -1 if lots > 0 else 1
+                submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
+                closing = True
+        return not closing
+
+    def held(self) -> list[str]:
+        """Symbols with a position."""
+        return [name for name, k in self.symbols.items() if self.broker.markets[k].lots != 0]
+
+    def cancel_all(self) -> None:
+        """Ask every order to go that does not close a position at market."""
+        b = self.broker
+        for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
+            closing = o.kind == MARKET and o.reduce_only != 0
+            if not closing and o.state != DONE and o.cancel_at == NEVER:
+                cancel(b, o.id)
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing is held and nothing is open."""
+        b = self.broker
+        return b.n_active == 0 and all(m.lots == 0 for m in b.markets[: b.n_markets])
+
+
+def _copy(source: Event) -> Event:
+    out = Event.__new__(Event)
+    for name in Event.__fields__:
+        setattr(out, name, getattr(source, name))
+    return out

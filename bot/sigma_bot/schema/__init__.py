@@ -1,0 +1,1 @@
+"""Every room's tables together: migrations, and who may do what."""
