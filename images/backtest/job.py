@@ -85,7 +85,7 @@ def seed(cache: Path) -> None:
 def part_of_sweep(manifest: str, part: str) -> list[str]:
     """The command of one part of a sweep, or of joining them. The parts run at one time, so each takes its
     share of the processors that a pod may use."""
-    from sigma_bot.cli.cores import cores
+    from sigma_bot.services.cores import cores
     from sigma_bot.spec import load_manifest
 
     sweep = load_manifest(Path(manifest), "Backtest").spec.sweep

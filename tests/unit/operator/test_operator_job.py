@@ -16,9 +16,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sigma_bot.cli.inline import render
 from sigma_bot.cli.progress import Progress
 from sigma_bot.cli.results import results
+from sigma_bot.services.manifests import inline_source as render
 from sigma_operator.bots import BotWatch
 
 PATH = Path(__file__).resolve().parents[3] / "images" / "backtest" / "job.py"
