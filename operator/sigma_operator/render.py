@@ -23,7 +23,7 @@ from sigma_operator.settings import BACKTEST_LABEL, GROUP, VERSION, BacktestSett
 
 CONTAINER = "backtest"
 MANIFEST = "backtest.yaml"
-SHARD, MERGE = "--shard", "--merge"  # what a pod of a sweep does, as images/backtest/job.py knows it
+SHARD, MERGE = "--shard", "--merge"  # what a pod of a sweep does, as sigma_bot.container.job knows it
 PROGRESS_PORT = 8080  # where a pod says how far it is
 BAD_INPUT, RAISED, INTERRUPTED = 2, 3, 130  # exit codes of `sigma backtest`
 

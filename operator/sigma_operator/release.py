@@ -1,7 +1,9 @@
 """Before the chart is uninstalled: stop the operator, then take its finalizers off Strategies and Backtests,
 so that deleting them, or their namespace, never waits for an operator that is gone. Bots go on as they are.
 
-    release.py NAMESPACE RELEASE        SIGMA_NAMESPACES as the operator's: those it watched, empty for all
+    python -m sigma_operator.release NAMESPACE RELEASE
+
+SIGMA_NAMESPACES is the operator's: the namespaces that it watched, empty for all.
 """
 
 from __future__ import annotations

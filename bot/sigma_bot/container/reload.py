@@ -1,7 +1,7 @@
 """For development: runs a program on a writable copy of the code, and again whenever a file in it changes.
 The image's own code can't be written to.
 
-    reload.py PROGRAM ARGUMENT…
+    python -m sigma_bot.container.reload PROGRAM ARGUMENT…
 """
 
 from __future__ import annotations
