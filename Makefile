@@ -71,9 +71,10 @@ test: setup check ## Static checks and all tests with real PostgreSQL and Redis
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: .venv/dev.stamp ## Lint, format check, types
+check: .venv/dev.stamp ## Lint, format check, layers, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 .PHONY: format
@@ -98,8 +99,7 @@ soak: .venv/dev.stamp servers ## Run 20 bots with faults at random for MINUTES
 
 .PHONY: crds
 crds: .venv/dev.stamp ## Generate the CRDs from the manifest types
-	$(BIN)/python -m sigma_operator.crds crds
-	$(BIN)/python -m sigma_operator.reference docs/crds.md
+	$(BIN)/python -m sigma_operator.crds crds docs/crds.md
 
 .PHONY: charts images
 charts: .venv/dev.stamp ## Write the tables of values into the charts' READMEs

@@ -18,7 +18,7 @@ from sigma_bot.cli.progress import Progress
 from sigma_bot.cli.results import results
 from sigma_bot.container import job
 from sigma_bot.services.manifests import inline_source as render
-from sigma_operator.bots import BotWatch
+from sigma_operator.pod_probe import PodProbe
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "ema-cross" / "backtest.yaml"
 
@@ -113,7 +113,7 @@ def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
 
 async def asked(port: int) -> tuple[int, int] | None:
     """As the operator asks."""
-    async with BotWatch(lambda *_: None) as bots:
+    async with PodProbe(lambda *_: None) as bots:
         return await bots.progress("127.0.0.1", port)
 
 

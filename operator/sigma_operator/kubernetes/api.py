@@ -13,7 +13,7 @@ from aiohttp import ClientTimeout
 from kubernetes.aio import client, config
 from prometheus_client import Counter
 
-from sigma_operator.objects import Object
+from sigma_operator.kubernetes.objects import Object
 from sigma_operator.settings import GROUP, MANAGER, VERSION
 
 # kind: group and version as a path, and plural

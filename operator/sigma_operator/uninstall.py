@@ -1,7 +1,7 @@
 """Before the chart is uninstalled: stop the operator, then take its finalizers off Strategies and Backtests,
 so that deleting them, or their namespace, never waits for an operator that is gone. Bots go on as they are.
 
-    python -m sigma_operator.release NAMESPACE RELEASE
+    python -m sigma_operator.uninstall NAMESPACE RELEASE
 
 SIGMA_NAMESPACES is the operator's: the namespaces that it watched, empty for all.
 """

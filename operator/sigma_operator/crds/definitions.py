@@ -1,5 +1,4 @@
-"""The CustomResourceDefinitions, from the spec types: `python -m sigma_operator.crds FOLDER` writes them
-there.
+"""The CustomResourceDefinitions, from the spec types.
 
 A structural schema knows less than the types (no references, no nullable unions), so the JSON schema that
 pydantic gives is narrowed, and what is left over (bounds of decimal texts and durations, rules across
@@ -10,10 +9,8 @@ themselves.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import yaml
@@ -22,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from sigma_bot.spec import blocks, manifest, pods
 from sigma_bot.spec.units import UNITS, Between, DecimalText, parse_duration
-from sigma_operator.status import BacktestStatus, StrategyStatus
+from sigma_operator.crds.status import BacktestStatus, StrategyStatus
 
 Schema = dict[str, Any]
 
@@ -473,12 +470,3 @@ def definitions() -> dict[str, Schema]:
 def text(document: Schema) -> str:
     head = "# Written by `make crds` from bot/sigma_bot/spec: change the types, not this file.\n"
     return head + yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
-
-
-def main(folder: str) -> None:
-    for name, document in definitions().items():
-        (Path(folder) / name).write_text(text(document))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

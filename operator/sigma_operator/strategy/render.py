@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sigma_bot.spec import Strategy, parse_manifest
-from sigma_operator.objects import (
+from sigma_operator.kubernetes.objects import (
     Object,
     container_security,
     content_hash,

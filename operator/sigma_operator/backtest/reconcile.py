@@ -9,10 +9,16 @@ from dataclasses import replace
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
-from sigma_operator.kube import Api
-from sigma_operator.objects import Object, owned_by
-from sigma_operator.observe import Finding, addresses, find, find_parts, finished, progress, status_of
-from sigma_operator.render import (
+from sigma_operator.backtest.observe import (
+    Finding,
+    addresses,
+    find,
+    find_parts,
+    finished,
+    progress,
+    status_of,
+)
+from sigma_operator.backtest.render import (
     children,
     from_database,
     job_name,
@@ -23,8 +29,10 @@ from sigma_operator.render import (
     suspension,
     sweep_of,
 )
+from sigma_operator.kubernetes.api import Api
+from sigma_operator.kubernetes.objects import Object, owned_by
+from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import BACKTEST_LABEL, MANAGER, Settings
-from sigma_operator.writing import Writer
 
 RESYNC = 60.0  # seconds after which an unfinished Backtest is looked at without being woken
 ASK = 5.0  # seconds after which one that runs is asked again how far it is
@@ -36,12 +44,12 @@ class BacktestReconciler:
     """Brings Backtests to their end."""
 
     def __init__(
-        self, api: Api, settings: Settings, progress: Progress, writer: Writer | None = None
+        self, api: Api, settings: Settings, progress: Progress, writer: StatusWriter | None = None
     ) -> None:
         self.api = api
         self.settings = settings
         self.progress = progress
-        self.writer = writer or Writer(api)
+        self.writer = writer or StatusWriter(api)
 
     async def __call__(self, namespace: str, name: str) -> float | None:
         """One step; seconds until the next one is due even if nothing wakes it, None: never."""

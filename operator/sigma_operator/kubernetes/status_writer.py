@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sigma_operator.kube import Api, ApiError
-from sigma_operator.objects import Object
+from sigma_operator.kubernetes.api import Api, ApiError
+from sigma_operator.kubernetes.objects import Object
 from sigma_operator.settings import GROUP, MANAGER, VERSION
 
 log = logging.getLogger("sigma_operator")
@@ -20,7 +20,7 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Writer:
+class StatusWriter:
     """Writes as the operator."""
 
     def __init__(self, api: Api, now: Callable[[], str] = utc_now) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import Strategy
-from sigma_operator import bot
-from sigma_operator.kube import Api, ApiError
-from sigma_operator.objects import Object, owned_by
+from sigma_operator.kubernetes.api import Api, ApiError
+from sigma_operator.kubernetes.objects import Object, owned_by
+from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import BotSettings
-from sigma_operator.writing import Writer
+from sigma_operator.strategy import render
 
 log = logging.getLogger("sigma_operator")
 
@@ -28,7 +28,7 @@ class Outcome:
 class CloseJobs:
     """Makes them and reads how they ended. A Job that can't be made counts as over, with its problem."""
 
-    def __init__(self, api: Api, settings: BotSettings, writer: Writer) -> None:
+    def __init__(self, api: Api, settings: BotSettings, writer: StatusWriter) -> None:
         self.api = api
         self.settings = settings
         self.writer = writer
@@ -36,12 +36,12 @@ class CloseJobs:
     async def recorded(self, resource: Object, revised: str) -> Strategy | None:
         """The content of a revision, from its ConfigMap."""
         own = resource["metadata"]
-        config = await self.api.get("ConfigMap", own["namespace"], bot.config_name(own["name"], revised))
+        config = await self.api.get("ConfigMap", own["namespace"], render.config_name(own["name"], revised))
         if config is None or not owned_by(config, resource):
             return None
         try:
-            document = json.loads(config["data"][bot.MANIFEST])
-            return bot.read({**resource, "spec": document["spec"]})
+            document = json.loads(config["data"][render.MANIFEST])
+            return render.read({**resource, "spec": document["spec"]})
         except (ValueError, KeyError, BadInputError) as error:
             log.warning("%s/%s: revision %s can't be read: %s", own["namespace"], own["name"], revised, error)
             return None
@@ -54,7 +54,7 @@ class CloseJobs:
                 strategy = await self.recorded(resource, revised)
                 if strategy is None:
                     return Outcome(True, f"revision {revised} is gone with its ConfigMap")
-                job = await self.api.apply(bot.close_job(resource, strategy, self.settings, policy, name))
+                job = await self.api.apply(render.close_job(resource, strategy, self.settings, policy, name))
         except ApiError as error:
             if error.code != 403:  # a namespace that is being deleted takes no new objects
                 raise

@@ -77,7 +77,7 @@ class WorkQueue:
         return len(self._waiting) + len(self._working)
 
 
-async def work(
+async def run_worker(
     queue: WorkQueue,
     reconcile: Callable[[Key], Awaitable[float | None]],
     report: Callable[[Key, Exception, float], None],

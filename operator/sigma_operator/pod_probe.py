@@ -10,26 +10,27 @@ from types import TracebackType
 
 import aiohttp
 
-from sigma_operator.bot import PORT
-from sigma_operator.objects import Object
-from sigma_operator.observe import read_progress
-from sigma_operator.observe_bot import Answer, container_status, read_answer
-from sigma_operator.render import PROGRESS_PORT
+from sigma_operator.backtest.observe import read_progress
+from sigma_operator.backtest.render import PROGRESS_PORT
+from sigma_operator.kubernetes.objects import Object
+from sigma_operator.strategy.findings import Answer
+from sigma_operator.strategy.observe import container_status, read_answer
+from sigma_operator.strategy.render import PORT
 
-EVERY = 15.0  # seconds between two rounds
-AT_ONCE = 20
+INTERVAL_S = 15.0  # seconds between two rounds
+CONCURRENCY = 20
 TIMEOUT = aiohttp.ClientTimeout(total=2)
-MOST = 65_536  # bytes read of an answer
+MAX_BYTES = 65_536  # bytes read of an answer
 
 log = logging.getLogger("sigma_operator")
 
 
-def told(answer: Answer | None) -> object:
+def worth_a_look(answer: Answer | None) -> object:
     """What of an answer is worth a look at its Strategy; the words may hold figures that never rest."""
     return None if answer is None else (answer.reason, answer.halted, answer.flat)
 
 
-class BotWatch:
+class PodProbe:
     """Asks every bot that runs, round after round."""
 
     def __init__(self, wake: Callable[[str, str], None], port: int = PORT) -> None:
@@ -38,7 +39,7 @@ class BotWatch:
         self._session: aiohttp.ClientSession | None = None
         self._running: dict[tuple[str, str], tuple[str, Answer | None]] = {}
 
-    async def __aenter__(self) -> BotWatch:
+    async def __aenter__(self) -> PodProbe:
         self._session = aiohttp.ClientSession(timeout=TIMEOUT)
         return self
 
@@ -73,19 +74,19 @@ class BotWatch:
         host = f"[{address}]" if ":" in address else address
         try:
             async with self._session.get(f"http://{host}:{port}/{page}") as response:
-                body = await response.content.read(MOST)
+                body = await response.content.read(MAX_BYTES)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None  # the kubelet says what is to be said of a pod that does not answer
         return body.decode(errors="replace")
 
     async def round(self) -> None:
         """Ask every bot once; wake the Strategies whose bot says something else than before."""
-        limit = asyncio.Semaphore(AT_ONCE)
+        limit = asyncio.Semaphore(CONCURRENCY)
 
         async def one(key: tuple[str, str], address: str, before: Answer | None) -> None:
             async with limit:
                 answer = await self._get(address)
-            if told(answer) != told(before) and self._running.get(key) == (address, before):
+            if worth_a_look(answer) != worth_a_look(before) and self._running.get(key) == (address, before):
                 self._running[key] = (address, answer)
                 self._wake(*key)
 
@@ -94,5 +95,5 @@ class BotWatch:
     async def run(self) -> None:
         """Rounds for ever."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(INTERVAL_S)
             await self.round()

@@ -12,25 +12,17 @@ from typing import Any, Protocol
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import Strategy
-from sigma_operator import bot
-from sigma_operator.closing import FINALIZER, Closer
-from sigma_operator.jobs import CloseJobs
-from sigma_operator.kube import Api
-from sigma_operator.objects import COMPONENT, Object, content_hash, owned_by
-from sigma_operator.observe_bot import (
-    Answer,
-    Finding,
-    find,
-    has_run,
-    leaving,
-    needs_events,
-    revision_of,
-    status_of,
-)
-from sigma_operator.revisions import History
+from sigma_operator.kubernetes.api import Api
+from sigma_operator.kubernetes.objects import COMPONENT, Object, content_hash, owned_by
+from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import STRATEGY_LABEL, Settings
-from sigma_operator.swapping import Hold, Swap, Swapper
-from sigma_operator.writing import Writer
+from sigma_operator.strategy import render
+from sigma_operator.strategy.close_jobs import CloseJobs
+from sigma_operator.strategy.finalizer import FINALIZER, Finalizer
+from sigma_operator.strategy.findings import Answer, Finding
+from sigma_operator.strategy.observe import find, has_run, leaving, needs_events, revision_of, status_of
+from sigma_operator.strategy.revisions import History
+from sigma_operator.strategy.rollout import Hold, Rollout, RolloutDecision
 
 RESYNC, UNSETTLED = 300.0, 5.0  # seconds until a Strategy is looked at without being woken
 STUCK = 30.0  # seconds after which a pod that waits for a Secret is made anew: the kubelet looks ever later
@@ -38,7 +30,7 @@ STUCK = 30.0  # seconds after which a pod that waits for a Secret is made anew: 
 log = logging.getLogger("sigma_operator")
 
 
-class Bots(Protocol):
+class BotProbe(Protocol):
     """Who can be asked how a bot does."""
 
     async def ask(self, namespace: str, name: str, pod: Object | None) -> Answer | None:
@@ -65,7 +57,7 @@ def syntax_error(strategy: Strategy) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Desired:
     """What is to run: a content, and why it is not the resource's own."""
 
     strategy: Strategy | None
@@ -76,14 +68,16 @@ class Wanted:
 class StrategyReconciler:
     """Keeps the bots of Strategies as they should be."""
 
-    def __init__(self, api: Api, settings: Settings, bots: Bots, writer: Writer | None = None) -> None:
+    def __init__(
+        self, api: Api, settings: Settings, bots: BotProbe, writer: StatusWriter | None = None
+    ) -> None:
         self.api = api
         self.settings = settings.bot
         self.bots = bots
-        self.writer = writer or Writer(api)
+        self.writer = writer or StatusWriter(api)
         self.jobs = CloseJobs(api, self.settings, self.writer)
-        self.closer = Closer(api, self.settings, self.writer, self.jobs)
-        self.swapper = Swapper(self.jobs)
+        self.finalizer = Finalizer(api, self.settings, self.writer, self.jobs)
+        self.rollout = Rollout(self.jobs)
         self._made: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def __call__(self, namespace: str, name: str) -> float | None:
@@ -95,7 +89,7 @@ class StrategyReconciler:
             return None
         if "deletionTimestamp" in resource["metadata"]:
             await self.bots.ask(namespace, name, None)
-            return await self.closer.close(resource)
+            return await self.finalizer.finalize(resource)
         if FINALIZER not in resource["metadata"].get("finalizers", []):
             await self.writer.finalizers(resource, [FINALIZER])
         present = await self.api.get("StatefulSet", namespace, name)
@@ -103,10 +97,10 @@ class StrategyReconciler:
             text = f"the StatefulSet {name} is not of this Strategy; delete it or rename the Strategy"
             await self._write(resource, Finding("Pending", "NameConflict", text), History.of(resource), None)
             return RESYNC
-        return await self._keep(resource, present)
+        return await self._reconcile(resource, present)
 
-    async def _keep(self, resource: Object, present: Object | None) -> float:
-        wanted = await self._wanted(resource)
+    async def _reconcile(self, resource: Object, present: Object | None) -> float:
+        wanted = await self._desired(resource)
         suspend = bool(resource["spec"].get("suspend"))
         pods = await self._pods(resource)
         if wanted.strategy is None:  # nothing that ran, nothing that can
@@ -116,19 +110,23 @@ class StrategyReconciler:
         events = await self._events(resource, pods)
         answer = await self._ask(resource, pods)
         finding = find(suspend, pods, events, answer)
-        history = self._judge(wanted.history, finding, suspend)
-        swap = Swap() if suspend else await self.swapper.hold(resource, history, pods, finding, answer)
+        history = self._assess(wanted.history, finding, suspend)
+        swap = (
+            RolloutDecision()
+            if suspend
+            else await self.rollout.decide(resource, history, pods, finding, answer)
+        )
         hold = swap.hold
-        if swap.trouble:
-            history = history.warned(swap.trouble)
+        if swap.warning:
+            history = history.warned(swap.warning)
         # The revision is recorded before the pod of the one before it is stopped.
         await self._write(resource, finding, history, wanted.strategy, wanted.refusal, hold)
         if history.to_run() != wanted.history.to_run():
             return 0.0  # rolled back just now: the next step sees to it
-        await self._make(resource, present, wanted.strategy, self._replicas(suspend, hold))
+        await self._apply(resource, present, wanted.strategy, self._replicas(suspend, hold))
         if hold is None:
-            await self._replace(pods, finding, bot.revision(wanted.strategy))
-        await self._drop(resource, history)
+            await self._replace(pods, finding, render.revision(wanted.strategy))
+        await self._prune(resource, history)
         return UNSETTLED if hold is not None or finding.phase in ("Pending", "Starting") else RESYNC
 
     @staticmethod
@@ -140,29 +138,29 @@ class StrategyReconciler:
 
     # --- what is to run -------------------------------------------------------------------------------------
 
-    async def _wanted(self, resource: Object) -> Wanted:
+    async def _desired(self, resource: Object) -> Desired:
         """The resource's own content, or, while that can't be run, the one that ran before."""
         history = History.of(resource)
         refusal, strategy = "", None
         try:
-            strategy = bot.read(resource)
-            refusal = bot.refusal(strategy, self.settings) or syntax_error(strategy)
+            strategy = render.read(resource)
+            refusal = render.refusal(strategy, self.settings) or syntax_error(strategy)
         except BadInputError as error:
             refusal = str(error)
         if not refusal and strategy is not None:
-            history = history.take_up(bot.revision(strategy), self.writer.now())
+            history = history.take_up(render.revision(strategy), self.writer.now())
             if resource["spec"].get("suspend"):
                 history = history.resumed()
-            if history.to_run() == bot.revision(strategy):
-                return Wanted(strategy, history)
+            if history.to_run() == render.revision(strategy):
+                return Desired(strategy, history)
         if not history.entries:
-            return Wanted(None, history, refusal)
+            return Desired(None, history, refusal)
         earlier = await self.jobs.recorded(resource, history.to_run())
         if earlier is None and not refusal:
-            return Wanted(strategy, history, "the revision that ran before is gone with its ConfigMap")
-        return Wanted(earlier, history, refusal)
+            return Desired(strategy, history, "the revision that ran before is gone with its ConfigMap")
+        return Desired(earlier, history, refusal)
 
-    def _judge(self, history: History, finding: Finding, suspend: bool) -> History:
+    def _assess(self, history: History, finding: Finding, suspend: bool) -> History:
         if finding.pod is None or suspend or leaving(finding.pod):
             return history
         waited = seconds_between(finding.pod["metadata"]["creationTimestamp"], self.writer.now())
@@ -172,7 +170,7 @@ class StrategyReconciler:
 
     async def _pods(self, resource: Object) -> list[Object]:
         own = resource["metadata"]
-        selector = f"{STRATEGY_LABEL}={own['name']},{COMPONENT}={bot.BOT}"
+        selector = f"{STRATEGY_LABEL}={own['name']},{COMPONENT}={render.BOT}"
         pods = await self.api.select("Pod", own["namespace"], selector)
         return [pod for pod in pods if pod["metadata"]["name"] == f"{own['name']}-0"]
 
@@ -187,16 +185,16 @@ class StrategyReconciler:
 
     # --- what is done ---------------------------------------------------------------------------------------
 
-    async def _make(
+    async def _apply(
         self, resource: Object, present: Object | None, strategy: Strategy, replicas: int | None
     ) -> None:
         """Make what is missing, put right what was changed by hand; what is right is not written."""
         own = resource["metadata"]
-        documents = [bot.config_map(resource, strategy)]
+        documents = [render.config_map(resource, strategy)]
         if self.settings.network_policy:
-            documents.append(bot.network_policy(resource, self.settings))
+            documents.append(render.network_policy(resource, self.settings))
         if replicas is not None:
-            documents.append(bot.stateful_set(resource, strategy, self.settings, replicas))
+            documents.append(render.stateful_set(resource, strategy, self.settings, replicas))
         for document in documents:
             kind, name = document["kind"], document["metadata"]["name"]
             known = present if kind == "StatefulSet" else await self.api.get(kind, own["namespace"], name)
@@ -219,11 +217,11 @@ class StrategyReconciler:
             if revision_of(pod) != revised or stuck:
                 await self.api.delete("Pod", own["namespace"], own["name"], own["uid"])
 
-    async def _drop(self, resource: Object, history: History) -> None:
+    async def _prune(self, resource: Object, history: History) -> None:
         """Delete the ConfigMaps of contents that have left the history."""
         own = resource["metadata"]
         for revised in history.forgotten(History.of(resource)):
-            await self.api.delete("ConfigMap", own["namespace"], bot.config_name(own["name"], revised))
+            await self.api.delete("ConfigMap", own["namespace"], render.config_name(own["name"], revised))
 
     async def _write(
         self,
@@ -236,7 +234,7 @@ class StrategyReconciler:
     ) -> None:
         running: Mapping[str, Any] = {}
         if strategy is not None:
-            running = {"mode": strategy.spec.mode, "code_digest": bot.code_digest(strategy) or None}
+            running = {"mode": strategy.spec.mode, "code_digest": render.code_digest(strategy) or None}
         progress = history.progress(finding, refusal) if hold is None else hold.progress
         status = status_of(resource, finding, history, self.writer.now(), running, progress)
         trouble = finding.phase in ("Failed", "Halted", "Pending") and finding.reason != "Starting"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sigma_operator.status import Revision
-
-if TYPE_CHECKING:
-    from sigma_operator.observe_bot import Finding
+from sigma_operator.crds.status import Revision
+from sigma_operator.strategy.findings import Finding
 
 KEPT = 10
 

@@ -1,14 +1,12 @@
-"""The reference of the resources, from their definitions: `python -m sigma_operator.reference FILE`."""
+"""The reference of the resources, from their definitions."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from sigma_operator.crds import GROUP, VERSION, Schema, definitions
+from sigma_operator.crds.definitions import GROUP, VERSION, Schema, definitions
 
 HEAD = f"""\
 <!-- Written by `make crds` from the types: change them, not this file. -->
@@ -85,12 +83,3 @@ def limits(field: Schema) -> Iterator[str]:
             yield f"{rule['message'][0].upper()}{rule['message'][1:]}."
     if "items" in field and (most := field.get("maxItems")):
         yield f"At most {most}."
-
-
-def main(file: str) -> None:
-    """Write the page."""
-    Path(file).write_text(reference())
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

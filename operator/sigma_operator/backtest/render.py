@@ -10,7 +10,7 @@ from sigma_bot.spec.pods import JobOptions
 from sigma_bot.spec.sweep import Sweep
 from sigma_bot.spec.units import Duration
 from sigma_bot.times import SECOND
-from sigma_operator.objects import (
+from sigma_operator.kubernetes.objects import (
     Object,
     container_security,
     content_hash,

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sigma_operator import bot
-from sigma_operator.jobs import CloseJobs
-from sigma_operator.objects import Object
-from sigma_operator.observe_bot import Answer, Finding, revision_of
-from sigma_operator.revisions import History, Progress
+from sigma_operator.kubernetes.objects import Object
+from sigma_operator.strategy import render
+from sigma_operator.strategy.close_jobs import CloseJobs
+from sigma_operator.strategy.findings import Answer, Finding
+from sigma_operator.strategy.observe import revision_of
+from sigma_operator.strategy.revisions import History, Progress
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Swap:
+class RolloutDecision:
     """Between two revisions: what the new one waits for, and what went wrong where it waits no longer."""
 
     hold: Hold | None = None
-    trouble: str = ""
+    warning: str = ""
 
 
 def draining(
@@ -43,43 +44,47 @@ def draining(
     return Hold(Progress(True, "Draining", text), stop=False)
 
 
-class Swapper:
+class Rollout:
     """Holds a new revision back as the swap policy says."""
 
     def __init__(self, jobs: CloseJobs) -> None:
         self.jobs = jobs
 
-    async def hold(
+    async def decide(
         self,
         resource: Object,
         history: History,
         pods: Sequence[Object],
         finding: Finding,
         answer: Answer | None,
-    ) -> Swap:
+    ) -> RolloutDecision:
         """Without a hold the newest revision may start. A close that failed holds nothing: a position with a
         bot is better than one without."""
         newest, proven = history.newest, history.proven
         if newest is None or newest.outcome != "Starting" or newest.warning is not None:
-            return Swap()
+            return RolloutDecision()
         if proven is None or proven.revision == newest.revision:
-            return Swap()
+            return RolloutDecision()
         policy = resource["spec"].get("swapPolicy", "adopt")
         if policy == "drain":
-            return Swap(draining(history, pods, finding, answer))
+            return RolloutDecision(draining(history, pods, finding, answer))
         if policy == "flatten" and all(revision_of(pod) != newest.revision for pod in pods):
             return await self._flatten(resource, newest.revision, proven.revision, pods)
-        return Swap()
+        return RolloutDecision()
 
-    async def _flatten(self, resource: Object, newest: str, old: str, pods: Sequence[Object]) -> Swap:
+    async def _flatten(
+        self, resource: Object, newest: str, old: str, pods: Sequence[Object]
+    ) -> RolloutDecision:
         text = f"revision {newest} starts when what {old} held is closed (swapPolicy: flatten)"
-        held = Swap(Hold(Progress(True, "Flattening", text), stop=True))
+        held = RolloutDecision(Hold(Progress(True, "Flattening", text), stop=True))
         if pods:
             return held
-        name = bot.config_name(resource["metadata"]["name"], newest)
+        name = render.config_name(resource["metadata"]["name"], newest)
         outcome = await self.jobs.run(resource, name, old, "flatten")
         if not outcome.over:
             return held
         if not outcome.problem:
-            return Swap()
-        return Swap(trouble=f"what {old} held was not closed: {outcome.problem}; look at the account")
+            return RolloutDecision()
+        return RolloutDecision(
+            warning=f"what {old} held was not closed: {outcome.problem}; look at the account"
+        )

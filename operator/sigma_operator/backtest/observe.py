@@ -4,15 +4,21 @@ objects."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sigma_operator.render import BAD_INPUT, CONTAINER, INTERRUPTED, RAISED, job_name
-from sigma_operator.status import BacktestResult, BacktestStatus, Condition, RunProgress
-
-Object = Mapping[str, Any]
-Truth = Literal["True", "False", "Unknown"]
+from sigma_operator.backtest.render import BAD_INPUT, CONTAINER, INTERRUPTED, RAISED, job_name
+from sigma_operator.crds.status import BacktestResult, BacktestStatus, Condition, RunProgress
+from sigma_operator.kubernetes.conditions import (
+    WAITING,
+    Object,
+    Truth,
+    condition,
+    holds,
+    last_line,
+    read_error,
+)
 
 REASONS = {
     BAD_INPUT: "BadInput",
@@ -21,19 +27,6 @@ REASONS = {
     1: "RunFailed",
     137: "Killed",
 }
-# What the kubelet says of a container that can't start, in words for the one who wrote the manifest.
-WAITING = {
-    "ErrImagePull": "the image can't be pulled",
-    "ImagePullBackOff": "the image can't be pulled",
-    "ErrImageNeverPull": "the image is not on the node",
-    "InvalidImageName": "the image's name is not valid",
-    "CreateContainerConfigError": "the pod's configuration is not complete",
-    "CreateContainerError": "the container can't be made",
-    "RunContainerError": "the container can't be started",
-}
-
-
-LONGEST, SHORT = 4096, 300  # characters of a message, and of its repetition in the other conditions
 
 
 @dataclass(frozen=True)
@@ -45,18 +38,6 @@ class Finding:
     message: str
     result: BacktestResult | None = None
     progress: RunProgress | None = None
-
-
-def condition_of(resource: Object, kind: str) -> Object | None:
-    """The resource's condition of this type."""
-    conditions = resource.get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == kind), None)
-
-
-def holds(resource: Object, kind: str) -> Object | None:
-    """The condition of this type when its status is True."""
-    found = condition_of(resource, kind)
-    return found if found is not None and found["status"] == "True" else None
 
 
 def finished(resource: Object) -> bool:
@@ -101,15 +82,6 @@ def read_result(ended: Object) -> BacktestResult | None:
         return None
 
 
-def read_error(ended: Object) -> str:
-    """What a container that failed said last: our own message, or the end of its log."""
-    message = ended.get("message") or ""
-    try:
-        return str(json.loads(message)["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return message.strip()
-
-
 def _failed_pod(ended: Object) -> Finding:
     code = int(ended.get("exitCode", 1))
     if ended.get("reason") == "OOMKilled":
@@ -143,11 +115,9 @@ def _unfinished(pods: Iterable[Object]) -> Finding:
             return Finding(
                 "Pending", waiting["reason"], f"{WAITING[waiting['reason']]}: {detail}".rstrip(": ")
             )
-        for condition in pod.get("status", {}).get("conditions", []):
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return Finding(
-                    "Pending", "Unschedulable", f"no node has room: {condition.get('message', '')}"
-                )
+        for found in pod.get("status", {}).get("conditions", []):
+            if found["type"] == "PodScheduled" and found["status"] == "False":
+                return Finding("Pending", "Unschedulable", f"no node has room: {found.get('message', '')}")
     return Finding("Pending", "Starting", "the backtest's pod is being started")
 
 
@@ -243,22 +213,10 @@ def report_command(resource: Object, finding: Finding) -> str | None:
     return command if resource["spec"].get("sweep") else f"{command} --html {own['name']}.html"
 
 
-def last_line(text: str) -> str:
-    """The end of a message, which says what is wrong, short enough for a table."""
-    return text.rstrip().rpartition("\n")[2][:SHORT]
-
-
 def _condition(resource: Object, kind: str, truth: Truth, finding: Finding, now: str) -> Condition:
-    before = condition_of(resource, kind)
-    since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
-    return Condition(
-        type=kind,
-        status=truth,
-        reason=finding.reason[:64] or "Unknown",
-        message=finding.message[-LONGEST:] if truth == "True" else last_line(finding.message),
-        last_transition_time=since,
-        observed_generation=resource["metadata"]["generation"],
-    )
+    """What is wrong stands in full in the condition that is true, by its last line in the others."""
+    message = finding.message if truth == "True" else last_line(finding.message)
+    return condition(resource, kind, truth, finding.reason, message, now)
 
 
 def status_of(resource: Object, finding: Finding, job: Object | None, now: str) -> dict[str, Any]:

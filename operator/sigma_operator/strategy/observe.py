@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sigma_operator.bot import CONTAINER, LOGIN
-from sigma_operator.observe import LONGEST, WAITING, Object, Truth, condition_of, read_error
-from sigma_operator.revisions import History, Progress
+from sigma_operator.crds.status import Halt, StrategyStatus
+from sigma_operator.kubernetes.conditions import WAITING, Object, Truth, condition, condition_of, read_error
 from sigma_operator.settings import REVISION_LABEL
-from sigma_operator.status import Condition, Halt, StrategyPhase, StrategyStatus
+from sigma_operator.strategy.findings import Answer, Finding
+from sigma_operator.strategy.render import CONTAINER, LOGIN
+from sigma_operator.strategy.revisions import History, Progress
 
 BAD_INPUT, RAISED, LEASE_HELD = 2, 3, 4  # exit codes of `sigma-app`
 FINAL = (BAD_INPUT, RAISED)  # the same content would end the same way
@@ -22,32 +22,6 @@ ENDS = {
 }
 NOT_YET = ("CatchingUp", "WarmingUp")  # what a bot says that is ready and sends no order so far
 OUTSIDE = (0, 137, 143)  # ended by a signal, or as asked: not the strategy's doing
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the bot itself says at /readyz."""
-
-    reason: str = ""
-    message: str = ""
-    halted: bool = False
-    since: str = ""
-    flat: bool = False
-    """It holds nothing and has no open order."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Where a Strategy stands, and why. `final`: its content can't become ready."""
-
-    phase: StrategyPhase
-    reason: str
-    message: str
-    ready: bool = False
-    final: bool = False
-    halt: Halt | None = None
-    pod: Object | None = None
-    answer: Answer | None = None
 
 
 def _flat(said: Mapping[str, Any]) -> bool:
@@ -126,9 +100,9 @@ def _secret_missing(pod: Object, events: Iterable[Object]) -> str:
 
 
 def _waiting(pod: Object, waiting: Object, events: Iterable[Object]) -> Finding:
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            text = f"no node has room: {condition.get('message', '')}"
+    for found in pod.get("status", {}).get("conditions", []):
+        if found["type"] == "PodScheduled" and found["status"] == "False":
+            text = f"no node has room: {found.get('message', '')}"
             return Finding("Pending", "Unschedulable", text, pod=pod)
     reason, detail = waiting.get("reason", ""), str(waiting.get("message", ""))
     if reason == "CreateContainerConfigError" and "secret" in detail:
@@ -220,19 +194,6 @@ def needs_events(pods: Iterable[Object]) -> bool:
 # --- status -------------------------------------------------------------------------------------------------
 
 
-def _condition(resource: Object, kind: str, truth: Truth, reason: str, message: str, now: str) -> Condition:
-    before = condition_of(resource, kind)
-    since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
-    return Condition(
-        type=kind,
-        status=truth,
-        reason=reason[:64] or "Unknown",
-        message=message[-LONGEST:],
-        last_transition_time=since,
-        observed_generation=resource["metadata"]["generation"],
-    )
-
-
 def truth(value: bool) -> Truth:
     return "True" if value else "False"
 
@@ -261,9 +222,9 @@ def status_of(
         phase=finding.phase,
         since=before["since"] if before.get("phase") == finding.phase else now,
         conditions=(
-            _condition(resource, "Ready", truth(finding.ready), finding.reason, message, now),
-            _condition(resource, "Progressing", truth(progress.on), progress.reason, progress.message, now),
-            _condition(
+            condition(resource, "Ready", truth(finding.ready), finding.reason, message, now),
+            condition(resource, "Progressing", truth(progress.on), progress.reason, progress.message, now),
+            condition(
                 resource,
                 "Halted",
                 truth(halt is not None),
