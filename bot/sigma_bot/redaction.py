@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
+from urllib.parse import quote
 
 HIDDEN = "***"
-_LEAST = 6
-"""Secrets shorter than this would blot out ordinary words."""
+SHORT = 8
+"""A secret of fewer characters is hidden only as a word of its own: it would blank out half of every text
+else."""
 
 # Signed requests end up in errors with their address: JSON web tokens, signatures, keys as parameters.
 _PATTERNS = (
@@ -18,22 +22,48 @@ _PATTERNS = (
     re.compile(r'(?<="signature":")[^"]+'),
     re.compile(r'(?<="apiKey":")[^"]+'),
 )
-_known: set[str] = set()
-"""Every secret this process has loaded."""
 
 
-def remember_secrets(*secrets: str) -> None:
-    """From now on `redact` hides these texts."""
-    _known.update(secret for secret in secrets if len(secret) >= _LEAST)
+class _Secrets:
+    """What must not get out, in every form that it could take on its way into a text."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, *values: str) -> None:
+        """From now on `redact` hides these texts."""
+        forms: set[str] = set()
+        for value in filter(None, values):
+            forms |= {value, quote(value, safe=""), quote(value), repr(value)[1:-1], json.dumps(value)[1:-1]}
+        with self._lock:
+            self._values |= forms
+            longest_first = sorted(self._values, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(_alternative, longest_first))) if longest_first else None
+
+    def redact(self, text: str) -> str:
+        """``text`` without any registered secret, token or signature."""
+        if self._pattern is not None:
+            text = self._pattern.sub(HIDDEN, text)
+        for pattern in _PATTERNS:
+            text = pattern.sub(HIDDEN, text)
+        return text
+
+    def clear(self) -> None:
+        """For tests."""
+        self._values, self._pattern = set(), None
 
 
-def redact(text: str) -> str:
-    """``text`` without any loaded key or secret, token or signature."""
-    for part in sorted(_known, key=len, reverse=True):
-        text = text.replace(part, HIDDEN)
-    for pattern in _PATTERNS:
-        text = pattern.sub(HIDDEN, text)
-    return text
+def _alternative(value: str) -> str:
+    escaped = re.escape(value)
+    return escaped if len(value) >= SHORT else rf"(?<!\w){escaped}(?!\w)"
+
+
+_secrets = _Secrets()
+remember_secrets = _secrets.add
+redact = _secrets.redact
+forget_secrets = _secrets.clear
 
 
 def redact_url(url: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.bench_live.scene import Scene, rss_mib, scene, status, wait_for
 
-PRELOAD = ("sigma_bot.trading.service", "sigma_bot.trading.live_session", "sigma_bot.venues.binance",
+PRELOAD = ("sigma_bot.trading.service", "sigma_bot.trading.live_session", "sigma_bot.venues.binance.private",
            "sigma_bot.feed.feed", "sigma_bot.emulator.server", "ccxt.async_support.binance",
            "ccxt.pro.binance")  # fmt: skip
 

@@ -31,7 +31,9 @@ import redis.utils as redis_utils
 from sigma_bot.spec import parse_manifest
 from sigma_bot.trading import bot, crash, executor, live_session, service, session
 from sigma_bot.trading.session import Settings
-from sigma_bot.venues import binance, ccxt_client, limiter_redis, upbit
+from sigma_bot.venues import ccxt_client, limiter_redis
+from sigma_bot.venues.binance import private as binance
+from sigma_bot.venues.upbit import private as upbit
 
 CLIENTS = {"binance": binance.BinanceClient, "upbit": upbit.UpbitClient}
 

@@ -15,6 +15,7 @@ import uvloop
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.times import SECOND
+from sigma_bot.venues.registry import NAMES
 
 if TYPE_CHECKING:
     from sigma_bot.feed.feed import Feed
@@ -24,7 +25,7 @@ STATUS_S = 60.0
 
 
 @click.command()
-@click.option("--venue", required=True, metavar="NAME", help="upbit, bithumb or binance.")
+@click.option("--venue", required=True, metavar="NAME", help=f"One of {', '.join(NAMES)}.")
 @click.option(
     "--symbols",
     default="",

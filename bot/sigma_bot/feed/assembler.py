@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from sigma_bot.feed.protocol import Quote, Trade
 from sigma_bot.model.messages import TickMessage
 from sigma_bot.model.ticks import INTERVAL, TickBuilder, TickRow
+from sigma_bot.venues.public import Quote, Trade
 
 REMEMBERED = 1000
 """Trade ids a symbol remembers to tell repeats."""

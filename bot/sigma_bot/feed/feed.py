@@ -23,7 +23,6 @@ from sigma_bot.feed.counters import Counters
 from sigma_bot.feed.historian import SYMBOL, Historian
 from sigma_bot.feed.line import NoAnswerError, Venue
 from sigma_bot.feed.lines import Lines, Patience
-from sigma_bot.feed.protocol import dialect
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.health.pulse import Pulse
@@ -31,6 +30,7 @@ from sigma_bot.health.server import Readiness
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
 from sigma_bot.times import SECOND
+from sigma_bot.venues.registry import public_protocol
 
 if TYPE_CHECKING:
     from sigma_bot.health.metrics import FeedMetrics
@@ -70,7 +70,7 @@ class Feed:
         metrics: FeedMetrics | None = None,
     ) -> None:
         self.venue, self._bus = venue, bus
-        self._dialect = dialect(venue)
+        self._protocol = public_protocol(venue)
         self._fixed = frozenset(symbols)
         for symbol in self._fixed:
             if not SYMBOL.fullmatch(symbol):
@@ -102,7 +102,7 @@ class Feed:
 
     async def run(self) -> None:
         """Feed until cancelled; then publish and record what is there, and close."""
-        self._venue = Venue(self._dialect)
+        self._venue = Venue(self._protocol)
         try:
             self._lines = Lines(
                 self._venue, self.clock, self._assembler, self.counters, self._patience, self._metrics

@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from sigma_bot.feed.protocol import Dialect, MalformedError, Quote, RefusalError, Trade
 from sigma_bot.times import SECOND
 from sigma_bot.venues.ccxt_client import URL_VARIABLE, exchange_class
+from sigma_bot.venues.public import MalformedError, PublicProtocol, Quote, RefusalError, Trade
 
 CONNECT_S = 15.0
 REQUEST_S = 10.0
@@ -34,9 +34,9 @@ class NoAnswerError(Exception):
 class Venue:
     """The venue's ccxt.pro client: addresses, session, and the few REST questions of a feed."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-        kind = exchange_class(dialect.venue, "pro")
+    def __init__(self, protocol: PublicProtocol) -> None:
+        self.protocol = protocol
+        kind = exchange_class(protocol.venue, "pro")
         self._exchange: Any = kind({"enableRateLimit": False, "timeout": int(REQUEST_S * 1000)})
         emulator = os.environ.get(URL_VARIABLE)
         if emulator:
@@ -45,7 +45,7 @@ class Venue:
     @property
     def url(self) -> str:
         """Where the stream is."""
-        where = self.dialect.url(self._exchange.urls["api"])
+        where = self.protocol.url(self._exchange.urls["api"])
         return str(self._exchange.implode_params(where, {"hostname": self._exchange.hostname}))
 
     def client(self, on_data: Callable[[str | bytes], None], on_lost: Callable[[object], None]) -> Any:
@@ -71,14 +71,14 @@ class Venue:
 
     async def markets(self) -> set[str]:
         """Every symbol the venue lists. Raises NoAnswerError."""
-        return self.dialect.markets(await self._ask(self.dialect.listing_endpoint))
+        return self.protocol.markets(await self._ask(self.protocol.listing_endpoint))
 
     async def quotes(self, symbols: Collection[str]) -> list[Quote]:
         """The quotes of now where a stream tells only changes, else none. Raises NoAnswerError."""
-        if not self.dialect.quotes_endpoint:
+        if not self.protocol.quotes_endpoint:
             return []
         named = {"symbols": json.dumps(sorted(symbols), separators=(",", ":"))}
-        return self.dialect.quotes(await self._ask(self.dialect.quotes_endpoint, named))
+        return self.protocol.quotes(await self._ask(self.protocol.quotes_endpoint, named))
 
     async def _ask(self, endpoint: str, params: dict[str, str] | None = None) -> Any:
         base_error = exchange_errors().BaseError
@@ -93,9 +93,9 @@ class Venue:
         By the venue's own time where it tells, else by the Date of an answer, which is cut to seconds.
         Raises NoAnswerError.
         """
-        endpoint = self.dialect.time_endpoint
+        endpoint = self.protocol.time_endpoint
         before, started = time.time_ns(), time.perf_counter_ns()
-        answer = await self._ask(endpoint or self.dialect.listing_endpoint)
+        answer = await self._ask(endpoint or self.protocol.listing_endpoint)
         took = time.perf_counter_ns() - started
         try:
             if endpoint:
@@ -149,7 +149,7 @@ class Line:
         self._venue, self._clock = venue, clock
         self._on_event, self._on_fault = on_event, on_fault
         self._loads: Callable[[str | bytes], object] = json_parser.loads
-        self._read = venue.dialect.read
+        self._read = venue.protocol.read
         self._client: Any = None
         self._subscribed: frozenset[str] = frozenset()
         self.lost = asyncio.Event()
@@ -179,7 +179,7 @@ class Line:
         if wanted == before and not again:
             return
         try:
-            for request in self._venue.dialect.requests(wanted, before):
+            for request in self._venue.protocol.requests(wanted, before):
                 await self._client.send(request)
         except (OSError, RuntimeError) as error:  # aiohttp raises either when the socket closes meanwhile
             self._on_lost(error)

@@ -12,7 +12,7 @@ from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
 from sigma_bot.feed.counters import Counters, SymbolCounters
 from sigma_bot.feed.line import Line, LineLostError, NoAnswerError, Venue
-from sigma_bot.feed.protocol import MalformedError, Quote, RefusalError, Trade
+from sigma_bot.venues.public import MalformedError, Quote, RefusalError, Trade
 
 if TYPE_CHECKING:
     from sigma_bot.health.metrics import FeedMetrics
@@ -184,7 +184,7 @@ class Lines:
 
     def _ask_quotes(self, symbols: frozenset[str]) -> None:
         """Where a stream brings changes only, begin with the quotes of now."""
-        if symbols and self._venue.dialect.quotes_endpoint:
+        if symbols and self._venue.protocol.quotes_endpoint:
             self._unquoted |= symbols
             task = asyncio.create_task(self._first_quotes(symbols))
             self._questions.add(task)
@@ -318,7 +318,7 @@ class Lines:
             self._counters.refusals += 1
             return
         if self._metrics is not None:
-            self._metrics.malformed(self._venue.dialect.venue)
+            self._metrics.malformed(self._venue.protocol.venue)
         counters = self._counters.symbols.get(fault.symbol)
         if counters is None:
             self._counters.malformed += 1

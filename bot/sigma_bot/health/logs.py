@@ -22,14 +22,12 @@ from datetime import UTC, datetime
 from math import isfinite
 from types import TracebackType
 from typing import Literal, TextIO
-from urllib.parse import quote
 
-from sigma_bot.redaction import HIDDEN, redact
+from sigma_bot.redaction import redact
 
 REPEATS = 5
 WINDOW_S = 60.0
 MOST_KINDS = 200
-SHORT_SECRET = 8
 
 _facts: ContextVar[dict[str, object]] = ContextVar("facts", default={})  # noqa: B039 - never changed in place
 _everywhere: dict[str, object] = {}
@@ -56,46 +54,6 @@ def about(**facts: object) -> Iterator[None]:
 def always(**facts: object) -> None:
     """Add these facts to every record of the process."""
     _everywhere.update(facts)
-
-
-class _Secrets:
-    """What must not get out, in every form it could take on its way into a line."""
-
-    def __init__(self) -> None:
-        self._values: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-        self._lock = threading.Lock()
-
-    def add(self, value: str) -> None:
-        if not value:
-            return
-        forms = {value, quote(value, safe=""), quote(value), repr(value)[1:-1], json.dumps(value)[1:-1]}
-        with self._lock:
-            self._values |= forms
-            longest_first = sorted(self._values, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_alternative, longest_first)))
-
-    def scrub(self, text: str) -> str:
-        return redact(text if self._pattern is None else self._pattern.sub(HIDDEN, text))
-
-    def clear(self) -> None:
-        self._values, self._pattern = set(), None
-
-
-def _alternative(value: str) -> str:
-    """A short secret only as a word of its own: it would blank out half of every line otherwise."""
-    escaped = re.escape(value)
-    return escaped if len(value) >= SHORT_SECRET else rf"(?<!\w){escaped}(?!\w)"
-
-
-_secrets = _Secrets()
-register_secret = _secrets.add
-"""``register_secret(value)``: from now on this text appears in no log line and no uncaught error."""
-scrub = _secrets.scrub
-"""``scrub(text)``: the text with every registered secret, loaded API key, token and signature replaced by
-``***``."""
-forget_secrets = _secrets.clear
-"""``forget_secrets()``: for tests."""
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -125,14 +83,14 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        text = scrub(str(value))
+        text = redact(str(value))
         # JSON knows no nan and no infinity
         return value if text == str(value) and isfinite(value) else text
     if isinstance(value, dict):
         return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    return scrub(str(value))
+    return redact(str(value))
 
 
 def _visible(text: str) -> str:
@@ -168,7 +126,7 @@ class TextFormatter(logging.Formatter):
         text = text.replace("\n", "\n    ")
         if trace := _trace(record):
             text += "\n" + trace
-        return _visible(scrub(text))
+        return _visible(redact(text))
 
 
 class Repeats(logging.Filter):
@@ -211,7 +169,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         """Tell stderr which record was lost, and why."""
         text = f"a record of {record.name} could not be written: {traceback.format_exc()}"
         with suppress(OSError, ValueError):  # stderr is gone too: nobody is left to tell
-            sys.stderr.write(scrub(text))
+            sys.stderr.write(redact(text))
 
 
 def configure(

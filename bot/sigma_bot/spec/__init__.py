@@ -30,7 +30,7 @@ from sigma_bot.spec.manifest import (
     StrategySpec,
     VenueAccount,
 )
-from sigma_bot.spec.rules import Band, FeeRules, MarketRules, market_rules
+from sigma_bot.spec.rules import FeeRules, MarketRules, market_rules
 from sigma_bot.spec.units import Duration, Instant, UtcOffset, parse_duration, plain
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "Account",
     "Backtest",
     "BacktestSpec",
-    "Band",
     "CommonSpec",
     "Data",
     "Duration",

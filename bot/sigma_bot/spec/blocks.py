@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
@@ -36,6 +36,8 @@ from sigma_bot.spec.units import (
     show,
     wrong,
 )
+from sigma_bot.venues.registry import NAMES, VENUES
+from sigma_bot.venues.venue import Preset
 
 Problem = tuple[tuple[str | int, ...], str]
 MAX_MARKETS = 16
@@ -58,6 +60,11 @@ ObjectName = Annotated[
         'at most 52 lower-case letters, digits and "-", like "ema-cross"',
     ),
 ]
+
+if TYPE_CHECKING:
+    VenueName = str
+else:  # the choices are the folders under venues
+    VenueName = Literal[NAMES]
 
 
 class Block(BaseModel):
@@ -151,7 +158,7 @@ class Market(Block):
 
     symbol: Symbol
     """Name of the symbol, as the data and the venue write it."""
-    rules: Literal["upbit", "bithumb", "binance"] | None = None
+    rules: VenueName | None = None
     """Take price steps, minimums and fees of this venue. Fields given here come before it."""
     tick_size: Step | None = None
     """Price step. Left out, without rules: no grid, prices are used as they are (indices)."""
@@ -180,25 +187,23 @@ class Market(Block):
             if high <= low:
                 text = f'bands must rise: it must be above "{plain(low)}", got "{plain(high)}"'
                 yield ("priceBands", i, "from"), text
+        if self.rules is not None:
+            yield from self._preset_problems(VENUES[self.rules].preset)
+
+    def _preset_problems(self, preset: Preset) -> Iterator[Problem]:
         gridless = self.tick_size is None and not self.price_bands
-        if self.rules == "binance" and gridless:
-            yield (
-                ("tickSize",),
-                "is missing: on Binance it differs by symbol (filter PRICE_FILTER of exchangeInfo)",
-            )
-        if self.rules == "binance" and self.lot_size is None:
-            yield (
-                ("lotSize",),
-                "is missing: on Binance it differs by symbol (LOT_SIZE in exchangeInfo)",
-            )
-        if self.rules in ("upbit", "bithumb") and gridless and not in_won(self.symbol):
+        absent = {"tickSize": gridless, "lotSize": self.lot_size is None}
+        for name, why in preset.missing.items():
+            if absent[name]:
+                yield (name,), f"is missing: {why}"
+        if preset.quotes and gridless and not any(quoted_in(self.symbol, quote) for quote in preset.quotes):
             text = f'{self.rules} presets know won markets only ("KRW-BTC" or "BTC/KRW"), got "{self.symbol}"'
             yield ("rules",), f"{text}; give tickSize or priceBands"
 
 
-def in_won(symbol: str) -> bool:
-    """Is the symbol quoted in Korean won?"""
-    return symbol.startswith("KRW-") or symbol.endswith(("/KRW", "-KRW", "_KRW"))
+def quoted_in(symbol: str, quote: str) -> bool:
+    """Whether the symbol's name says that it is quoted in this currency."""
+    return symbol.startswith(f"{quote}-") or symbol.endswith((f"/{quote}", f"-{quote}", f"_{quote}"))
 
 
 def _timezone(value: object) -> str:

@@ -21,6 +21,7 @@ from sigma_bot.spec.blocks import (
     Report,
     Risk,
     StrategyRef,
+    VenueName,
 )
 from sigma_bot.spec.pods import JobOptions, PodOptions
 from sigma_bot.spec.sweep import Sweep
@@ -149,7 +150,7 @@ class AccountLimits(Block):
 class VenueAccount(Account):
     """The account at a venue. In SIM the balance is the simulated one given here."""
 
-    venue: Literal["upbit", "bithumb", "binance"]
+    venue: VenueName
     """Exchange that gives the prices and, in LIVE, takes the orders."""
     name: ObjectName
     """Your name for the account. Strategies of one account share its limits, never its orders."""

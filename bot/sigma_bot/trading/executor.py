@@ -27,7 +27,7 @@ from sigma_bot.trading.crash import point
 from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Known, Unsent
-from sigma_bot.venues.errors import CLOCK, UNKNOWN_MARKET
+from sigma_bot.venues.error_rows import CLOCK, UNKNOWN_MARKET
 from sigma_bot.venues.types import (
     RefusedError,
     StreamBreak,

@@ -25,7 +25,7 @@ from sigma_bot.model.units import money_of, plain
 from sigma_bot.runtime.setup import set_market
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
-from sigma_bot.spec.rules import Band, FeeRules, MarketRules
+from sigma_bot.spec.rules import FeeRules, MarketRules
 from sigma_bot.times import SECOND
 from sigma_bot.trading.approval import RiskGate
 from sigma_bot.trading.bot import RestartError, Watcher
@@ -36,9 +36,11 @@ from sigma_bot.trading.live import LiveBook
 from sigma_bot.trading.session import Opened, Session, Settings, open_bot
 from sigma_bot.trading.tasks import end
 from sigma_bot.trading.unsent import Unsent
-from sigma_bot.venues.errors import COUNTS, MALFORMED, UNKNOWN_MARKET, clocks
+from sigma_bot.venues.error_rows import MALFORMED, UNKNOWN_MARKET
+from sigma_bot.venues.errors import COUNTS, clocks
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError, VenueMarket
+from sigma_bot.venues.venue import Band
 
 log = logging.getLogger(__name__)
 RECONCILE_S = 15.0

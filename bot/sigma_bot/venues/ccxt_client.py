@@ -22,6 +22,7 @@ from sigma_bot.venues import errors
 from sigma_bot.venues.fields import MalformedError, is_object, parse_json
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.types import VenueError, nobody
+from sigma_bot.venues.venue import header
 
 if TYPE_CHECKING:
     import aiohttp
@@ -186,7 +187,7 @@ class Wire:
         attempt = _attempt.get()
         if attempt is not None:
             attempt.status, attempt.headers = status, headers
-        self.date_offset_ns = _date_offset(errors.header(headers, "date"), time.time_ns())
+        self.date_offset_ns = _date_offset(header(headers, "date"), time.time_ns())
         code, message = _code(body)
         if status >= 300 or (code and is_object(body) and _says_no(body)):
             raise errors.from_answer(self.venue, status, code, message or _text(body), headers)

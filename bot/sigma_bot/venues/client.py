@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sigma_bot.errors import nearest
-from sigma_bot.venues import errors
+from sigma_bot.venues import error_rows, errors
 from sigma_bot.venues.ccxt_client import Wire
 from sigma_bot.venues.fields import UNREADABLE
 from sigma_bot.venues.limiter import Limiter
@@ -70,7 +70,7 @@ class Rest:
 
 def unknown_market(venue: str, symbol: str, known: list[str]) -> RefusedError:
     """The error for a symbol the venue does not have, with the nearest it has."""
-    return RefusedError(f"{venue}: no market {symbol!r}{nearest(symbol, known)}", errors.UNKNOWN_MARKET)
+    return RefusedError(f"{venue}: no market {symbol!r}{nearest(symbol, known)}", error_rows.UNKNOWN_MARKET)
 
 
 class Backoff:

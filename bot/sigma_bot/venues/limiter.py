@@ -13,49 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sigma_bot.venues.errors import COUNTS, header, retry_after
+from sigma_bot.venues.errors import COUNTS, retry_after
+from sigma_bot.venues.registry import venue_of
 from sigma_bot.venues.types import TransientError
+from sigma_bot.venues.venue import Bucket
 
-SLOTS = 20
-"""Slots of a window. More are finer and cost more."""
-RESERVE = 0.2
-"""Share of a bucket that only urgent requests may use."""
 PATIENCE_S = 5.0
 """Longest wait inside ``acquire``; beyond it the caller hears when to come back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """At most ``limit`` units in ``window_ms``. ``per``: whose count it is at the venue."""
-
-    name: str
-    limit: int
-    window_ms: int
-    per: str  # key, address
-
-    @property
-    def slot_ms(self) -> int:
-        """Length of a slot."""
-        return self.window_ms // SLOTS
-
-    def allowed(self, urgent: bool) -> int:
-        """Units that a request of this kind may bring it to; one at least, or it could never be sent."""
-        return self.limit if urgent else max(1, int(self.limit * (1 - RESERVE)))
-
-
-# Nine tenths of what the venue allows: requests sent evenly may arrive bunched.
-# Binance: exchangeInfo.rateLimits (REQUEST_WEIGHT 6,000 a minute and address, ORDERS 100 in 10 s an account).
-# Upbit: docs.upbit.com/kr/reference/rate-limits: quotation 10 a second, address and group; exchange 30 a
-#   second; orders 12 a second (since 2026-08-21). Bithumb: 150 and 140 a second and address.
-BUCKETS: Mapping[str, tuple[Bucket, ...]] = {
-    "binance": (Bucket("weight", 5400, 60_000, "address"), Bucket("orders", 90, 10_000, "key")),
-    "upbit": (
-        Bucket("public", 9, 1000, "address"),
-        Bucket("default", 27, 1000, "key"),
-        Bucket("order", 10, 1000, "key"),
-    ),
-    "bithumb": (Bucket("public", 135, 1000, "address"), Bucket("private", 126, 1000, "address")),
-}
 Costs = Mapping[str, int]
 """Units by name of bucket."""
 
@@ -110,31 +76,6 @@ class Window:
             self.add(now, missing)
 
 
-def usage(venue: str, headers: Mapping[str, str]) -> dict[str, int]:
-    """Units used by bucket, as the venue's headers say."""
-    if venue == "binance":
-        names = {"weight": "x-mbx-used-weight-1m", "orders": "x-mbx-order-count-10s"}
-        return {name: int(v) for name, h in names.items() if _count(v := header(headers, h))}
-    return _remaining(venue, header(headers, "remaining-req"))
-
-
-def _remaining(venue: str, header: str) -> dict[str, int]:
-    """Of ``group=default; min=1800; sec=29``: how much of the group's second is used."""
-    parts = dict(part.strip().partition("=")[::2] for part in header.split(";"))
-    group, left = parts.get("group", ""), parts.get("sec", "")
-    bucket = next((b for b in BUCKETS.get(venue, ()) if b.name == _GROUPS.get(group, "public")), None)
-    if bucket is None or not group or not _count(left):
-        return {}
-    return {bucket.name: max(0, bucket.limit - int(left))}
-
-
-_GROUPS = {"default": "default", "order": "order"}
-
-
-def _count(text: str) -> bool:
-    return text.isdecimal() and len(text) < 10
-
-
 def ban_ms(status: int, headers: Mapping[str, str]) -> int:
     """How long the venue shuts us out, 0 when it does not."""
     return int(1000 * retry_after(status, headers)) if status in (418, 429) else 0
@@ -158,7 +99,7 @@ class LocalLimiter:
         self.venue = venue
         self._windows = {
             b.name: Window(Bucket(b.name, max(1, int(b.limit * share)), b.window_ms, b.per))
-            for b in BUCKETS[venue]
+            for b in venue_of(venue).buckets
         }
         self._banned_until = 0
 
@@ -183,7 +124,7 @@ class LocalLimiter:
     async def told(self, status: int, headers: Mapping[str, str]) -> None:
         """See `Limiter`."""
         now = time.monotonic_ns() // 1_000_000
-        for name, units in usage(self.venue, headers).items():
+        for name, units in venue_of(self.venue).usage(headers).items():
             self._windows[name].correct(now, units)
         self._banned_until = max(self._banned_until, now + ban_ms(status, headers))
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sigma_bot.venues.errors import COUNTS
-from sigma_bot.venues.limiter import BUCKETS, Bucket, Costs, LocalLimiter, ban_ms, pause, usage
+from sigma_bot.venues.limiter import Costs, LocalLimiter, ban_ms, pause
+from sigma_bot.venues.registry import venue_of
+from sigma_bot.venues.venue import Bucket
 
 log = logging.getLogger(__name__)
 SHARE = 0.1
@@ -88,7 +90,7 @@ return wait
 def keys_of(venue: str, key: str, address: str) -> list[str]:
     """The Redis keys: ban, then buckets. Counts by key belong to the account's key, others to the address."""
     owner = {"key": key, "address": address}
-    buckets = [f"sigma.limit.{venue}.{owner[b.per]}.{b.name}" for b in BUCKETS[venue]]
+    buckets = [f"sigma.limit.{venue}.{owner[b.per]}.{b.name}" for b in venue_of(venue).buckets]
     return [f"sigma.limit.{venue}.{address}.ban", *buckets]
 
 
@@ -138,7 +140,7 @@ class RedisLimiter:
         told, self._told = self._told, {}
         try:
             wait = await self._script(
-                keys=self._keys, args=[table(BUCKETS[self.venue], costs, urgent, told), ban, ""]
+                keys=self._keys, args=[table(venue_of(self.venue).buckets, costs, urgent, told), ban, ""]
             )
         except (RedisError, OSError, TimeoutError) as error:
             COUNTS[self.venue, "limiter-alone"] += 1
@@ -149,7 +151,7 @@ class RedisLimiter:
 
     async def told(self, status: int, headers: Mapping[str, str]) -> None:
         """See `Limiter`. Counts go along with the next request; a ban is told to all at once."""
-        for name, units in usage(self.venue, headers).items():
+        for name, units in venue_of(self.venue).usage(headers).items():
             self._told[name] = max(units, self._told.get(name, 0))
         await self._alone.told(status, headers)
         ban = ban_ms(status, headers)

@@ -5,30 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from sigma_bot.health.logs import register_secret
-from sigma_bot.venues.capabilities import capabilities
 from sigma_bot.venues.ccxt_client import URL_VARIABLE
 from sigma_bot.venues.keys import FOLDER_VARIABLE, Keys, load_keys, no_core_dumps
 from sigma_bot.venues.limiter import Limiter, LocalLimiter
+from sigma_bot.venues.registry import open_client, venue_of
 from sigma_bot.venues.types import VenueClient
 
 
 def open_venue(venue: str, keys: Keys, limiter: Limiter, url: str | None = None) -> VenueClient:
     """The client of a venue, not yet opened. ``url``, else ``SIGMA_VENUE_URL``, names another server that
     speaks the venue's protocol. The client closes the limiter. BadInputError for a venue we do not know."""
-    name = capabilities(venue).venue
-    address = url or os.environ.get(URL_VARIABLE) or None
-    if name == "binance":
-        from sigma_bot.venues.binance import BinanceClient
-
-        return BinanceClient(keys, limiter, address)
-    if name == "upbit":
-        from sigma_bot.venues.upbit import UpbitClient
-
-        return UpbitClient(keys, limiter, address)
-    from sigma_bot.venues.bithumb import BithumbClient
-
-    return BithumbClient(keys, limiter, address)
+    return open_client(venue, keys, limiter, url or os.environ.get(URL_VARIABLE) or None)
 
 
 def connector(venue: str, redis_url: str | None) -> Callable[[], VenueClient]:
@@ -36,15 +23,13 @@ def connector(venue: str, redis_url: str | None) -> Callable[[], VenueClient]:
     that all processes on ``redis_url`` share (None: this process alone). Keys in files are read anew each
     time, so that a rotated Secret is followed. From here on this process leaves no core dump. BadInputError
     for a venue we do not know."""
-    name = capabilities(venue).venue
+    name = venue_of(venue).name
     no_core_dumps()
     known: list[Keys] = []
 
     def connect() -> VenueClient:
         if not known or FOLDER_VARIABLE in os.environ:
             known[:] = [load_keys()]
-            for secret in known[0].reveal():
-                register_secret(secret)
         limiter: Limiter = LocalLimiter(name)
         if redis_url:
             from sigma_bot.venues.limiter_redis import connect as shared

@@ -72,12 +72,12 @@ async def test_a_feed_sends_what_a_bot_reads(urls: dict[str, str]) -> None:
 @pytest.mark.parametrize("venue", ["upbit", "binance"])
 async def test_the_limiter_is_shared(urls: dict[str, str], role: str, venue: str) -> None:
     from sigma_bot.venues.errors import COUNTS
-    from sigma_bot.venues.limiter import BUCKETS
+    from sigma_bot.venues.registry import VENUES
 
     before = COUNTS[venue, "limiter-alone"]
     limiter = connect(venue, urls[role], "key")
     try:
-        await limiter.acquire({BUCKETS[venue][0].name: 1})
+        await limiter.acquire({VENUES[venue].buckets[0].name: 1})
     finally:
         await limiter.close()
     assert COUNTS[venue, "limiter-alone"] == before, "it went on without Redis"

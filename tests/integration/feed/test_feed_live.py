@@ -133,13 +133,14 @@ async def test_captured_binance_messages_become_ticks(fake: FakeVenue, shared_da
 
 def test_our_reading_of_a_message_is_ccxts(shared_data: Path) -> None:
     """The same captured messages through ccxt's own parsers."""
-    from sigma_bot.feed.protocol import Quote, Trade, dialect
     from sigma_bot.venues.ccxt_client import exchange_class
+    from sigma_bot.venues.public import Quote, Trade
+    from sigma_bot.venues.registry import public_protocol
 
     upbit, binance = exchange_class("upbit", "pro")(), exchange_class("binance", "pro")()
     compared = 0
     for _, message in upbit_capture(shared_data):
-        event = dialect("upbit").read(message)
+        event = public_protocol("upbit").read(message)
         if isinstance(event, Trade):
             theirs = upbit.parse_trade(message)
             assert (event.price, event.size) == (theirs["price"], theirs["amount"])
@@ -157,7 +158,7 @@ def test_our_reading_of_a_message_is_ccxts(shared_data: Path) -> None:
             assert [event.ask, event.ask_size] == theirs["asks"][0]
         compared += event is not None
     for _, message in binance_capture(shared_data):
-        event = dialect("binance").read(message)
+        event = public_protocol("binance").read(message)
         if isinstance(event, Trade):
             theirs = binance.parse_ws_trade(message)
             assert (event.price, event.size, str(event.id)) == (

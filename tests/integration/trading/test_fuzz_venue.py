@@ -17,9 +17,9 @@ from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.trading import live_session
-from sigma_bot.venues.binance import BinanceClient
+from sigma_bot.venues.binance.private import BinanceClient
 from sigma_bot.venues.errors import COUNTS
-from sigma_bot.venues.upbit import UpbitClient
+from sigma_bot.venues.upbit.private import UpbitClient
 
 ODD = (
     None, True, "", 99999999999, "99999999999", "NaN", "Infinity", -1, "-0.01", "1e400", "9" * 300,

@@ -10,7 +10,7 @@ from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 from sigma_bot.model.orders import State
 from sigma_bot.trading import live_session
 from sigma_bot.venues import ccxt_client
-from sigma_bot.venues.upbit import UpbitClient
+from sigma_bot.venues.upbit.private import UpbitClient
 
 LATE = pytest.mark.parametrize("scene", ["upbit"], indirect=True)
 """The venue without a window: a request that was held back is as good as a new one."""

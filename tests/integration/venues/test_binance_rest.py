@@ -14,7 +14,7 @@ import pytest
 from scripted_venue import CUT, Answer, VenueServer
 
 from sigma_bot.venues import ccxt_client, errors
-from sigma_bot.venues.binance import BinanceClient
+from sigma_bot.venues.binance.private import BinanceClient
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.types import (

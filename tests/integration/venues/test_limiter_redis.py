@@ -16,8 +16,9 @@ import redis.asyncio
 
 from sigma_bot.venues import limiter_redis
 from sigma_bot.venues.errors import COUNTS
-from sigma_bot.venues.limiter import BUCKETS, LocalLimiter
+from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.limiter_redis import SCRIPT, RedisLimiter, connect, keys_of, table
+from sigma_bot.venues.registry import VENUES
 from sigma_bot.venues.types import TransientError
 
 
@@ -43,7 +44,7 @@ async def test_the_script_decides_as_the_arithmetic_does(client: redis.asyncio.R
         for name, units in told.items():
             local._windows[name].correct(now, units)
         expected = local.step(now, {n: c for n, c in costs.items() if c}, urgent)
-        got = await script(keys=keys, args=[table(BUCKETS["binance"], costs, urgent, told), 0, now])
+        got = await script(keys=keys, args=[table(VENUES["binance"].buckets, costs, urgent, told), 0, now])
         assert int(got) == expected
         outcomes.add(expected == 0)
     assert outcomes == {True, False}

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigma_bot.feed.assembler import REMEMBERED, Assembler
-from sigma_bot.feed.protocol import Quote, Trade
 from sigma_bot.model.messages import TickMessage
 from sigma_bot.model.ticks import INTERVAL, TickBuilder
+from sigma_bot.venues.public import Quote, Trade
 
 T = 1_000 * INTERVAL
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed.protocol import MalformedError, Quote, RefusalError, Trade, dialect
+from sigma_bot.venues.public import MalformedError, Quote, RefusalError, Trade
+from sigma_bot.venues.registry import public_protocol
 
 BOOK = {
     "type": "orderbook",
@@ -41,7 +42,7 @@ BTRADE = {
 
 @pytest.mark.parametrize("venue", ["upbit", "bithumb"])
 def test_korean_events(venue: str) -> None:
-    read = dialect(venue).read
+    read = public_protocol(venue).read
     assert read(BOOK) == Quote("KRW-BTC", 100.0, 101.0, 0.0, 1.5, 1_700_000_000_123_000_000)
     assert read(TRADE) == Trade("KRW-BTC", 100.5, 0.25, 1_700_000_000_000_000_000, 17000000000000001)
     assert read({**TRADE, "stream_type": "SNAPSHOT"}) is None  # the newest trade again, after subscribing
@@ -55,7 +56,7 @@ def test_korean_events(venue: str) -> None:
 @pytest.mark.parametrize("wrap", [False, True])
 def test_binance_events(wrap: bool) -> None:
     def read(body: dict[str, Any]) -> object:
-        return dialect("binance").read({"stream": "x@y", "data": body} if wrap else body)
+        return public_protocol("binance").read({"stream": "x@y", "data": body} if wrap else body)
 
     assert read(TICKER) == Quote("BNBUSDT", 25.3519, 25.3652, 31.21, 40.66, 0)
     assert read(BTRADE) == Trade("BNBBTC", 0.001, 100.0, 1_672_515_782_130_000_000, 12345)
@@ -66,10 +67,10 @@ def test_binance_events(wrap: bool) -> None:
 
 
 def test_requests() -> None:
-    [request] = dialect("upbit").requests({"KRW-ETH", "KRW-BTC"}, {"KRW-XRP"})
+    [request] = public_protocol("upbit").requests({"KRW-ETH", "KRW-BTC"}, {"KRW-XRP"})
     assert isinstance(request, list)
     assert request[1:] == [{"type": kind, "codes": ["KRW-BTC", "KRW-ETH"]} for kind in ("orderbook", "trade")]
-    assert dialect("binance").requests({"BTCUSDT", "ETHUSDT"}, {"ETHUSDT", "XRPUSDT"}) == [
+    assert public_protocol("binance").requests({"BTCUSDT", "ETHUSDT"}, {"ETHUSDT", "XRPUSDT"}) == [
         {"method": "SUBSCRIBE", "params": ["btcusdt@bookTicker", "btcusdt@trade"], "id": 1},
         {"method": "UNSUBSCRIBE", "params": ["xrpusdt@bookTicker", "xrpusdt@trade"], "id": 2},
     ]
@@ -77,7 +78,7 @@ def test_requests() -> None:
 
 def test_an_unknown_venue_names_the_nearest() -> None:
     with pytest.raises(BadInputError, match="did you mean 'upbit'"):
-        dialect("upbitt")
+        public_protocol("upbitt")
 
 
 HOSTILE = [
@@ -125,7 +126,7 @@ def test_any_json_is_refused_or_sound(message: object, venue: str) -> None:
 
 def check(venue: str, message: object) -> None:
     try:
-        event = dialect(venue).read(message)
+        event = public_protocol(venue).read(message)
     except (MalformedError, RefusalError) as error:
         if len(str(error)) > 400:
             pytest.fail(f"a message of {len(str(error))} characters")

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sigma_bot import redaction
 from sigma_bot.health import logs
 
 log = logging.getLogger("sigma_bot.test")
@@ -30,7 +31,7 @@ def _restore() -> Iterator[None]:
     root.setLevel(level)
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(False)
-    logs.forget_secrets()
+    redaction.forget_secrets()
     logs._everywhere.clear()
 
 
@@ -117,7 +118,7 @@ def test_text_has_no_control_characters_and_cannot_pretend_to_be_two_lines() -> 
 def test_arguments_that_do_not_fit_are_logged_without_secrets(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.register_secret("s3cr3t-key")
+    redaction.remember_secrets("s3cr3t-key")
     line = only(lambda: log.info("%d orders", "s3cr3t-key"))
     assert "don't fit" in str(line["message"])
     assert "s3cr3t-key" not in str(line) + capsys.readouterr().err
@@ -130,7 +131,7 @@ def test_a_record_that_cannot_be_written_is_reported_without_its_content(
         def __str__(self) -> str:
             raise RuntimeError("no text for s3cr3t-key")
 
-    logs.register_secret("s3cr3t-key")
+    redaction.remember_secrets("s3cr3t-key")
     assert lines("json", lambda: log.info("told", extra={"thing": Unspeakable()})) == []
     said = capsys.readouterr().err
     assert "could not be written" in said
@@ -143,8 +144,8 @@ SECRETS = st.text(st.characters(min_codepoint=33, max_codepoint=0x24F), min_size
 @given(SECRETS, st.sampled_from(["json", "text"]))
 @settings(max_examples=150)
 def test_a_secret_gets_out_in_no_form(secret: str, form: str) -> None:
-    logs.forget_secrets()
-    logs.register_secret(secret)
+    redaction.forget_secrets()
+    redaction.remember_secrets(secret)
 
     def act() -> None:
         log.info("key %s", secret)
@@ -162,15 +163,15 @@ def test_a_secret_gets_out_in_no_form(secret: str, form: str) -> None:
     for shape in (secret, quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]):
         assert shape not in written
         assert shape not in json.dumps(decoded, ensure_ascii=False)
-    assert written.count(logs.HIDDEN) >= 8
+    assert written.count(redaction.HIDDEN) >= 8
 
 
 def test_a_short_secret_is_hidden_as_a_word_only() -> None:
-    logs.register_secret("pass")
-    logs.register_secret("123456")
+    redaction.remember_secrets("pass")
+    redaction.remember_secrets("123456")
     line = only(lambda: log.info("password pass bypass", extra={"pin": 123456, "quantity": 1234567}))
-    assert line["message"] == f"password {logs.HIDDEN} bypass"
-    assert line["pin"] == logs.HIDDEN
+    assert line["message"] == f"password {redaction.HIDDEN} bypass"
+    assert line["pin"] == redaction.HIDDEN
     assert line["quantity"] == 1234567
 
 
@@ -182,12 +183,12 @@ def test_signatures_and_tokens_that_nobody_registered_are_hidden() -> None:
 
 
 def test_an_empty_secret_changes_nothing() -> None:
-    logs.register_secret("")
-    assert logs.scrub("text") == "text"
+    redaction.remember_secrets("")
+    assert redaction.redact("text") == "text"
 
 
 def test_uncaught_errors_of_threads_and_of_the_main_thread_go_through_the_log() -> None:
-    logs.register_secret("s3cr3t-key")
+    redaction.remember_secrets("s3cr3t-key")
 
     def act() -> None:
         def fail() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.spec import Market, market_rules
-from sigma_bot.spec.rules import band
+from sigma_bot.venues.venue import band
 
 
 def rules(**fields: object):

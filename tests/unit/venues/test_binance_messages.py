@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.venues import binance_messages as messages
+from sigma_bot.venues.binance import messages
 from sigma_bot.venues.fields import Fields, MalformedError, parse_json, rows
 from sigma_bot.venues.types import StreamBreak, UnknownError, VenueError, VenueFill, VenueOrder
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.venues import korea_messages as messages
-from sigma_bot.venues import rules
+from sigma_bot.venues.bithumb.private import DIALECT as BITHUMB
 from sigma_bot.venues.fields import Fields, MalformedError, parse_json, rows
-from sigma_bot.venues.korea_messages import BITHUMB, UPBIT
+from sigma_bot.venues.korean import bands as rules
+from sigma_bot.venues.korean import messages
 from sigma_bot.venues.types import NewOrder, StreamBreak, VenueFill, VenueOrder
+from sigma_bot.venues.upbit.private import DIALECT as UPBIT
 
 D = Decimal
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.venues.limiter import BUCKETS, Bucket, LocalLimiter, Window, ban_ms, usage
+from sigma_bot.venues.limiter import LocalLimiter, Window, ban_ms
+from sigma_bot.venues.registry import VENUES
 from sigma_bot.venues.types import TransientError
+from sigma_bot.venues.venue import Bucket
 
 steps = st.lists(
     st.tuples(st.integers(0, 700), st.integers(1, 40), st.booleans()), min_size=1, max_size=120
@@ -116,7 +118,7 @@ async def test_a_deadline_is_not_waited_past() -> None:
     ],
 )
 def test_the_headers_of_a_venue(venue: str, headers: dict[str, str], used: dict[str, int]) -> None:
-    assert usage(venue, headers) == used
+    assert VENUES[venue].usage(headers) == used
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,6 @@ def test_how_long_a_ban_lasts(status: int, headers: dict[str, str], ms: int) -> 
 
 
 def test_every_bucket_is_cut_into_whole_slots() -> None:
-    for buckets in BUCKETS.values():
-        for bucket in buckets:
+    for venue in VENUES.values():
+        for bucket in venue.buckets:
             assert bucket.slot_ms * 20 == bucket.window_ms

@@ -1,11 +1,11 @@
 """Rules of won markets that ccxt does not know: price steps by price, least order. The venue itself is asked;
-the presets of `spec.rules` are what is left when it does not tell."""
+the presets of each venue's rules are what is left when it does not tell."""
 
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
 
-from sigma_bot.spec.rules import PRESETS
+from sigma_bot.venues.registry import venue_of
 
 Bands = tuple[tuple[Decimal, Decimal], ...]
 """(from price, step), by rising price."""
@@ -17,14 +17,13 @@ COLLAR = Decimal("0.02")
 
 def preset_bands(venue: str) -> Bands:
     """The price steps of a venue's won markets as last read by us."""
-    return tuple((b.start, Decimal(b.num) / b.den) for b in PRESETS[venue].bands)
+    return tuple((b.start, Decimal(b.num) / b.den) for b in venue_of(venue).preset.bands)
 
 
 def preset_minimum(venue: str, quote: str) -> Decimal:
-    """The least value of an order. Sources: won markets in `spec.rules`; docs.upbit.com/kr/docs, pages
-    btc-market-info and usdt-market-info; Bithumb's fee page for its BTC market (0.0002, as in ccxt)."""
-    others = {"upbit": {"BTC": "0.00005", "USDT": "0.5"}, "bithumb": {"BTC": "0.0002"}}
-    return Decimal(others[venue].get(quote, PRESETS[venue].min_notional))
+    """The least value of an order in markets of this quote currency."""
+    rules = venue_of(venue)
+    return Decimal(rules.minimums.get(quote, rules.preset.min_notional))
 
 
 def step_at(bands: Bands, price: Decimal) -> Decimal:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from sigma_bot.venues import korea_messages
-from sigma_bot.venues.capabilities import BITHUMB
+from sigma_bot.venues.bithumb.rules import VENUE
 from sigma_bot.venues.client import Endpoint
-from sigma_bot.venues.korea import Endpoints, KoreaClient
+from sigma_bot.venues.korean.messages import Dialect
+from sigma_bot.venues.korean.private import Endpoints, KoreaClient
 
 _PATHS = Endpoints(
     accounts=Endpoint("private_get_v1_accounts", {"private": 1}),
@@ -24,14 +24,20 @@ _PATHS = Endpoints(
 )
 
 
+DIALECT = Dialect("bithumb", "client_order_id", "order_type", "order_id")
+
+
 class BithumbClient(KoreaClient):
     """See `VenueClient`. Symbols as in KRW-BTC."""
 
-    capabilities = BITHUMB
-    _dialect = korea_messages.BITHUMB
+    capabilities = VENUE.capabilities
+    _dialect = DIALECT
     _paths = _PATHS
     _socket = "wss://ws-api.bithumb.com/websocket/v2/private"
     _socket_path = "/websocket/v2/private"
 
     def _claims(self) -> dict[str, object]:
         return {"timestamp": time.time_ns() // 1_000_000}
+
+
+CLIENT = BithumbClient

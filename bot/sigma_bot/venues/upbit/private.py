@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sigma_bot.venues import korea_messages
-from sigma_bot.venues.capabilities import UPBIT
 from sigma_bot.venues.client import Endpoint
-from sigma_bot.venues.korea import Endpoints, KoreaClient
+from sigma_bot.venues.korean.messages import Dialect
+from sigma_bot.venues.korean.private import Endpoints, KoreaClient
+from sigma_bot.venues.upbit.rules import VENUE
 
 # Groups of limits: docs.upbit.com/kr/reference/rate-limits.
 _PATHS = Endpoints(
@@ -23,11 +23,17 @@ _PATHS = Endpoints(
 )
 
 
+DIALECT = Dialect("upbit", "identifier", "ord_type", "uuid")
+
+
 class UpbitClient(KoreaClient):
     """See `VenueClient`. Symbols as in KRW-BTC."""
 
-    capabilities = UPBIT
-    _dialect = korea_messages.UPBIT
+    capabilities = VENUE.capabilities
+    _dialect = DIALECT
     _paths = _PATHS
     _socket = "wss://api.upbit.com/websocket/v1/private"
     _socket_path = "/websocket/v1/private"
+
+
+CLIENT = UpbitClient

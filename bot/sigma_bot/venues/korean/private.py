@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sigma_bot.venues import errors, rules
-from sigma_bot.venues import korea_messages as messages
+from sigma_bot.venues import error_rows, errors
 from sigma_bot.venues.ccxt_client import Wire
 from sigma_bot.venues.client import Endpoint, Rest, unknown_market
 from sigma_bot.venues.fields import UNREADABLE, Fields, MalformedError, rows
 from sigma_bot.venues.keys import Keys
-from sigma_bot.venues.korea_messages import Dialect
+from sigma_bot.venues.korean import bands as rules
+from sigma_bot.venues.korean import messages
+from sigma_bot.venues.korean.messages import Dialect
 from sigma_bot.venues.limiter import Limiter
 from sigma_bot.venues.stream import Event, Line, listen
 from sigma_bot.venues.types import (
@@ -209,7 +210,7 @@ class KoreaClient:
             try:
                 known = await self.market(symbol)
             except UnknownError as error:
-                raise TransientError(str(error), errors.UNSENT) from None
+                raise TransientError(str(error), error_rows.UNSENT) from None
         return known.bands
 
     async def cancel(self, symbol: str, client_id: str, venue_id: str | None) -> None:  # noqa: ARG002
@@ -218,8 +219,8 @@ class KoreaClient:
         try:
             await self._rest.ask(self._paths.cancel, which, _anything)
         except RefusedError as refused:
-            if refused.code == errors.ABSENT:
-                raise RefusedError(str(refused), errors.GONE) from None
+            if refused.code == error_rows.ABSENT:
+                raise RefusedError(str(refused), error_rows.GONE) from None
             raise
 
     async def find(self, symbol: str, client_id: str, venue_id: str | None) -> VenueOrder | None:
@@ -242,7 +243,7 @@ class KoreaClient:
         try:
             return await self._rest.ask(self._paths.find, which, read)
         except RefusedError as refused:
-            if refused.code != errors.ABSENT:
+            if refused.code != error_rows.ABSENT:
                 raise
         return None
 

@@ -8,11 +8,10 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 
-from sigma_bot.spec.rules import PRESETS
 from sigma_bot.times import SECOND
-from sigma_bot.venues import binance_messages as messages
-from sigma_bot.venues import errors
-from sigma_bot.venues.capabilities import BINANCE
+from sigma_bot.venues import error_rows, errors
+from sigma_bot.venues.binance import messages
+from sigma_bot.venues.binance.rules import VENUE
 from sigma_bot.venues.ccxt_client import Wire
 from sigma_bot.venues.client import Endpoint, Rest, unknown_market
 from sigma_bot.venues.fields import Fields, rows, wire
@@ -52,7 +51,7 @@ AHEAD_NS = SECOND
 class BinanceClient:
     """See `VenueClient`. ``url``: another server of the same protocol (an emulator), else Binance itself."""
 
-    capabilities = BINANCE
+    capabilities = VENUE.capabilities
 
     def __init__(self, keys: Keys, limiter: Limiter, url: str | None = None) -> None:
         base = url.rstrip("/") if url else ""
@@ -61,7 +60,7 @@ class BinanceClient:
         self._socket = "ws" + base.removeprefix("http") + "/ws-api/v3" if url else SOCKET
         self._wire = Wire("binance", keys, urls if url else {}, limiter.told)
         self._rest = Rest(self._wire, limiter)
-        preset = PRESETS["binance"].fee
+        preset = VENUE.preset.fee
         self._fees = (preset, preset)
 
     async def open(self) -> None:
@@ -86,7 +85,7 @@ class BinanceClient:
             raise RefusedError(
                 f"binance: {errors.clocks(offset)}; at most {window / 1e9:.1f} s behind and "
                 f"{AHEAD_NS / 1e9:.1f} s ahead will do: let chrony or NTP set it",
-                errors.CLOCK,
+                error_rows.CLOCK,
             )
 
     async def _check_account(self) -> None:
@@ -127,7 +126,7 @@ class BinanceClient:
                 lambda a: messages.market(Fields(a, "exchangeInfo"), symbol, self._fees),
             )
         except RefusedError as refused:
-            if refused.code not in (errors.UNKNOWN_MARKET, "-1100"):
+            if refused.code not in (error_rows.UNKNOWN_MARKET, "-1100"):
                 raise
         raise unknown_market("binance", symbol, await self._symbols())
 
@@ -180,7 +179,7 @@ class BinanceClient:
                 FIND, self._signed(symbol=symbol, **_which(client_id, venue_id)), read
             )
         except RefusedError as refused:
-            if refused.code != errors.ABSENT:
+            if refused.code != error_rows.ABSENT:
                 raise
         return None
 
@@ -250,3 +249,6 @@ def _which(client_id: str, venue_id: str | None) -> dict[str, object]:
 
 def _anything(answer: object) -> None:
     Fields(answer, "answer")
+
+
+CLIENT = BinanceClient

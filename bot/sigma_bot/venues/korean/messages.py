@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Literal, cast
 
 from sigma_bot.venues.fields import Fields, MalformedError, wire
-from sigma_bot.venues.rules import Bands, market_buy_limit
+from sigma_bot.venues.korean.bands import Bands, market_buy_limit
 from sigma_bot.venues.types import Balance, NewOrder, StreamBreak, VenueFill, VenueOrder
 
 Status = Literal["open", "filled", "cancelled", "expired", "refused"]
@@ -31,10 +31,6 @@ class Dialect:
     identifier: str  # our id, in requests and answers
     new_type: str  # kind of order, in a new order
     cancel_id: str  # the venue's id, in a cancel
-
-
-UPBIT = Dialect("upbit", "identifier", "ord_type", "uuid")
-BITHUMB = Dialect("bithumb", "client_order_id", "order_type", "order_id")
 
 
 def new_order(dialect: Dialect, order: NewOrder, bands: Bands) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Binance: its rules, its market data, the client of an account."""

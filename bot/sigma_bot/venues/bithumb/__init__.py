@@ -1,0 +1,1 @@
+"""Bithumb: its rules, its market data, the client of an account."""

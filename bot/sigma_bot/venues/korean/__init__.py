@@ -1,0 +1,1 @@
+"""What Upbit and Bithumb have in common: no venue by itself."""

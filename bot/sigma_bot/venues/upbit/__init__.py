@@ -1,0 +1,1 @@
+"""Upbit: its rules, its market data, the client of an account."""
