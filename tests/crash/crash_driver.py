@@ -95,21 +95,21 @@ def watch(path: str, stop_at: str) -> None:
     handle = bot.TradingBot.handle
 
     def tell(self: bot.TradingBot) -> None:
-        book = self.desk.book
-        b = self.core.broker
+        book = self.adapter.orders
+        b = self.decisions.broker
         said = {
-            "tick": self.told.tick,
+            "tick": self.progress.tick,
             "token": self.lease.token,
             "rows": {row.client_id: str(row.state) for row in book.rows.values()},
-            "closed": self.desk.gate.closed,
-            "halted": self.told.halted,
+            "closed": self.adapter.gate.closed_reason,
+            "halted": self.progress.halted,
             "points": passed,
             "open": b.n_active,
             "sent": sum(b.orders[slot].sent > 0 for slot in b.active[: b.n_active]),
             "leaving": sum(b.orders[slot].sent > 1 for slot in b.active[: b.n_active]),
             "lots": [m.lots for m in b.markets[: b.n_markets]],
             "cash": b.cash_quanta,
-            "dust": {symbol: str(value) for symbol, value in book.dust.items()},
+            "dust": {symbol: str(value) for symbol, value in book.residual.items()},
         }
         line.sendall(json.dumps(said).encode() + b"\n")
 

@@ -18,43 +18,43 @@ from sigma_bot.model.messages import (
     history_channel,
     ticks_log,
 )
-from sigma_bot.trading.tasks import end
+from sigma_bot.trading.tasks import cancel_tasks
 
 log = logging.getLogger(__name__)
-AGAIN_S = 2.0
+REPEAT_S = 2.0
 """Seconds after which a request is repeated: Pub/Sub may lose it, and a feed that dies its answer."""
-DEAF_S = 5.0
+NO_HISTORY_S = 5.0
 """A feed that publishes ticks and has not heard a request by then is of a version without this."""
-AWAY_S = 60.0
+NO_FEED_S = 60.0
 """One that publishes none may be starting."""
 BUSY_S = 120.0
 """One that has heard it reads for other bots first, or the machine is busy."""
-LATER_S = 300.0
+RETRY_AFTER_S = 300.0
 """So long it is not asked again when it did not answer."""
 
 
-class History:
+class HistoryClient:
     """Recorded ticks of a bot's symbols. ``why`` says why the last reading ended early, in words; ``away``
     whether that was since nobody is there who feeds."""
 
     def __init__(self, bus: Bus, venue: str, bot: str, symbols: Sequence[str]) -> None:
         self._bus, self._venue, self._bot, self._symbols = bus, venue, bot, tuple(symbols)
         self._not_before = 0.0
-        self.why, self.away = "", False
+        self.reason, self.feed_absent = "", False
 
     async def pages(self, after: int, since: int, until: int) -> AsyncIterator[HistoryPage]:
         """What is recorded behind number ``after`` (-1: any), from ``since`` on (ns UTC), before ``until``.
         Each page begins where the one before ended. Raises BusError."""
         if time.monotonic() < self._not_before:
             return
-        self.why, self.away = "", False
+        self.reason, self.feed_absent = "", False
         async with self._answers() as answers:
             request = HistoryRequest(self._bot, self._symbols, after, since, until)
             await self._ask(request)
             while request.after + 1 < until:
                 page = await self._wait(answers, request)
                 if page is None or page.why or not request.after < page.upto < until:
-                    self._say(page, until)
+                    self._give_up(page, until)
                     return
                 # the next one is read while this one is handled
                 request = HistoryRequest(self._bot, self._symbols, page.upto, 0, until)
@@ -72,11 +72,11 @@ class History:
         began, newest, heard = time.monotonic(), await self._newest(), False
         while True:
             try:
-                async with asyncio.timeout(AGAIN_S):
+                async with asyncio.timeout(REPEAT_S):
                     answer = await answers.get()
             except TimeoutError:
-                self.away = await self._newest() == newest
-                patience = BUSY_S if heard else AWAY_S if self.away else DEAF_S
+                self.feed_absent = await self._newest() == newest
+                patience = BUSY_S if heard else NO_FEED_S if self.feed_absent else NO_HISTORY_S
                 if time.monotonic() - began > patience:
                     return None
                 await self._ask(request)
@@ -92,13 +92,13 @@ class History:
         newest = await self._bus.last(ticks_log(self._venue))
         return -1 if newest is None else newest[0]
 
-    def _say(self, page: HistoryPage | None, until: int) -> None:
+    def _give_up(self, page: HistoryPage | None, until: int) -> None:
         if page is None:
-            self.why = "no feed runs" if self.away else "the feed does not answer"
-            self._not_before = 0.0 if self.away else time.monotonic() + LATER_S
+            self.reason = "no feed runs" if self.feed_absent else "the feed does not answer"
+            self._not_before = 0.0 if self.feed_absent else time.monotonic() + RETRY_AFTER_S
         else:
-            self.why = page.why or "the feed's answer makes no sense"
-        log.warning("no recorded ticks before number %d: %s", until, self.why)
+            self.reason = page.why or "the feed's answer makes no sense"
+        log.warning("no recorded ticks before number %d: %s", until, self.reason)
 
     @asynccontextmanager
     async def _answers(self) -> AsyncIterator[asyncio.Queue[HistoryPage | BusError]]:
@@ -109,7 +109,7 @@ class History:
             try:
                 yield answers
             finally:
-                await end([hearing])
+                await cancel_tasks([hearing])
 
 
 async def _hear(

@@ -17,8 +17,8 @@ from sigma_bot.database.errors import StorageError
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, R_ABSENT
 from sigma_bot.errors import BadInputError
+from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import LIVING, FillRow, OrderRow, State
 from sigma_bot.model.units import money_of, plain
@@ -27,15 +27,15 @@ from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import StrategySpec, market_rules
 from sigma_bot.spec.rules import Band, FeeRules, MarketRules
 from sigma_bot.times import SECOND
+from sigma_bot.trading.adapters import Alert, LiveAdapter
 from sigma_bot.trading.approval import RiskGate
-from sigma_bot.trading.bot import RestartError, Watcher
-from sigma_bot.trading.desk import Alert, LiveDesk
-from sigma_bot.trading.executor import Adopt, OrderExecutor
+from sigma_bot.trading.bot import ChangeObserver, RestartError
+from sigma_bot.trading.executor import OrderExecutor, UntrackedOrder
 from sigma_bot.trading.limits import AccountLimits
-from sigma_bot.trading.live import LiveBook
-from sigma_bot.trading.session import Opened, Session, Settings, open_bot
-from sigma_bot.trading.tasks import end
-from sigma_bot.trading.unsent import Unsent
+from sigma_bot.trading.order_manager import OrderManager
+from sigma_bot.trading.session import OpenedBot, Session, Settings, open_bot
+from sigma_bot.trading.tasks import cancel_tasks
+from sigma_bot.trading.unplaced import UnplacedOrders
 from sigma_bot.venues.errors import COUNTS, MALFORMED, UNKNOWN_MARKET, clocks
 from sigma_bot.venues.keys import FOLDER_VARIABLE
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError, VenueMarket
@@ -68,7 +68,7 @@ def rules_of(market: VenueMarket) -> MarketRules:
 
 
 async def take_rules(
-    venue: VenueClient, spec: StrategySpec, opened: Opened
+    venue: VenueClient, spec: StrategySpec, opened: OpenedBot
 ) -> tuple[dict[str, str], set[str]]:
     """Run with the venue's price steps, lots and minimums, whatever the manifest assumed. Returns the
     currency of each symbol's units, and the symbols that are no more. Raises BadInputError for a market that
@@ -102,7 +102,7 @@ async def take_rules(
             if rule != ours[name]:
                 log.warning("%s: the venue's %s are used, not the manifest's", wanted.symbol, name)
                 log.info("%s %s: venue %s, manifest %s", wanted.symbol, name, rule, ours[name])
-        target = opened.core.broker.markets[k]
+        target = opened.decisions.broker.markets[k]
         if target.lots and Fraction(target.lot_num, target.lot_den) != Fraction(rules.lot_size):
             raise BadInputError(
                 f"{where}: the venue changed its lot size to {rules.lot_size} while a position is open; "
@@ -121,7 +121,7 @@ def base_of(symbol: str, quote: str) -> str:
     return symbol.removeprefix(f"{quote}-").removesuffix(quote)
 
 
-def guard(manifest: Manifest) -> None:
+def check_account(manifest: Manifest) -> None:
     """LIVE trades spot accounts without borrowing. Raises BadInputError."""
     account = manifest.spec.account
     if account.type != "cash":
@@ -133,33 +133,33 @@ async def live_session(
     journal: Journal,
     bus: Bus,
     settings: Settings,
-    watch: Watcher,
-    pulse: Pulse,
+    watch: ChangeObserver,
+    heartbeat: Heartbeat,
     metrics: BotMetrics,
     venue: VenueClient,
-    unsent: Unsent,
+    unsent: UnplacedOrders,
 ) -> AsyncIterator[Session]:
     """A LIVE bot, recovered: lease, state, venue, reconciliation. ``venue`` is not yet opened; ``unsent`` is
     what the sessions before this one knew."""
-    guard(settings.manifest)
+    check_account(settings.manifest)
     spec = settings.manifest.spec
     opened = await open_bot(journal, settings)
-    desk: LiveDesk | None = None
+    desk: LiveAdapter | None = None
     recovered = False
     try:
         await venue.open()
         bases, gone = await take_rules(venue, spec, opened)
         desk = make_desk(opened, venue, spec, bases, metrics, unsent)
-        desk.executor.gone |= gone
-        session = Session(journal, bus, opened, spec.account.venue, desk, watch, pulse, metrics)
-        desk.executor.post, desk.executor.look = session.bot.post, session.bot.look
-        works = Works(session, desk, venue, metrics)
+        desk.executor.delisted |= gone
+        session = Session(journal, bus, opened, spec.account.venue, desk, watch, heartbeat, metrics)
+        desk.executor.post, desk.executor.look = session.bot.post, session.bot.refresh_halt
+        works = LiveTasks(session, desk, venue, metrics)
         desk.adopt = works.adopt
         session.quiet = desk.executor.close
         await works.recover()
-        session.beside = (works.reconcile, works.clock)
+        session.beside = (works.reconcile, works.watch_clock)
         if FOLDER_VARIABLE in os.environ:
-            session.beside += (works.keys,)
+            session.beside += (works.watch_keys,)
         recovered = True
         yield session
     finally:
@@ -172,24 +172,24 @@ async def live_session(
 
 
 def make_desk(
-    opened: Opened,
+    opened: OpenedBot,
     venue: VenueClient,
     spec: StrategySpec,
     bases: dict[str, str],
     metrics: BotMetrics,
-    unsent: Unsent,
-) -> LiveDesk:
+    unsent: UnplacedOrders,
+) -> LiveAdapter:
     """Everything that stands between the engine and the venue."""
     lease = opened.lease
-    book = LiveBook(opened.core, opened.run, opened.inputs, opened.desk, lease.token, bases)
+    book = OrderManager(opened.decisions, opened.run, opened.inputs, opened.desk, lease.token, bases)
     if opened.loaded is not None:
-        remember(book, opened.loaded.orders, opened.loaded.fills)
+        track_stored(book, opened.loaded.orders, opened.loaded.fills)
     stale = 0 if spec.risk.stale_after is None else spec.risk.stale_after.ns
     gate = RiskGate(stale, MAX_DRIFT_NS, time.time_ns)
-    gate.closed = "not reconciled yet"
+    gate.closed_reason = "not reconciled yet"
     executor = OrderExecutor(venue, book, lambda: lease.deadline_ns, nobody, metrics.venue_error, unsent)
-    desk = LiveDesk(
-        opened.core,
+    desk = LiveAdapter(
+        opened.decisions,
         book,
         executor,
         gate,
@@ -206,66 +206,68 @@ def nobody(_: object) -> None:
     """Listens until the bot does."""
 
 
-def remember(book: LiveBook, orders: Iterable[OrderRow], fills: Iterable[FillRow]) -> None:
+def track_stored(book: OrderManager, orders: Iterable[OrderRow], fills: Iterable[FillRow]) -> None:
     """Stored orders with the trades that are booked."""
     trades: dict[str, list[str]] = {}
     for fill in fills:
         trades.setdefault(fill.client_id, []).append(fill.trade_id)
     for row in orders:
-        book.remember(row, trades.get(row.client_id, ()))
+        book.track(row, trades.get(row.client_id, ()))
 
 
 class KeysChangedError(RestartError):
     """The files of the keys are others now."""
 
 
-def stamps(folder: str) -> list[int]:
+def key_file_times(folder: str) -> list[int]:
     """When each of the key files was written."""
     return [path.stat().st_mtime_ns for name in ("apiKey", "secret") if (path := Path(folder, name)).exists()]
 
 
-class Works:
+class LiveTasks:
     """What a live bot does besides deciding."""
 
-    def __init__(self, session: Session, desk: LiveDesk, venue: VenueClient, metrics: BotMetrics) -> None:
+    def __init__(self, session: Session, desk: LiveAdapter, venue: VenueClient, metrics: BotMetrics) -> None:
         self.session, self.desk, self.venue, self.metrics = session, desk, venue, metrics
-        self.symbols = list(session.opened.core.symbols)
+        self.symbols = list(session.opened.decisions.symbols)
         self.differences: dict[str, Decimal] = {}
-        self.short: dict[str, Decimal] = {}
+        self.shortfalls: dict[str, Decimal] = {}
         self.malformed = 0
 
     async def recover(self) -> None:
         """Ask the venue for everything that may have happened, and book it; then orders may go."""
         bot, desk = self.session.bot, self.desk
         await self._measure()
-        await self._recall()
+        await self._track_not_found()
         # waiting for the venue's word is not standing still
-        holding = asyncio.create_task(self.session.hold(bot.pulse.touch))
+        holding = asyncio.create_task(self.session.keep_lease(bot.heartbeat.beat))
         try:
             await desk.executor.reconcile(self.symbols)
         finally:
-            await end([holding])
-        self.repair()
+            await cancel_tasks([holding])
+        self.end_untracked()
         while bot.mailbox or desk.executor.tasks:
             await bot.drain()
             await asyncio.sleep(0.005)
-        await self.compare()
-        desk.gate.closed = ""
-        desk.executor.follow()
-        log.info("reconciled: %d orders open, %d foreign", len(desk.book.living()), desk.foreign)
+        await self.compare_balances()
+        desk.gate.closed_reason = ""
+        desk.executor.listen()
+        log.info(
+            "reconciled: %d orders open, %d foreign", len(desk.orders.open_orders()), desk.foreign_orders
+        )
 
-    async def _recall(self) -> None:
+    async def _track_not_found(self) -> None:
         """Take the last orders that never arrived into memory again: they may have arrived since."""
-        book = self.desk.book
+        book = self.desk.orders
         entries = await self.session.journal.orders(self.session.opened.run.bot, limit=100)
         absent = [e.row for e in entries if e.row.state is State.ABSENT and e.row.client_id not in book.rows]
-        remember(book, absent, ())
+        track_stored(book, absent, ())
 
-    def repair(self) -> None:
+    def end_untracked(self) -> None:
         """An order that the engine believes at the venue, of which the journal holds none that lives, has
         ended: refused in the very step that was to send it. A cancel that was under way is asked again."""
-        core, book = self.session.opened.core, self.desk.book
-        b = core.broker
+        decisions, book = self.session.opened.decisions, self.desk.orders
+        b = decisions.broker
         for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
             row = book.rows.get(book.run.client_id(o.id, o.leg))
             if o.sent != external.HELD_HERE and (row is None or row.state not in LIVING):
@@ -279,18 +281,18 @@ class Works:
             await asyncio.sleep(RECONCILE_S)
             self.desk.executor.reconcile_soon(self.symbols)
             try:
-                await self.compare()
+                await self.compare_balances()
             except VenueError as error:
                 log.warning("the balances can't be read: %s", error)
 
-    async def compare(self) -> None:
+    async def compare_balances(self) -> None:
         """The venue's balances against the journal's fills. A position that is not there any more is an
         alert; other differences are other hands on the account, and logged when they change."""
         held = {c: b.free + b.locked for c, b in (await self.venue.balances()).items()}
-        book = self.desk.book
-        if book.opening is None:
-            self._afford(held)
-        differences = book.differences(held)
+        book = self.desk.orders
+        if book.opening_balances is None:
+            self._check_cash(held)
+        differences = book.balance_differences(held)
         if differences != self.differences:
             self.differences = differences
             said = ", ".join(f"{value:+f} {currency}" for currency, value in differences.items()) or "none"
@@ -300,18 +302,18 @@ class Works:
         for _ in range(malformed - self.malformed):
             self.metrics.malformed("venue")
         self.malformed = malformed
-        short, before = book.missing(held), self.short
-        self.short = short
+        short, before = book.position_shortfalls(held), self.shortfalls
+        self.shortfalls = short
         for symbol in short.keys() & before.keys():  # twice in a row: not a fill that is still on its way
             text = f"{symbol}: the account lacks {short[symbol]:f} of the position"
             self.session.bot.post(Alert("position-missing", text, symbol))
-        for symbol in sorted(self.desk.executor.gone):
+        for symbol in sorted(self.desk.executor.delisted):
             text = f"{symbol}: the venue has removed this market; what is held of it can't be sold there"
             self.session.bot.post(Alert("market-removed", text, symbol))
 
-    def _afford(self, held: Mapping[str, Decimal]) -> None:
+    def _check_cash(self, held: Mapping[str, Decimal]) -> None:
         """A fresh run must find the money it is to trade with. Raises BadInputError."""
-        b, run = self.session.opened.core.broker, self.session.opened.run
+        b, run = self.session.opened.decisions.broker, self.session.opened.run
         cash, there = money_of(b.cash_quanta, run.precision), held.get(run.currency, Decimal(0))
         if cash > there:
             raise BadInputError(
@@ -319,9 +321,9 @@ class Works:
                 "lower it to what this strategy may use"
             )
 
-    async def clock(self) -> None:
+    async def watch_clock(self) -> None:
         """Measure the venue's clock, for ever; at once when the venue finds a request out of its time."""
-        mistimed = self.desk.executor.mistimed
+        mistimed = self.desk.executor.clock_rejected
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRIFTED_S if self.desk.gate.drifted else CLOCK_S):
@@ -347,20 +349,20 @@ class Works:
         elif before and not gate.drifted:
             log.info("the clock is right again; orders may go")
 
-    async def keys(self) -> None:
+    async def watch_keys(self) -> None:
         """Begin a new session when the files of the keys have changed: a rotated Secret."""
         folder = os.environ[FOLDER_VARIABLE]
-        before = stamps(folder)
+        before = key_file_times(folder)
         while True:
             await asyncio.sleep(KEYS_S)
-            if stamps(folder) != before:
+            if key_file_times(folder) != before:
                 raise KeysChangedError("the API keys have changed; connecting again with the new ones")
 
-    def adopt(self, adopt: Adopt) -> None:
+    def adopt(self, adopt: UntrackedOrder) -> None:
         """An order of ours that is not in memory: read it from the journal, then believe the venue."""
-        self.desk.executor.beside(self._adopt(adopt))
+        self.desk.executor.spawn(self._adopt(adopt))
 
-    async def _adopt(self, adopt: Adopt) -> None:
+    async def _adopt(self, adopt: UntrackedOrder) -> None:
         client_id = adopt.order.client_id
         bot = self.session.opened.run.bot
         journal = self.session.journal
@@ -368,6 +370,6 @@ class Works:
         if found is None:
             log.error("the venue holds %s, which the journal does not know; left alone", client_id)
             return
-        if client_id not in self.desk.book.rows:
-            remember(self.desk.book, [found[0]], found[1])
+        if client_id not in self.desk.orders.rows:
+            track_stored(self.desk.orders, [found[0]], found[1])
         self.desk.executor.ask_fills(adopt.order, client_id)

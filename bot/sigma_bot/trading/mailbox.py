@@ -8,7 +8,7 @@ from typing import Any
 
 from sigma_bot.model.messages import TickBatch
 
-MOST = 200
+MAX_GROUP = 200
 """Most items of a group: a step stays short."""
 
 
@@ -18,7 +18,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._items: deque[Any] = deque()
-        self._rung = asyncio.Event()
+        self._filled = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -26,19 +26,19 @@ class Mailbox:
     def put(self, item: Any) -> None:
         """Add an item."""
         self._items.append(item)
-        self._rung.set()
+        self._filled.set()
 
     async def get(self) -> list[Any]:
         """Wait for the next group."""
         while not self._items:
-            self._rung.clear()
-            await self._rung.wait()
+            self._filled.clear()
+            await self._filled.wait()
         return self.take()
 
     def take(self) -> list[Any]:
         """The next group; empty when nothing waits."""
         group: list[Any] = []
-        while self._items and len(group) < MOST:
+        while self._items and len(group) < MAX_GROUP:
             if isinstance(self._items[0], TickBatch):
                 return group or [self._items.popleft()]
             group.append(self._items.popleft())

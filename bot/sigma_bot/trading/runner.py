@@ -16,8 +16,8 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.database.errors import StorageError
 from sigma_bot.engine.types import REASONS
 from sigma_bot.errors import SigmaError
+from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import Readiness
 from sigma_bot.journal.errors import LeaseLostError
 from sigma_bot.journal.journal import Journal
@@ -28,20 +28,20 @@ from sigma_bot.times import clock
 from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
 from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
-from sigma_bot.trading.tasks import end
-from sigma_bot.trading.unsent import Unsent
+from sigma_bot.trading.tasks import cancel_tasks
+from sigma_bot.trading.unplaced import UnplacedOrders
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
 SILENT_S = 60.0
 """A market without a tick for so long is not one to trade on."""
-LASTING_S = 3.0
+STEADY_S = 3.0
 FRESH_NS = 5_000_000_000
 """Without a batch for so long the feed counts as gone."""
 
 
 # what a new session may heal: (error, what /readyz says meanwhile, seconds to wait)
-HEALED: tuple[tuple[type[SigmaError], str, float], ...] = (
+RECOVERABLE: tuple[tuple[type[SigmaError], str, float], ...] = (
     (StrategyStoppedError, "StrategyRaised", 0.0),
     (RestartError, "Restarting", 0.0),
     (StorageError, "DatabaseUnreachable", 0.5),
@@ -60,20 +60,20 @@ class BotRunner:
         settings: Settings,
         journal: Journal,
         bus: Bus,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         metrics: BotMetrics,
         connect: Callable[[], VenueClient] | None = None,
     ) -> None:
         self.connect = connect
         self.settings, self.journal, self.bus = settings, journal, bus
-        self.pulse, self.metrics = pulse, metrics
+        self.heartbeat, self.metrics = heartbeat, metrics
         self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
         self.session: Session | None = None
-        self.unsent = Unsent()
-        self.why_not = ("Starting", "the bot is starting")
+        self.unplaced = UnplacedOrders()
+        self.not_ready = ("Starting", "the bot is starting")
         self.sessions = 0
         self.ran = False  # a session has got as far as trading
-        self.state, self.said = ("", 0.0), ""
+        self.state, self.logged_reason = ("", 0.0), ""
 
     async def run(self) -> None:
         """Sessions, for ever."""
@@ -86,7 +86,7 @@ class BotRunner:
                 gc.collect()
                 await asyncio.sleep(wait)
         finally:
-            await end([sending])
+            await cancel_tasks([sending])
 
     async def _one(self) -> float:
         """One session; seconds to wait before the next."""
@@ -94,63 +94,63 @@ class BotRunner:
         try:
             await self._session()
         except SigmaError as error:
-            for kind, reason, wait in HEALED:
+            for kind, reason, wait in RECOVERABLE:
                 # what the venue refuses at the first start is a mistake; later it may pass, and a bot that
                 # runs does not end: its stops are watched here
                 if isinstance(error, kind) and (self.ran or not isinstance(error, RefusedError)):
-                    self.why_not = (reason, str(error).splitlines()[0])
+                    self.not_ready = (reason, str(error).splitlines()[0])
                     log.error("%s", str(error))  # its traceback would keep the session with the record
-                    self.pulse.touch()
+                    self.heartbeat.beat()
                     return max(wait, getattr(error, "after", 0.0))
             raise
         raise AssertionError("a session ends by an error or by being cancelled")
 
     async def _session(self) -> None:
-        self.pulse.touch()
+        self.heartbeat.beat()
         self.settings = self.settings.read()
-        self.why_not = ("Reconciling", "asking the venue and the journal what happened")
+        self.not_ready = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
             self.session, self.ran = session, True
             self.settings = replace(self.settings, reset=False)  # once, not at every session
             try:
-                await session.run(self._beat)
+                await session.run(self._update_metrics)
             except asyncio.CancelledError:
                 await session.end()
                 raise
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
         """The mode's session."""
-        common = (self.journal, self.bus, self.settings, self.watch, self.pulse, self.metrics)
+        common = (self.journal, self.bus, self.settings, self.observe, self.heartbeat, self.metrics)
         if self.connect is None:
             return sim_session(*common)
         from sigma_bot.trading.live_session import live_session
 
-        return live_session(*common, self.connect(), self.unsent)
+        return live_session(*common, self.connect(), self.unplaced)
 
-    async def _beat(self) -> None:
+    async def _update_metrics(self) -> None:
         """Write down the figures that change by themselves."""
         while True:
             ready = self.ready()
             self.metrics.ready(ready.ready)
-            self._say(ready)
+            self._log_readiness(ready)
             session = self.session
             if session is not None:
                 lease = session.opened.lease
                 self.metrics.lease(lease.alive(), lease.token)
             await asyncio.sleep(0.5)
 
-    def _say(self, ready: Readiness) -> None:
+    def _log_readiness(self, ready: Readiness) -> None:
         """Tell a change of readiness that lasts, once."""
         now = time.monotonic()
         if ready.reason != self.state[0]:
             self.state = (ready.reason, now)
-        elif now - self.state[1] > LASTING_S and self.said != ready.reason:
-            self.said = ready.reason
+        elif now - self.state[1] > STEADY_S and self.logged_reason != ready.reason:
+            self.logged_reason = ready.reason
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
 
-    def watch(self, bot: TradingBot, change: Change, commit: int) -> None:
+    def observe(self, bot: TradingBot, change: Change, commit: int) -> None:
         """A change is stored: tell it, count it."""
-        self.broadcaster.tell(change, commit)
+        self.broadcaster.publish(change, commit)
         for order in change.orders:
             self.metrics.order(order.state)
             if order.state is not State.INTENT:
@@ -167,7 +167,7 @@ class BotRunner:
                 self.metrics.rejection(notice.code)
             elif notice.kind == "alert":
                 self.metrics.alert(notice.code)
-        b = bot.core.broker
+        b = bot.decisions.broker
         self.metrics.equity(Decimal(repr(b.equity)), bot.run.currency)
         for k, symbol in enumerate(bot.run.symbols):
             self.metrics.position(symbol, quantity_of(b.markets[k], b.markets[k].lots))
@@ -178,11 +178,11 @@ class BotRunner:
         facts = self.facts()
         session = self.session
         if session is None:
-            return Readiness(False, *self.why_not, facts)
-        told = session.bot.told
+            return Readiness(False, *self.not_ready, facts)
+        told = session.bot.progress
         if told.halted:
             return Readiness(False, "Halted", f"halted: {told.halted}", facts)
-        return fed(session, facts)
+        return readiness_of_feed(session, facts)
 
     def facts(self) -> Mapping[str, object]:
         """For /status: everything a trader asks first."""
@@ -197,7 +197,7 @@ class BotRunner:
         }
         session = self.session
         if session is not None:
-            told, b = session.bot.told, session.bot.core.broker
+            told, b = session.bot.progress, session.bot.decisions.broker
             out |= {
                 "halted": bool(told.halted),
                 "halt_reason": told.halted,
@@ -205,11 +205,11 @@ class BotRunner:
                 "tick": told.tick,
                 "ticks": told.batches,
                 "commit": told.commits,
-                "holes": session.reader.holes,
+                "holes": session.reader.lost_batches,
                 "cash": b.cash,
                 "equity": b.equity,
                 "open_orders": b.n_active,
-                "flat": session.bot.core.flat,
+                "flat": session.bot.decisions.flat,
                 "orders": b.n_orders,
                 "fills": b.n_fills,
                 "rejected": {REASONS[i]: n for i, n in enumerate(b.rejected) if n},
@@ -218,9 +218,9 @@ class BotRunner:
         return out
 
 
-def fed(session: Session, facts: Mapping[str, object]) -> Readiness:
+def readiness_of_feed(session: Session, facts: Mapping[str, object]) -> Readiness:
     """Whether ticks come, and may be traded on."""
-    told = session.bot.told
+    told = session.bot.progress
     symbols = ", ".join(session.bot.run.symbols)
     if told.row_at == 0.0:
         where = "is the venue reachable?" if told.batches else "is the feed running?"
@@ -235,8 +235,8 @@ def fed(session: Session, facts: Mapping[str, object]) -> Readiness:
     if age > SILENT_S * 1e9:
         text = f"handling the ticks of {clock(told.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
         return Readiness(True, "CatchingUp", text, facts)
-    if session.settled > time.time_ns():
-        return Readiness(True, "WarmingUp", f"no order before {clock(session.settled)} UTC", facts)
+    if session.warmup_ends > time.time_ns():
+        return Readiness(True, "WarmingUp", f"no order before {clock(session.warmup_ends)} UTC", facts)
     return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
 
 

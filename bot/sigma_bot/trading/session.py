@@ -17,8 +17,8 @@ from typing import Any
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.errors import BadInputError
+from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
@@ -28,27 +28,27 @@ from sigma_bot.model.messages import CONTROL, wants_topic
 from sigma_bot.model.orders import Change, InputRow, Inputs, NoticeRow
 from sigma_bot.runtime import checkpoint as state
 from sigma_bot.runtime.callbacks import check_called, start
-from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.spec import dump_manifest
 from sigma_bot.times import MINUTE, clock
-from sigma_bot.trading.bot import Tock, TradingBot, Watcher
+from sigma_bot.trading.adapters import ExecutionAdapter, SimulatorAdapter
+from sigma_bot.trading.bot import ChangeObserver, ControlsPolled, TradingBot
 from sigma_bot.trading.crash import point
-from sigma_bot.trading.desk import Desk, SimDesk
-from sigma_bot.trading.history import History
+from sigma_bot.trading.history import HistoryClient
 from sigma_bot.trading.simulator import SimulatorExecutor
-from sigma_bot.trading.tasks import end
+from sigma_bot.trading.tasks import cancel_tasks
 from sigma_bot.trading.ticks import Gap, TickReader
 
 log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
-WANT_S = 30.0
-WAITING = 100
+SUBSCRIBE_S = 30.0
+MAX_BATCHES_WAITING = 100
 """Batches in the mailbox after which the reader pauses: a thousand of 50 symbols take 25 MiB."""
-SHORT_NS = MINUTE
+SHORT_WARMUP_NS = MINUTE
 """A warm-up that ends so soon needs no word: thin markets have no tick at its very beginning."""
-CLOSING = "close"
+CLOSED_BY = "close"
 """Who gives the controls that close a bot."""
 
 
@@ -63,7 +63,7 @@ def _started(pid: int) -> str:
     return "0"
 
 
-def is_gone(holder: str) -> bool:
+def process_ended(holder: str) -> bool:
     """Whether the process of a lease was one of this machine and has ended: its lease need not run out."""
     host, _, rest = holder.rpartition(":")[0].rpartition(":")
     started = holder.rpartition(":")[2]
@@ -121,10 +121,10 @@ def identity_of(manifest: Manifest, loaded: LoadedStrategy) -> BotIdentity:
 
 
 @dataclass
-class Opened:
+class OpenedBot:
     """A bot ready to run."""
 
-    core: Core
+    decisions: DecisionEngine
     run: Run
     lease: Lease
     loaded: Loaded | None
@@ -139,7 +139,7 @@ async def take_lease(journal: Journal, bot: str, settings: Settings) -> Lease:
     try:
         return await journal.acquire(bot, settings.holder, settings.lease_ttl_s)
     except LeaseHeldError as held:
-        if not is_gone(held.holder):
+        if not process_ended(held.holder):
             raise
         log.warning("%s ended without giving its lease back; taking it over", held.holder)
         dead = await journal.acquire(bot, held.holder, settings.lease_ttl_s)
@@ -147,7 +147,7 @@ async def take_lease(journal: Journal, bot: str, settings: Settings) -> Lease:
         return await journal.acquire(bot, settings.holder, settings.lease_ttl_s)
 
 
-async def open_bot(journal: Journal, settings: Settings) -> Opened:
+async def open_bot(journal: Journal, settings: Settings) -> OpenedBot:
     """Lease first, then the state of the last session, or a fresh run. Raises BadInputError, LeaseHeldError,
     StrategyError."""
     manifest = settings.manifest
@@ -158,22 +158,22 @@ async def open_bot(journal: Journal, settings: Settings) -> Opened:
     lease = await take_lease(journal, identity.name, settings)
     try:
         if not settings.closing:
-            await lift_closing(journal, identity.name)
+            await lift_close_controls(journal, identity.name)
         return await _restore(journal, lease, settings, loaded, identity, registered)
     except BaseException:
         await journal.release(lease)
         raise
 
 
-async def lift_closing(journal: Journal, bot: str) -> None:
+async def lift_close_controls(journal: Journal, bot: str) -> None:
     """A bot that was closed and is started again trades again: what closing it left is lifted."""
     controls = await journal.controls_for(bot)
     now = time.time_ns()
     for flatten in controls.flatten:
-        if flatten.by == CLOSING:
+        if flatten.by == CLOSED_BY:
             await journal.done(bot, flatten.id, now)
-    if any(halt.by == CLOSING and halt.scope == "strategy" for halt in controls.halts):
-        await journal.control("strategy", bot, "resume", "started again", by=CLOSING, now=now)
+    if any(halt.by == CLOSED_BY and halt.scope == "strategy" for halt in controls.halts):
+        await journal.control("strategy", bot, "resume", "started again", by=CLOSED_BY, now=now)
 
 
 async def _restore(
@@ -183,7 +183,7 @@ async def _restore(
     code: LoadedStrategy,
     identity: BotIdentity,
     registered: Registration,
-) -> Opened:
+) -> OpenedBot:
     same = (registered.code_digest, registered.manifest_digest) == (
         identity.code_digest,
         identity.manifest_digest,
@@ -200,13 +200,13 @@ async def _restore(
         registered, adopted = await _changed(journal, lease, settings, identity, registered, what)
     spec = settings.manifest.spec
     start(code.instance)
-    core = Core(spec, code.instance)
+    decisions = DecisionEngine(spec, code.instance)
     stored = await journal.load(identity.name)
     desk: dict[str, Any] = {}
     if stored is not None and stored.state is not None:
-        desk = state.load(stored.state, core.broker, None if adopted else code.instance)
+        desk = state.load(stored.state, decisions.broker, None if adopted else code.instance)
     newest = await journal.last_inputs(identity.name, registered.run, ("raised", "resume"))
-    core.silent_from = silent_from(newest)
+    decisions.suspended_from = suspended_from(newest)
     begun = await journal.run_of(identity.name, registered.run)
     run = Run(
         identity.name,
@@ -218,7 +218,7 @@ async def _restore(
     )
     inputs = Inputs(0 if stored is None else stored.inputs)
     if adopted:
-        change = Change(tick=0 if stored is None else stored.tick, ts=core.broker.ts)
+        change = Change(tick=0 if stored is None else stored.tick, ts=decisions.broker.ts)
         inputs.add(change, "adopt", {"code": code.digest, "manifest": identity.manifest_digest})
         await journal.commit(lease, change)
     after = None
@@ -226,7 +226,7 @@ async def _restore(
         after = stored.tick
     elif begun.first_tick is not None:
         after = begun.first_tick - 1  # it ended before its first checkpoint: the same ticks again
-    return Opened(core, run, lease, stored, inputs, desk, code.digest, after)
+    return OpenedBot(decisions, run, lease, stored, inputs, desk, code.digest, after)
 
 
 async def _changed(
@@ -245,18 +245,20 @@ async def _changed(
         )
     if settings.on_change == "reset":
         if identity.mode == "live":
-            await _empty_handed(journal, identity.name, registered.run)
+            await _check_flat(journal, identity.name, registered.run)
         reason = f"{what} changed, reset"
         return await journal.new_run(lease, identity, time.time_ns(), reason), False
     log.warning("the %s has changed: it takes over the account; its indicators start anew", what)
     return await journal.adopt(lease, identity), True
 
 
-async def _empty_handed(journal: Journal, bot: str, run: int) -> None:
+async def _check_flat(journal: Journal, bot: str, run: int) -> None:
     """A new run of LIVE knows nothing of the old one's orders and positions, and would leave them unwatched.
     Raises BadInputError when there are any."""
     loaded = await journal.load(bot)
-    if loaded is None or not (loaded.orders or (loaded.state is not None and state.holds(loaded.state))):
+    if loaded is None or not (
+        loaded.orders or (loaded.state is not None and state.holds_position(loaded.state))
+    ):
         return
     what = f"{len(loaded.orders)} orders" if loaded.orders else "a position"
     raise BadInputError(
@@ -265,7 +267,7 @@ async def _empty_handed(journal: Journal, bot: str, run: int) -> None:
     )
 
 
-def silent_from(newest: Mapping[str, InputRow]) -> int | None:
+def suspended_from(newest: Mapping[str, InputRow]) -> int | None:
     """The tick on which the strategy raised, unless it was resumed since."""
     raised, resumed = newest.get("raised"), newest.get("resume")
     if raised is None or (resumed is not None and resumed.number > raised.number):
@@ -273,10 +275,10 @@ def silent_from(newest: Mapping[str, InputRow]) -> int | None:
     return raised.tick
 
 
-def sim_desk(opened: Opened) -> SimDesk:
+def sim_desk(opened: OpenedBot) -> SimulatorAdapter:
     """The desk of a virtual account."""
     living = [] if opened.loaded is None else opened.loaded.orders
-    return SimDesk(SimulatorExecutor(opened.core, opened.run, living))
+    return SimulatorAdapter(SimulatorExecutor(opened.decisions, opened.run, living))
 
 
 class Session:
@@ -286,22 +288,22 @@ class Session:
         self,
         journal: Journal,
         bus: Bus,
-        opened: Opened,
+        opened: OpenedBot,
         venue: str,
-        desk: Desk,
-        watch: Watcher,
-        pulse: Pulse,
+        desk: ExecutionAdapter,
+        watch: ChangeObserver,
+        heartbeat: Heartbeat,
         metrics: BotMetrics,
     ) -> None:
         self.journal, self.bus, self.opened, self.venue = journal, bus, opened, venue
         # a fresh run warms up on what the feed has kept and recorded, so that it may trade the sooner
-        self.history = History(bus, venue, opened.run.bot, opened.run.symbols)
-        self.reader = TickReader(bus, venue, opened.after, opened.core.warmup, self.history)
+        self.history = HistoryClient(bus, venue, opened.run.bot, opened.run.symbols)
+        self.reader = TickReader(bus, venue, opened.after, opened.decisions.warmup, self.history)
         self.metrics = metrics
         self.beside: tuple[Work, ...] = ()
         self.quiet: Work = _nothing_is_sent
         self.bot = TradingBot(
-            opened.core,
+            opened.decisions,
             opened.run,
             desk,
             journal,
@@ -310,14 +312,21 @@ class Session:
             opened.after or 0,
             opened.digest,
             watch,
-            pulse,
+            heartbeat,
             metrics,
         )
 
     async def run(self, *others: Work) -> None:
         """Until cancelled, or until something fails. ``others`` and ``beside`` run with it."""
-        await self.look()  # a halt given while nobody ran comes before the first tick
-        own = (self.bot.loop, self._read, self.hold, self._tock, self._listen, self._want)
+        await self.read_controls()  # a halt given while nobody ran comes before the first tick
+        own = (
+            self.bot.loop,
+            self._read,
+            self.keep_lease,
+            self._poll_controls,
+            self._listen_for_controls,
+            self._subscribe,
+        )
         works = [*own, *self.beside, *others]
         tasks = [asyncio.create_task(work()) for work in works]
         try:
@@ -326,7 +335,7 @@ class Session:
                 task.result()
             raise RuntimeError(f"{done} came to an end, which none of a session's tasks does by itself")
         finally:
-            await end(tasks)
+            await cancel_tasks(tasks)
 
     async def _read(self) -> None:
         begun = self.opened.after is not None
@@ -337,10 +346,10 @@ class Session:
                 begun = True
                 await self.journal.begin_ticks(self.opened.lease, item.seq, item.ts)
             self.bot.post(item)
-            while len(self.bot.mailbox) > WAITING:
+            while len(self.bot.mailbox) > MAX_BATCHES_WAITING:
                 await asyncio.sleep(0.01)
 
-    async def hold(self, renewed: Callable[[], None] = lambda: None) -> None:
+    async def keep_lease(self, renewed: Callable[[], None] = lambda: None) -> None:
         """Keep the lease, for ever; ``renewed`` is called each time it was prolonged."""
         lease = self.opened.lease
         while True:
@@ -350,55 +359,57 @@ class Session:
             point("renew.after")
             renewed()
 
-    async def _tock(self) -> None:
+    async def _poll_controls(self) -> None:
         known = False  # whether it is known when the warm-up ends
         while True:
-            await self.look()
-            if not known and self.settled > time.time_ns() + SHORT_NS:
-                self.bot.post(self._short())
-            known = known or self.settled > 0
+            await self.read_controls()
+            if not known and self.warmup_ends > time.time_ns() + SHORT_WARMUP_NS:
+                self.bot.post(self._warmup_notice())
+            known = known or self.warmup_ends > 0
             await asyncio.sleep(1.0)
 
     @property
-    def settled(self) -> int:
+    def warmup_ends(self) -> int:
         """When the warm-up is over, ns UTC; 0 before the first tick."""
-        b = self.opened.core.broker
-        return b.risk.trading_from if b.row >= 0 and self.opened.core.warmup else 0
+        b = self.opened.decisions.broker
+        return b.risk.trading_from if b.row >= 0 and self.opened.decisions.warmup else 0
 
-    def _short(self) -> NoticeRow:
+    def _warmup_notice(self) -> NoticeRow:
         """Why the run can't trade yet, said once at each start."""
-        begun = self.settled - self.opened.core.warmup
-        text = f"warm-up: no order before {clock(self.settled)} UTC; its ticks begin at {clock(begun)} UTC"
-        why = f": {self.history.why}" if self.history.why else ""
-        return NoticeRow("state", "warm-up-short", text + why, self.opened.core.broker.ts)
+        begun = self.warmup_ends - self.opened.decisions.warmup
+        text = (
+            f"warm-up: no order before {clock(self.warmup_ends)} UTC; its ticks begin at {clock(begun)} UTC"
+        )
+        why = f": {self.history.reason}" if self.history.reason else ""
+        return NoticeRow("state", "warm-up-short", text + why, self.opened.decisions.broker.ts)
 
-    async def look(self) -> None:
+    async def read_controls(self) -> None:
         """Read the controls now."""
         controls = await self.journal.controls_for(self.opened.run.bot)
-        self.bot.post(Tock(controls))
-        if self.bot.flat.is_set():
+        self.bot.post(ControlsPolled(controls))
+        if self.bot.flattened.is_set():
             for flatten in controls.flatten:
                 await self.journal.done(self.opened.run.bot, flatten.id, time.time_ns())
 
-    async def _listen(self) -> None:
+    async def _listen_for_controls(self) -> None:
         """The doorbell of the controls; without a bus the controls are seen within a second anyway."""
         while True:
             try:
                 async with self.bus.subscribe(CONTROL) as rings:
                     async for _ in rings:
-                        await self.look()
+                        await self.read_controls()
             except BusError as error:
                 log.warning("controls: %s", error)
             await asyncio.sleep(1.0)
 
-    async def _want(self) -> None:
+    async def _subscribe(self) -> None:
         run = self.opened.run
         while True:
             try:
-                await self.bus.want(wants_topic(self.venue), run.bot, list(run.symbols), WANT_S)
+                await self.bus.want(wants_topic(self.venue), run.bot, list(run.symbols), SUBSCRIBE_S)
             except BusError as error:
                 log.warning("the feed can't be told what is needed: %s", error)
-            await asyncio.sleep(WANT_S / 3)
+            await asyncio.sleep(SUBSCRIBE_S / 3)
 
     async def end(self) -> None:
         """Store the state and give the lease back. Nothing is sent after that."""
@@ -413,9 +424,14 @@ async def _nothing_is_sent() -> None:
 
 @contextlib.asynccontextmanager
 async def sim_session(
-    journal: Journal, bus: Bus, settings: Settings, watch: Watcher, pulse: Pulse, metrics: BotMetrics
+    journal: Journal,
+    bus: Bus,
+    settings: Settings,
+    watch: ChangeObserver,
+    heartbeat: Heartbeat,
+    metrics: BotMetrics,
 ) -> AsyncIterator[Session]:
     """A SIM bot, opened."""
     opened = await open_bot(journal, settings)
     venue = settings.manifest.spec.account.venue
-    yield Session(journal, bus, opened, venue, sim_desk(opened), watch, pulse, metrics)
+    yield Session(journal, bus, opened, venue, sim_desk(opened), watch, heartbeat, metrics)

@@ -20,20 +20,20 @@ from sigma_bot.engine.types import (
 from sigma_bot.model.conversion import Run, optional_price, rejection_of, row_of_event, side_of
 from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State
 from sigma_bot.model.units import money_of, price_of, quantity_of
-from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.decision_engine import DecisionEngine
 
 
 class SimulatorExecutor:
     """The venue of SIM."""
 
-    def __init__(self, core: Core, run: Run, living: Iterable[OrderRow]) -> None:
-        self.core, self.run = core, run
+    def __init__(self, decisions: DecisionEngine, run: Run, living: Iterable[OrderRow]) -> None:
+        self.decisions, self.run = decisions, run
         self.rows = {row.order_id: row for row in living}
 
     def collect(self, change: Change) -> None:
         """Put what the engine did since the last call into ``change``."""
         changed: dict[str, OrderRow] = {}
-        for e in self.core.drain():
+        for e in self.decisions.take_events():
             if e.kind == E_REJECT:
                 change.notices.append(rejection_of(self.run, e))
                 continue
@@ -49,17 +49,17 @@ class SimulatorExecutor:
 
     def _row(self, e: Event, tick: int) -> OrderRow | None:
         if e.kind in (E_NEW, E_LIQUIDATE):
-            self.rows[e.id] = row_of_event(self.run, self.core.broker, e, tick)
+            self.rows[e.id] = row_of_event(self.run, self.decisions.broker, e, tick)
         return self.rows.get(e.id)
 
     def _apply(self, e: Event, row: OrderRow, change: Change) -> None:
-        market = self.core.broker.markets[e.symbol]
+        market = self.decisions.broker.markets[e.symbol]
         if e.kind == E_FILL:
             change.fills.append(self._fill(e, row))
             row.state = State.FILLED if row.filled >= row.quantity else State.PARTIAL
         elif e.kind == E_MODIFY:
-            row.limit_price = optional_price(self.core.broker, e.symbol, e.price)
-            row.stop_price = optional_price(self.core.broker, e.symbol, e.stop)
+            row.limit_price = optional_price(self.decisions.broker, e.symbol, e.price)
+            row.stop_price = optional_price(self.decisions.broker, e.symbol, e.stop)
             row.quantity = quantity_of(market, e.lots)
         elif e.kind == E_TRIGGER:
             row.reason = "triggered"
@@ -68,7 +68,7 @@ class SimulatorExecutor:
             row.reason = REASONS[e.reason]
 
     def _fill(self, e: Event, row: OrderRow) -> FillRow:
-        market, precision = self.core.broker.markets[e.symbol], self.run.precision
+        market, precision = self.decisions.broker.markets[e.symbol], self.run.precision
         row.filled += quantity_of(market, e.lots)
         # the exit of a bracket grows with its entry
         row.quantity = max(row.quantity, row.filled)

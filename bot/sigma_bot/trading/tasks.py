@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]], again_s: float = 1.0) -> None:
+async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]], again_s: float = 1.0) -> None:
     """Cancel until all have ended, and take no notice of how.
 
     A single cancellation may be lost: ``asyncio.wait_for`` of Python 3.11, which the Redis client uses for

@@ -14,11 +14,11 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
 from sigma_bot.model.ticks import INTERVAL
 from sigma_bot.times import DAY
-from sigma_bot.trading.history import History
+from sigma_bot.trading.history import HistoryClient
 
 log = logging.getLogger(__name__)
-PAGE = 100
-REACH = DAY
+PAGE_SIZE = 100
+MAX_CATCH_UP = DAY
 """A bot that was away is given its recorded ticks from a day before its warm-up on, ns; what is older would
 only keep it from trading."""
 
@@ -37,11 +37,11 @@ class TickReader:
     payloads that were no batches."""
 
     def __init__(
-        self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: History | None = None
+        self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: HistoryClient | None = None
     ) -> None:
         self.bus, self.log, self.last, self.warmup = bus, ticks_log(venue), after, warmup
         self.history = history
-        self.holes = self.malformed = self.reconnects = 0
+        self.lost_batches = self.malformed = self.reconnects = 0
 
     async def batches(self) -> AsyncIterator[TickBatch | Gap]:
         """Reconnects by itself; a hole that can't be filled is a Gap before the next batch."""
@@ -75,11 +75,11 @@ class TickReader:
                 yield item
         asked = None  # the last batch when a hole behind it was asked for
         while self.last is not None:
-            page = await self.bus.read(self.log, self.last, PAGE)
+            page = await self.bus.read(self.log, self.last, PAGE_SIZE)
             if page and page[0][0] > self.last + 1 and self.last != asked:
                 asked = self.last
-                since = self._stamp(page[0][1]) - self.warmup - REACH
-                async for item in self._recall(self.last, since, page[0][0]):
+                since = self._stamp(page[0][1]) - self.warmup - MAX_CATCH_UP
+                async for item in self._recorded(self.last, since, page[0][0]):
                     yield item
                 continue  # the log may have moved on meanwhile
             for seq, payload in page:
@@ -89,7 +89,7 @@ class TickReader:
                 if batch is not None and batch.seq > self.last:
                     for item in self._take(batch):
                         yield item
-            if len(page) < PAGE:
+            if len(page) < PAGE_SIZE:
                 return
 
     async def _begin(self) -> AsyncIterator[TickBatch | Gap]:
@@ -106,14 +106,14 @@ class TickReader:
         oldest = found[0] if found else newest
         since = self._stamp(newest[1]) - self.warmup
         if oldest[0] > max(behind, 0) + 1 and self._stamp(oldest[1]) > since:
-            async for item in self._recall(-1, since, oldest[0]):
+            async for item in self._recorded(-1, since, oldest[0]):
                 yield item
-            if self.last is None and self.history is not None and self.history.away:
+            if self.last is None and self.history is not None and self.history.feed_absent:
                 return
         if self.last is None:
             self.last = oldest[0] - 1
 
-    async def _recall(self, after: int, since: int, until: int) -> AsyncIterator[TickBatch | Gap]:
+    async def _recorded(self, after: int, since: int, until: int) -> AsyncIterator[TickBatch | Gap]:
         """What is recorded of our symbols; batches without them, which change nothing, are passed over."""
         if self.history is None:
             return
@@ -121,21 +121,21 @@ class TickReader:
             missing = list(page.missing)
             for batch in filter(None, map(self._decode, page.batches)):
                 while missing and missing[0][0] < batch.seq:
-                    yield self._hole(*missing.pop(0))
+                    yield self._gap(*missing.pop(0))
                 self.last = batch.seq
                 yield batch
             for first, last in missing:
-                yield self._hole(first, last)
+                yield self._gap(first, last)
             self.last = page.upto
 
     def _take(self, batch: TickBatch) -> Iterator[TickBatch | Gap]:
         if self.last is not None and batch.seq > self.last + 1:
-            yield self._hole(self.last + 1, batch.seq - 1)
+            yield self._gap(self.last + 1, batch.seq - 1)
         self.last = batch.seq
         yield batch
 
-    def _hole(self, first: int, last: int) -> Gap:
-        self.holes += last - first + 1
+    def _gap(self, first: int, last: int) -> Gap:
+        self.lost_batches += last - first + 1
         log.warning("ticks %d to %d are lost", first, last)
         return Gap(first, last)
 

@@ -94,7 +94,7 @@ async def running(
 async def processed(runner: BotRunner, seq: int) -> None:
     """Wait until the bot has handled a batch."""
     async with asyncio.timeout(60):
-        while runner.session is None or runner.session.bot.told.tick < seq:
+        while runner.session is None or runner.session.bot.progress.tick < seq:
             await asyncio.sleep(0.002)
 
 

@@ -114,7 +114,7 @@ SEEDS = [(venue, seed) for venue in VENUES for seed in range(6)]
 async def settled(scene) -> bool:
     """Whether journal and venue agree: what is only in memory may still be lost."""
     session = scene.runner.session
-    if session is None or session.bot.desk.gate.closed or session.bot.told.tick < scene.seq:
+    if session is None or session.bot.adapter.gate.closed_reason or session.bot.progress.tick < scene.seq:
         return False
     rows = {row.client_id: row for row in await scene.orders()}
     if any(row.state in (State.INTENT, State.UNKNOWN, State.PARKED) for row in rows.values()):

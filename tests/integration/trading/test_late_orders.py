@@ -30,7 +30,7 @@ async def absent(scene: Scene, what: int):  # noqa: F811
     await scene.say(what)
     await held.reached.wait()
     await scene.stand(State.ABSENT)
-    assert scene.runner.session.bot.core.broker.n_active == 0, "the strategy is told that it is gone"
+    assert scene.runner.session.bot.decisions.broker.n_active == 0, "the strategy is told that it is gone"
     assert not scene.em.exchange.accounts["main"].orders
     return held
 
@@ -60,10 +60,10 @@ async def test_one_that_fills_is_booked(scene):  # noqa: F811
         held = await absent(scene, 1)
         held.release()
         await ends(scene, State.FILLED)
-        assert not runner.session.bot.core.flat
+        assert not runner.session.bot.decisions.flat
         await scene.say(2)
         await scene.stand(State.FILLED, State.FILLED)
-        assert runner.session.bot.core.flat
+        assert runner.session.bot.decisions.flat
     await scene.ledger_is_the_venues()
 
 

@@ -17,10 +17,10 @@ from sigma_bot.engine.venue import notional_of
 from sigma_bot.model.conversion import Run, rejection_of, row_of_order
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
 from sigma_bot.model.units import money_of, quantity_of
-from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.venues.types import VenueFill, VenueOrder
 
-STATES = {
+STATE_OF_STATUS = {
     "open": State.OPEN,
     "filled": State.FILLED,
     "cancelled": State.CANCELLED,
@@ -28,64 +28,65 @@ STATES = {
     "refused": State.REFUSED,
 }
 ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REFUSED))
-ENDED_KEPT = 500
+MAX_ENDED = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
 
 
-LATER = -1
+DEFER = -1
 """Said of an order that may not go now: it is asked for again at the next step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class FillsMissing:
     """The venue has filled more than was told: its fills must be asked for first."""
 
     order: VenueOrder
 
 
-class LiveBook:
+class OrderManager:
     """The bot's orders at the venue. ``bases`` names the currency that a symbol's units are; ``dust`` is what
     fees took of it beyond whole lots (negative: a bit more is held than the engine counts)."""
 
     def __init__(
         self,
-        core: Core,
+        decisions: DecisionEngine,
         run: Run,
         inputs: Inputs,
         desk: Mapping[str, Any],
         token: int,
         bases: Mapping[str, str],
     ) -> None:
-        self.core, self.run, self.inputs, self.token, self.bases = core, run, inputs, token, bases
+        self.decisions, self.run, self.inputs, self.token, self.bases = decisions, run, inputs, token, bases
         self.rows: dict[str, OrderRow] = {}
-        self.trades: dict[str, set[str]] = {}
-        self.ended: list[str] = []
-        self.dust = _decimals(desk.get("dust", {}))
-        self.opening = _decimals(desk["opening"]) if "opening" in desk else None
-        self.moved = _decimals(desk.get("moved", {}))
+        self.booked_trades: dict[str, set[str]] = {}
+        self.ended_ids: list[str] = []
+        self.residual = _decimals(desk.get("dust", {}))
+        self.opening_balances = _decimals(desk["opening"]) if "opening" in desk else None
+        self.balance_changes = _decimals(desk.get("moved", {}))
 
-    def desk(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the engine."""
-        out = {"dust": _texts(self.dust), "moved": _texts(self.moved)}
-        return out if self.opening is None else {**out, "opening": _texts(self.opening)}
+        out = {"dust": _texts(self.residual), "moved": _texts(self.balance_changes)}
+        return out if self.opening_balances is None else {**out, "opening": _texts(self.opening_balances)}
 
-    def differences(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    def balance_differences(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """By currency, what the account holds beyond its opening balance and this bot's fills: other bots of
         the account, deposits, trades by hand. The first balances seen are the opening ones."""
         currencies = {self.run.currency, *self.bases.values()}
         now = {c: balances.get(c, Decimal(0)) for c in currencies}
-        if self.opening is None:
-            self.opening = {c: now[c] - self.moved.get(c, Decimal(0)) for c in currencies}
+        if self.opening_balances is None:
+            self.opening_balances = {c: now[c] - self.balance_changes.get(c, Decimal(0)) for c in currencies}
         found = {
-            c: now[c] - self.opening.get(c, Decimal(0)) - self.moved.get(c, Decimal(0)) for c in currencies
+            c: now[c] - self.opening_balances.get(c, Decimal(0)) - self.balance_changes.get(c, Decimal(0))
+            for c in currencies
         }
         return {c: value for c, value in found.items() if value}
 
-    def missing(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    def position_shortfalls(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """By symbol, how much of the position the account no longer holds."""
-        b = self.core.broker
+        b = self.decisions.broker
         out = {}
-        for symbol, k in self.core.symbols.items():
+        for symbol, k in self.decisions.symbols.items():
             short = quantity_of(b.markets[k], b.markets[k].lots) - balances.get(
                 self.bases[symbol], Decimal(0)
             )
@@ -93,22 +94,22 @@ class LiveBook:
                 out[symbol] = short
         return out
 
-    def remember(self, row: OrderRow, trades: Iterable[str]) -> None:
+    def track(self, row: OrderRow, trades: Iterable[str]) -> None:
         """Take a stored order into memory."""
         self.rows[row.client_id] = row
-        self.trades[row.client_id] = set(trades)
+        self.booked_trades[row.client_id] = set(trades)
         if row.state not in LIVING:
-            self._forget_old(row.client_id)
+            self._prune_ended(row.client_id)
 
-    def living(self) -> list[OrderRow]:
+    def open_orders(self) -> list[OrderRow]:
         """Orders that may still fill, oldest first."""
         return [row for row in self.rows.values() if row.state in LIVING]
 
-    def doubted(self, since: int) -> list[OrderRow]:
+    def recently_not_found(self, since: int) -> list[OrderRow]:
         """Orders found absent ``since`` then: one may turn up late after all."""
         return [row for row in self.rows.values() if row.state is State.ABSENT and row.updated > since]
 
-    def _own(self, row: OrderRow) -> bool:
+    def _of_this_run(self, row: OrderRow) -> bool:
         """Whether an order is of this run: the engine's numbers begin anew with each, so another run's order
         must not be taken for one of ours."""
         return row.client_id == self.run.client_id(row.order_id, row.leg)
@@ -121,54 +122,56 @@ class LiveBook:
         """What the engine wants from the venue: rows to send, and rows to cancel. ``allowed`` says 0, the
         reason why an order may not go, or LATER."""
         sends, cancels = [], []
-        for what, o in external.due(self.core.broker):
+        for what, o in external.due(self.decisions.broker):
             if what == external.CANCEL:
                 cancels.append(self.rows[self.run.client_id(o.id, o.leg)])
                 continue
             reason = allowed(o)
-            if reason == LATER:
+            if reason == DEFER:
                 external.hold(o)
                 continue
             if reason:
-                external.ended(self.core.broker, o.id, E_CANCEL, reason)
+                external.ended(self.decisions.broker, o.id, E_CANCEL, reason)
                 continue
-            row = row_of_order(self.run, self.core.broker, o, change.tick, now, self.token)
-            self.remember(row, ())
+            row = row_of_order(self.run, self.decisions.broker, o, change.tick, now, self.token)
+            self.track(row, ())
             change.orders.append(row)
             sends.append(row)
-        self.note(change)
+        self.collect_rejections(change)
         return sends, cancels
 
-    def note(self, change: Change) -> None:
+    def collect_rejections(self, change: Change) -> None:
         """Put the engine's rejections into ``change``; its other events are in the rows already."""
-        for e in self.core.drain():
+        for e in self.decisions.take_events():
             if e.kind == E_REJECT or (e.kind == E_CANCEL and e.reason not in (0, R_STRATEGY)):
                 change.notices.append(rejection_of(self.run, e))
 
     # --- from the venue to the engine
 
-    def settle(
+    def apply_report(
         self, change: Change, row: OrderRow, order: VenueOrder | None, fills: Iterable[VenueFill], now: int
-    ) -> Missing | None:
+    ) -> FillsMissing | None:
         """Book what the venue says of an order of ours. Returns Missing when its fills must be asked for."""
-        seen = self.trades[row.client_id]
-        told = self._within(change, row, [f for f in fills if f.trade_id not in seen], now)
+        seen = self.booked_trades[row.client_id]
+        told = self._without_overfills(change, row, [f for f in fills if f.trade_id not in seen], now)
         for fill in told:
-            self._fill(change, row, fill)
+            self._apply_fill(change, row, fill)
         if told and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
-            self._enter(change, row, State.PARTIAL, now)
+            self._transition(change, row, State.PARTIAL, now)
         if order is not None:
             if row.venue_id is None and order.venue_id:
                 row.venue_id = order.venue_id
-                self._keep(change, row)
+                self._mark_changed(change, row)
             if order.filled > row.filled:
-                return Missing(order)
-            self._status(change, row, order, now)
+                return FillsMissing(order)
+            self._apply_status(change, row, order, now)
         elif row.filled >= row.quantity:
-            self._enter(change, row, State.FILLED, now)
+            self._transition(change, row, State.FILLED, now)
         return None
 
-    def _within(self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int) -> list[VenueFill]:
+    def _without_overfills(
+        self, change: Change, row: OrderRow, fills: Iterable[VenueFill], now: int
+    ) -> list[VenueFill]:
         """Fills that the order has room for. More than was ordered is never booked: a message that is wrong,
         or one trade under two ids."""
         room, out = row.quantity - row.filled, []
@@ -177,34 +180,34 @@ class LiveBook:
                 room -= fill.quantity
                 out.append(fill)
                 continue
-            self.trades[row.client_id].add(fill.trade_id)
+            self.booked_trades[row.client_id].add(fill.trade_id)
             text = f"{row.client_id}: trade {fill.trade_id} of {fill.quantity:f} is more than was ordered"
             self._alert(change, row, "overfill", text, now)
         return out
 
-    def _status(self, change: Change, row: OrderRow, order: VenueOrder, now: int) -> None:
-        state = STATES[order.status]
+    def _apply_status(self, change: Change, row: OrderRow, order: VenueOrder, now: int) -> None:
+        state = STATE_OF_STATUS[order.status]
         if order.filled < row.filled:
             return  # an older report: the fills it lacks are booked
         if state is State.OPEN and row.filled > 0:
             state = State.PARTIAL
         if state in (State.OPEN, State.PARTIAL) and row.state in (*ENDED, State.PARTIAL):
             return  # older too: it ended since
-        self._enter(change, row, state, now, order.reason)
+        self._transition(change, row, state, now, order.reason)
 
-    def refused(
+    def end(
         self, change: Change, row: OrderRow, state: State, reason: str, now: int, code: int = R_VENUE
     ) -> None:
         """The order ended without the venue: it said no, or it never arrived. ``code`` is the engine's reason
         for it."""
-        self._enter(change, row, state, now, reason, code)
+        self._transition(change, row, state, now, reason, code)
 
-    def kept(self, row: OrderRow) -> None:
+    def cancel_failed(self, row: OrderRow) -> None:
         """A cancel failed; the order may be asked again."""
-        if self._own(row):
-            external.kept(self.core.broker, row.order_id)
+        if self._of_this_run(row):
+            external.kept(self.decisions.broker, row.order_id)
 
-    def _enter(
+    def _transition(
         self,
         change: Change,
         row: OrderRow,
@@ -220,37 +223,37 @@ class LiveBook:
             self._alert(change, row, "illegal-transition", text, now)
             return
         row.state, row.updated, row.reason = state, now, reason or row.reason
-        self._keep(change, row)
+        self._mark_changed(change, row)
         if state is State.PARKED:
             text = f"{row.client_id}: {reason}; settle it by hand, see `sigma orders`"
             self._alert(change, row, "parked", text, now)
         if state in LIVING:
             return
-        if self._own(row):
-            self._end(change, row, state, code)
-        self._forget_old(row.client_id)
+        if self._of_this_run(row):
+            self._end_in_engine(change, row, state, code)
+        self._prune_ended(row.client_id)
 
-    def _end(self, change: Change, row: OrderRow, state: State, code: int) -> None:
+    def _end_in_engine(self, change: Change, row: OrderRow, state: State, code: int) -> None:
         """Tell the engine that its order is over."""
         self.inputs.add(change, "end", {"order": row.order_id, "leg": row.leg, "state": str(state)})
         kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
         if state not in (State.REFUSED, State.ABSENT):
             code = R_STRATEGY
-        o = external.order_of(self.core.broker, row.order_id)
+        o = external.order_of(self.decisions.broker, row.order_id)
         if o is not None and o.leg == row.leg and state is not State.FILLED:
-            external.ended(self.core.broker, row.order_id, kind, code)
+            external.ended(self.decisions.broker, row.order_id, kind, code)
 
-    def _fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
-        if self._own(row):
-            notional, realized = self._book(change, row, fill)
+    def _apply_fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
+        if self._of_this_run(row):
+            notional, realized = self._book_fill(change, row, fill)
         else:
             notional, realized = fill.quantity * fill.price, Decimal(0)
             text = f"{row.client_id}: {fill.quantity:f} filled for an earlier run, unknown to this one"
             self._alert(change, row, "earlier-run", text, fill.ts)
-        self.trades[row.client_id].add(fill.trade_id)
+        self.booked_trades[row.client_id].add(fill.trade_id)
         row.filled += fill.quantity
-        self._keep(change, row)
-        self._move(row, fill)
+        self._mark_changed(change, row)
+        self._change_balances(row, fill)
         stored = FillRow(
             trade_id=fill.trade_id,
             client_id=row.client_id,
@@ -268,19 +271,19 @@ class LiveBook:
         )
         change.fills.append(stored)
 
-    def _book(self, change: Change, row: OrderRow, fill: VenueFill) -> tuple[Decimal, Decimal]:
+    def _book_fill(self, change: Change, row: OrderRow, fill: VenueFill) -> tuple[Decimal, Decimal]:
         """Put a fill into the engine's account; its value and the profit it realized."""
-        core, symbol = self.core, self.core.symbols[row.symbol]
-        b, market = core.broker, core.broker.markets[symbol]
+        decisions, symbol = self.decisions, self.decisions.symbols[row.symbol]
+        b, market = decisions.broker, decisions.broker.markets[symbol]
         side = 1 if row.side == "buy" else -1
-        lots = self._lots(symbol, row.symbol, side, fill.quantity)
+        lots = self._whole_lots(symbol, row.symbol, side, fill.quantity)
         price = float(fill.price)
         quote = fill.fee_currency == self.run.currency
         fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
         before = market.realized
         external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
         if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
-            self._take_fee(symbol, row.symbol, fill.fee)
+            self._deduct_fee(symbol, row.symbol, fill.fee)
         self.inputs.add(
             change,
             "fill",
@@ -289,7 +292,7 @@ class LiveBook:
         scale = self.run.precision
         return money_of(notional_of(market, lots, price), scale), money_of(market.realized - before, scale)
 
-    def _move(self, row: OrderRow, fill: VenueFill) -> None:
+    def _change_balances(self, row: OrderRow, fill: VenueFill) -> None:
         """What the fill did to the account's balances."""
         sign = 1 if row.side == "buy" else -1
         base = self.bases[row.symbol]
@@ -299,38 +302,38 @@ class LiveBook:
             (self.run.currency, -sign * money),
             (fill.fee_currency, -fill.fee),
         ):
-            self.moved[currency] = self.moved.get(currency, Decimal(0)) + amount
+            self.balance_changes[currency] = self.balance_changes.get(currency, Decimal(0)) + amount
 
-    def _lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
+    def _whole_lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
         """A fill in whole lots; what is left over goes to the dust, so that never more is counted than is
         held."""
-        lot = quantity_of(self.core.broker.markets[symbol], 1)
+        lot = quantity_of(self.decisions.broker.markets[symbol], 1)
         lots = (quantity / lot).to_integral_value(ROUND_FLOOR if side > 0 else ROUND_CEILING)
         if rest := quantity - lots * lot:
-            self.dust[name] = self.dust.get(name, Decimal(0)) - side * rest
+            self.residual[name] = self.residual.get(name, Decimal(0)) - side * rest
         return int(lots)
 
-    def _take_fee(self, symbol: int, name: str, fee: Decimal) -> None:
+    def _deduct_fee(self, symbol: int, name: str, fee: Decimal) -> None:
         """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
-        lot = quantity_of(self.core.broker.markets[symbol], 1)
-        owed = self.dust.get(name, Decimal(0)) + fee
+        lot = quantity_of(self.decisions.broker.markets[symbol], 1)
+        owed = self.residual.get(name, Decimal(0)) + fee
         lots = int((owed / lot).to_integral_value(ROUND_CEILING))
-        external.received_fee(self.core.broker, symbol, lots)
-        self.dust[name] = owed - lots * lot
+        external.received_fee(self.decisions.broker, symbol, lots)
+        self.residual[name] = owed - lots * lot
 
     def _alert(self, change: Change, row: OrderRow, code: str, text: str, now: int) -> None:
         change.notices.append(NoticeRow("alert", code, text, now, row.order_id, row.symbol))
 
-    def _keep(self, change: Change, row: OrderRow) -> None:
+    def _mark_changed(self, change: Change, row: OrderRow) -> None:
         if all(row is not kept for kept in change.orders):
             change.orders.append(row)
 
-    def _forget_old(self, client_id: str) -> None:
-        self.ended.append(client_id)
-        while len(self.ended) > ENDED_KEPT:
-            oldest = self.ended.pop(0)
+    def _prune_ended(self, client_id: str) -> None:
+        self.ended_ids.append(client_id)
+        while len(self.ended_ids) > MAX_ENDED:
+            oldest = self.ended_ids.pop(0)
             if oldest in self.rows and self.rows[oldest].state not in LIVING:
-                del self.rows[oldest], self.trades[oldest]
+                del self.rows[oldest], self.booked_trades[oldest]
 
 
 def _decimals(texts: Mapping[str, str]) -> dict[str, Decimal]:

@@ -16,17 +16,17 @@ from sigma_bot.model.orders import OrderRow, State
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class UnplacedReason:
     """Why the venue does not have it; ``code`` is the engine's reason."""
 
-    reason: str
+    text: str
     code: int
 
 
-NOT_WRITTEN = Known("not sent: the session ended before", R_ABSENT)
+NOT_WRITTEN = UnplacedReason("not sent: the session ended before", R_ABSENT)
 
 
-class Unsent:
+class UnplacedOrders:
     """Kept over the sessions of one process.
 
     An order is known by its id and the fencing token under which it was stored: the same id may have been
@@ -34,24 +34,24 @@ class Unsent:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Known] = {}
+        self._known: dict[tuple[str, int], UnplacedReason] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def keep(self, row: OrderRow, known: Known = NOT_WRITTEN) -> None:
+    def add(self, row: OrderRow, known: UnplacedReason = NOT_WRITTEN) -> None:
         """Nothing of it is at the venue."""
         self._known[row.client_id, row.token] = known
 
-    def written(self, row: OrderRow) -> None:
+    def mark_written(self, row: OrderRow) -> None:
         """Its first byte is about to be written: from now on only the venue knows."""
         self._known.pop((row.client_id, row.token), None)
 
-    def of(self, row: OrderRow) -> Known | None:
+    def reason_for(self, row: OrderRow) -> UnplacedReason | None:
         """Why the venue does not have an order that the journal holds as an intent; None: it may have it."""
         return self._known.get((row.client_id, row.token)) if row.state is State.INTENT else None
 
-    def stored(self, rows: Mapping[str, OrderRow]) -> None:
+    def prune(self, rows: Mapping[str, OrderRow]) -> None:
         """Everything that ``rows`` say is in the journal now: forget what it holds, or has never held."""
         for client_id, token in list(self._known):
             row = rows.get(client_id)
