@@ -10,7 +10,7 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.journal.journal import Journal
 from sigma_bot.trading.runner import BotRunner, metrics_of
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.types import VenueClient
 
 

@@ -29,8 +29,8 @@ import certifi
 import redis.utils as redis_utils
 
 from sigma_bot.spec import parse_manifest
-from sigma_bot.trading import bot, crash, executor, live_session, service, session
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading import bot, crash, executor, live_tasks, service, session
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues import binance, ccxt_client, limiter_redis, upbit
 
 CLIENTS = {"binance": binance.BinanceClient, "upbit": upbit.UpbitClient}
@@ -69,7 +69,7 @@ def child(job: dict[str, Any]) -> int:
     importlib.reload(crash)
     for client in CLIENTS.values():
         client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])
-    live_session.RECONCILE_S = job.get("reconcile", live_session.RECONCILE_S)
+    live_tasks.RECONCILE_S = job.get("reconcile", live_tasks.RECONCILE_S)
     watch(job["socket"], job.get("stop_at", ""))
     if "held" in job:
         hold_back(Path(job["held"]))

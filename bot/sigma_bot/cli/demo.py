@@ -114,7 +114,7 @@ async def _trade(folder: Path, bus: Bus, seconds: int) -> None:
     from sigma_bot.journal import open_journal
     from sigma_bot.spec import load_manifest
     from sigma_bot.trading.runner import BotRunner, metrics_of
-    from sigma_bot.trading.session import Settings
+    from sigma_bot.trading.settings import Settings
 
     manifest = load_manifest(folder / "demo.yaml", "Strategy")
     click.echo(f"bot       SIM, an EMA cross on ticks, for {seconds} s")

@@ -38,8 +38,8 @@ class Watchdog:
     Python runs signal handlers there.
 
     Past the heartbeat's limit the stack is logged, once. A callback that runs for ``end_after_s`` is ended;
-    one that keeps the bot from something urgent sooner: ``pending`` says what, "" for nothing. It is called in
-    the watchdog's thread.
+    one that keeps the bot from something urgent sooner: ``pending`` says what, "" for nothing. It is called
+    in the watchdog's thread.
     """
 
     def __init__(

@@ -43,12 +43,15 @@ class Denied:
 
 
 class RiskGate:
-    """Decides whether an order may go now."""
+    """Decides whether an order may go now. ``stale_after`` and ``max_drift`` in ns, 0 is off for the first;
+    ``now`` gives ns UTC."""
 
-    def __init__(self, stale_after: int, max_drift: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self, stale_after: int, max_drift: int, now: Callable[[], int], closed_reason: str = ""
+    ) -> None:
         self.stale_after, self.max_drift, self.now = stale_after, max_drift, now
         self.halted = False
-        self.closed_reason = ""  # why nothing may go: not reconciled, venue clock unknown ...
+        self.closed_reason = closed_reason  # why nothing may go: not reconciled yet
         self.drift = 0  # the venue's clock less ours, ns
         self.tick_ts = 0  # time of the newest tick
 

@@ -1,8 +1,8 @@
 """TradingBot: one strategy, one account, one mailbox.
 
 Ticks, the venue's answers, controls and timers are handled one by one. What a step changes is stored in one
-transaction together with the state it leaves, and only then sent and told. So a bot that is killed at any
-instant goes on from its last stored step, and everything that it ever sent is known.
+transaction together with the state it leaves, and only then sent and published. So a bot that is killed at
+any instant goes on from its last stored step, and everything that it ever sent is known.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from sigma_bot.errors import SigmaError, StrategyError
 from sigma_bot.health.heartbeat import Heartbeat
+from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.journal import Journal
-from sigma_bot.journal.lease import Lease
 from sigma_bot.journal.types import Controls
-from sigma_bot.model.conversion import Run
 from sigma_bot.model.messages import TickBatch
-from sigma_bot.model.orders import Change, Inputs, NoticeRow
-from sigma_bot.runtime import checkpoint as state
-from sigma_bot.runtime.decision_engine import FLATTEN_ATTEMPTS, DecisionEngine
+from sigma_bot.model.orders import Change, NoticeRow
+from sigma_bot.runtime import checkpoint
+from sigma_bot.runtime.decision_engine import FLATTEN_ATTEMPTS
 from sigma_bot.trading.adapters import ExecutionAdapter
 from sigma_bot.trading.approval import RECHECK_AFTER_S
+from sigma_bot.trading.controls import ControlsReader
 from sigma_bot.trading.crash import point
-from sigma_bot.trading.mailbox import Mailbox
+from sigma_bot.trading.events import ControlsPolled
+from sigma_bot.trading.mailbox import Item, Mailbox
+from sigma_bot.trading.opening import OpenedBot
 from sigma_bot.trading.ticks import Gap
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,6 @@ class RestartError(SigmaError):
 
 class StrategyStoppedError(RestartError):
     """The strategy raised. It is stored why; the bot starts again without calling it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ControlsPolled:
-    """A second has passed; ``controls`` as they stand now."""
-
-    controls: Controls
 
 
 @dataclass(slots=True)
@@ -71,28 +65,29 @@ ChangeObserver = Callable[["TradingBot", Change, int], None]
 
 
 class TradingBot:
-    """The actor. ``desk`` is the mode's part."""
+    """The actor. ``adapter`` is the mode's execution."""
 
     def __init__(
         self,
-        decisions: DecisionEngine,
-        run: Run,
-        desk: ExecutionAdapter,
+        opened: OpenedBot,
+        adapter: ExecutionAdapter,
+        mailbox: Mailbox,
+        controls: ControlsReader,
         journal: Journal,
-        lease: Lease,
-        inputs: Inputs,
-        last: int,
-        code_digest: str,
-        watch: ChangeObserver,
+        observe: ChangeObserver,
         heartbeat: Heartbeat,
         metrics: BotMetrics,
     ) -> None:
-        self.decisions, self.run, self.adapter = decisions, run, desk
-        self.journal, self.lease, self.inputs = journal, lease, inputs
-        self.last, self.code_digest, self.observe = last, code_digest, watch
-        self.heartbeat, self.metrics = heartbeat, metrics
-        self.mailbox = Mailbox()
-        self.progress = BotProgress(tick=last)
+        self.decisions, self.run, self.lease, self.inputs = (
+            opened.decisions,
+            opened.run,
+            opened.lease,
+            opened.inputs,
+        )
+        self.last, self.code_digest = opened.after or 0, opened.digest
+        self.adapter, self.mailbox, self.controls, self.journal = adapter, mailbox, controls, journal
+        self.observe, self.heartbeat, self.metrics = observe, heartbeat, metrics
+        self.progress = BotProgress(tick=self.last)
         self.committed_at = time.monotonic()
         self.batch_at = self.committed_at
         self.uncommitted = False
@@ -101,10 +96,6 @@ class TradingBot:
         self.deferred: Change | None = None  # what is stored with the next batch at the latest
         self.step_began = self.committed_at
         self.flattened: asyncio.Event = asyncio.Event()
-
-    def post(self, item: Any) -> None:
-        """Put something into the mailbox."""
-        self.mailbox.put(item)
 
     async def loop(self) -> None:
         """Handle what comes, for ever. Raises what the journal, the lease or a fault of ours raises."""
@@ -116,8 +107,13 @@ class TradingBot:
         while group := self.mailbox.take():
             await self.handle(group)
 
-    async def handle(self, group: list[Any]) -> None:
+    async def handle(self, group: list[Item]) -> None:
         """One step: a batch of ticks, or everything that came between two."""
+        first = group[0]
+        with about(tick=first.seq if isinstance(first, TickBatch) else self.last):
+            await self._step(group)
+
+    async def _step(self, group: list[Item]) -> None:
         self.heartbeat.beat()
         self.step_complete, self.step_began = False, time.monotonic()
         change = self.deferred or Change(tick=self.last, ts=self.decisions.broker.ts)
@@ -139,7 +135,7 @@ class TradingBot:
             await self._commit_if_due(change)
         self.step_complete = True
 
-    def _apply(self, item: Any, change: Change) -> None:
+    def _apply(self, item: Item, change: Change) -> None:
         if isinstance(item, TickBatch):
             change.tick, change.ts = item.seq, item.ts
             self._on_ticks(item)
@@ -207,7 +203,7 @@ class TradingBot:
 
     async def _commit(self, change: Change) -> None:
         """State and effects in one transaction; then what it lets go is sent and told."""
-        change.state = state.dump(self.decisions.broker, self.decisions.strategy, self.adapter.state())
+        change.state = checkpoint.dump(self.decisions.broker, self.decisions.strategy, self.adapter.state())
         change.code_digest = self.code_digest
         point("commit.before")
         began = time.monotonic()
@@ -223,13 +219,13 @@ class TradingBot:
             if notice.code == PARKED:
                 await self._halt(notice.text)
         if time.monotonic() - self.step_began > RECHECK_AFTER_S:
-            await self.refresh_halt()  # the strategy took its time, and a halt may have been given in it
+            await self.refresh_halt()  # the strategy took its time, and a halt may have been given meanwhile
         self.adapter.on_committed()
         self.observe(self, change, number)
 
     async def refresh_halt(self) -> None:
         """Let what is not yet sent heed a halt that stands now."""
-        controls = await self.journal.controls_for(self.run.bot)
+        controls = await self.controls.read()
         self.adapter.set_halted(controls.halted_by is not None)
 
     async def _on_strategy_error(self, error: StrategyError) -> None:

@@ -1,6 +1,6 @@
-"""LIVE without I/O: between the engine's orders, the journal's rows and the venue's reports.
+"""OrderManager: the orders of LIVE, between the engine, the journal's rows and the venue's reports. No I/O.
 
-Every fact of the venue passes ``settle`` or ``refused``. Both may be told the same thing twice, late or out
+Whatever the venue says passes ``apply_report`` or ``end``. Both may be told the same thing twice, late or out
 of order, and nothing is booked twice: fills count by the venue's trade id, totals are only compared.
 """
 
@@ -12,12 +12,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Order
+from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Market, Order
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.model.conversion import Run, rejection_of, row_of_order
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
-from sigma_bot.model.units import money_of, quantity_of
+from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
+from sigma_bot.trading.balances import AccountBalances, decimals, texts
 from sigma_bot.venues.types import VenueFill, VenueOrder
 
 STATE_OF_STATUS = {
@@ -30,29 +31,28 @@ STATE_OF_STATUS = {
 ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REFUSED))
 MAX_ENDED = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
-
-
 DEFER = -1
-"""Said of an order that may not go now: it is asked for again at the next step."""
+"""In place of a reason: the order may not go now, and is due again at the next step."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillsMissing:
-    """The venue has filled more than was told: its fills must be asked for first."""
+    """The venue has filled more than it reported: its fills must be asked for first."""
 
     order: VenueOrder
 
 
 class OrderManager:
-    """The bot's orders at the venue. ``bases`` names the currency that a symbol's units are; ``dust`` is what
-    fees took of it beyond whole lots (negative: a bit more is held than the engine counts)."""
+    """The bot's orders at the venue. ``bases`` names the currency that a symbol's units are; ``residual`` is
+    what fees took of it beyond whole lots (negative: a bit more is held than the engine counts). ``stored``
+    is what ``state`` gave; ``token`` the fencing token of this session."""
 
     def __init__(
         self,
         decisions: DecisionEngine,
         run: Run,
         inputs: Inputs,
-        desk: Mapping[str, Any],
+        stored: Mapping[str, Any],
         token: int,
         bases: Mapping[str, str],
     ) -> None:
@@ -60,42 +60,35 @@ class OrderManager:
         self.rows: dict[str, OrderRow] = {}
         self.booked_trades: dict[str, set[str]] = {}
         self.ended_ids: list[str] = []
-        self.residual = _decimals(desk.get("dust", {}))
-        self.opening_balances = _decimals(desk["opening"]) if "opening" in desk else None
-        self.balance_changes = _decimals(desk.get("moved", {}))
+        # "dust": as earlier versions stored it
+        self.residual = decimals(stored.get("residual", stored.get("dust", {})))
+        self.balances = AccountBalances(run.currency, bases, stored)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold besides the engine."""
-        out = {"dust": _texts(self.residual), "moved": _texts(self.balance_changes)}
-        return out if self.opening_balances is None else {**out, "opening": _texts(self.opening_balances)}
-
-    def balance_differences(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """By currency, what the account holds beyond its opening balance and this bot's fills: other bots of
-        the account, deposits, trades by hand. The first balances seen are the opening ones."""
-        currencies = {self.run.currency, *self.bases.values()}
-        now = {c: balances.get(c, Decimal(0)) for c in currencies}
-        if self.opening_balances is None:
-            self.opening_balances = {c: now[c] - self.balance_changes.get(c, Decimal(0)) for c in currencies}
-        found = {
-            c: now[c] - self.opening_balances.get(c, Decimal(0)) - self.balance_changes.get(c, Decimal(0))
-            for c in currencies
-        }
-        return {c: value for c, value in found.items() if value}
+        """What a checkpoint must hold besides the engine, as plain JSON values."""
+        return {"residual": texts(self.residual), **self.balances.state()}
 
     def position_shortfalls(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """By symbol, how much of the position the account no longer holds."""
         b = self.decisions.broker
         out = {}
         for symbol, k in self.decisions.symbols.items():
-            short = quantity_of(b.markets[k], b.markets[k].lots) - balances.get(
-                self.bases[symbol], Decimal(0)
-            )
+            held = quantity_of(b.markets[k], b.markets[k].lots)
+            short = held - balances.get(self.bases[symbol], Decimal(0))
             if short > 0:
                 out[symbol] = short
         return out
 
+    def track_stored(self, orders: Iterable[OrderRow], fills: Iterable[FillRow]) -> None:
+        """Take orders of the journal into memory, with their trades that are booked."""
+        trades: dict[str, list[str]] = {}
+        for fill in fills:
+            trades.setdefault(fill.client_id, []).append(fill.trade_id)
+        for row in orders:
+            self.track(row, trades.get(row.client_id, ()))
+
     def track(self, row: OrderRow, trades: Iterable[str]) -> None:
-        """Take a stored order into memory."""
+        """Take an order into memory; ``trades`` are the ids of those that are booked."""
         self.rows[row.client_id] = row
         self.booked_trades[row.client_id] = set(trades)
         if row.state not in LIVING:
@@ -106,8 +99,25 @@ class OrderManager:
         return [row for row in self.rows.values() if row.state in LIVING]
 
     def recently_not_found(self, since: int) -> list[OrderRow]:
-        """Orders found absent ``since`` then: one may turn up late after all."""
+        """Orders that the venue did not know, after ``since`` (ns): one may turn up late after all."""
         return [row for row in self.rows.values() if row.state is State.ABSENT and row.updated > since]
+
+    def reference_price(self, row: OrderRow) -> Decimal:
+        """The quote that an order meets."""
+        market = self._market(row)
+        return price_of(market, market.ask if row.side == "buy" else market.bid)
+
+    def only_reduces(self, row: OrderRow) -> bool:
+        """Whether an order can only make the position smaller."""
+        if row.reduce_only:
+            return True
+        market = self._market(row)
+        held = quantity_of(market, market.lots)
+        return row.quantity <= (held if row.side == "sell" else -held)
+
+    def _market(self, row: OrderRow) -> Market:
+        market: Market = self.decisions.broker.markets[self.decisions.symbols[row.symbol]]
+        return market
 
     def _of_this_run(self, row: OrderRow) -> bool:
         """Whether an order is of this run: the engine's numbers begin anew with each, so another run's order
@@ -117,16 +127,16 @@ class OrderManager:
     # --- from the engine to the venue
 
     def collect(
-        self, change: Change, now: int, allowed: Callable[[Order], int]
+        self, change: Change, now: int, reason_not_to_send: Callable[[Order], int]
     ) -> tuple[list[OrderRow], list[OrderRow]]:
-        """What the engine wants from the venue: rows to send, and rows to cancel. ``allowed`` says 0, the
-        reason why an order may not go, or LATER."""
-        sends, cancels = [], []
+        """What the engine wants from the venue: rows to send, and rows to cancel. ``reason_not_to_send``
+        gives 0, the engine's reason, or DEFER."""
+        new, cancels = [], []
         for what, o in external.due(self.decisions.broker):
             if what == external.CANCEL:
                 cancels.append(self.rows[self.run.client_id(o.id, o.leg)])
                 continue
-            reason = allowed(o)
+            reason = reason_not_to_send(o)
             if reason == DEFER:
                 external.hold(o)
                 continue
@@ -136,9 +146,9 @@ class OrderManager:
             row = row_of_order(self.run, self.decisions.broker, o, change.tick, now, self.token)
             self.track(row, ())
             change.orders.append(row)
-            sends.append(row)
+            new.append(row)
         self.collect_rejections(change)
-        return sends, cancels
+        return new, cancels
 
     def collect_rejections(self, change: Change) -> None:
         """Put the engine's rejections into ``change``; its other events are in the rows already."""
@@ -151,12 +161,12 @@ class OrderManager:
     def apply_report(
         self, change: Change, row: OrderRow, order: VenueOrder | None, fills: Iterable[VenueFill], now: int
     ) -> FillsMissing | None:
-        """Book what the venue says of an order of ours. Returns Missing when its fills must be asked for."""
-        seen = self.booked_trades[row.client_id]
-        told = self._without_overfills(change, row, [f for f in fills if f.trade_id not in seen], now)
-        for fill in told:
+        """Book what the venue says of an order of ours. Returns FillsMissing when they must be asked for."""
+        booked = self.booked_trades[row.client_id]
+        news = self._without_overfills(change, row, [f for f in fills if f.trade_id not in booked], now)
+        for fill in news:
             self._apply_fill(change, row, fill)
-        if told and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
+        if news and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
             self._transition(change, row, State.PARTIAL, now)
         if order is not None:
             if row.venue_id is None and order.venue_id:
@@ -198,12 +208,12 @@ class OrderManager:
     def end(
         self, change: Change, row: OrderRow, state: State, reason: str, now: int, code: int = R_VENUE
     ) -> None:
-        """The order ended without the venue: it said no, or it never arrived. ``code`` is the engine's reason
-        for it."""
+        """The order ended without being open: the venue rejected it, or it never arrived. ``code`` is the
+        engine's reason for it."""
         self._transition(change, row, state, now, reason, code)
 
     def cancel_failed(self, row: OrderRow) -> None:
-        """A cancel failed; the order may be asked again."""
+        """The order is still open, and its cancel may be asked for again."""
         if self._of_this_run(row):
             external.kept(self.decisions.broker, row.order_id)
 
@@ -253,7 +263,7 @@ class OrderManager:
         self.booked_trades[row.client_id].add(fill.trade_id)
         row.filled += fill.quantity
         self._mark_changed(change, row)
-        self._change_balances(row, fill)
+        self.balances.apply_fill(row, fill)
         stored = FillRow(
             trade_id=fill.trade_id,
             client_id=row.client_id,
@@ -292,21 +302,9 @@ class OrderManager:
         scale = self.run.precision
         return money_of(notional_of(market, lots, price), scale), money_of(market.realized - before, scale)
 
-    def _change_balances(self, row: OrderRow, fill: VenueFill) -> None:
-        """What the fill did to the account's balances."""
-        sign = 1 if row.side == "buy" else -1
-        base = self.bases[row.symbol]
-        money = fill.quantity * fill.price
-        for currency, amount in (
-            (base, sign * fill.quantity),
-            (self.run.currency, -sign * money),
-            (fill.fee_currency, -fill.fee),
-        ):
-            self.balance_changes[currency] = self.balance_changes.get(currency, Decimal(0)) + amount
-
     def _whole_lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
-        """A fill in whole lots; what is left over goes to the dust, so that never more is counted than is
-        held."""
+        """A fill in whole lots; what is left over goes to the residual, so that never more is counted than
+        is held."""
         lot = quantity_of(self.decisions.broker.markets[symbol], 1)
         lots = (quantity / lot).to_integral_value(ROUND_FLOOR if side > 0 else ROUND_CEILING)
         if rest := quantity - lots * lot:
@@ -314,7 +312,7 @@ class OrderManager:
         return int(lots)
 
     def _deduct_fee(self, symbol: int, name: str, fee: Decimal) -> None:
-        """Whole lots of a fee taken in units: never less than it took, the rest is kept as dust."""
+        """Whole lots of a fee taken in units: never less than it took; the rest is the residual."""
         lot = quantity_of(self.decisions.broker.markets[symbol], 1)
         owed = self.residual.get(name, Decimal(0)) + fee
         lots = int((owed / lot).to_integral_value(ROUND_CEILING))
@@ -325,7 +323,7 @@ class OrderManager:
         change.notices.append(NoticeRow("alert", code, text, now, row.order_id, row.symbol))
 
     def _mark_changed(self, change: Change, row: OrderRow) -> None:
-        if all(row is not kept for kept in change.orders):
+        if all(row is not changed for changed in change.orders):
             change.orders.append(row)
 
     def _prune_ended(self, client_id: str) -> None:
@@ -334,11 +332,3 @@ class OrderManager:
             oldest = self.ended_ids.pop(0)
             if oldest in self.rows and self.rows[oldest].state not in LIVING:
                 del self.rows[oldest], self.booked_trades[oldest]
-
-
-def _decimals(texts: Mapping[str, str]) -> dict[str, Decimal]:
-    return {name: Decimal(text) for name, text in texts.items()}
-
-
-def _texts(values: Mapping[str, Decimal]) -> dict[str, str]:
-    return {name: str(value) for name, value in values.items()}

@@ -27,7 +27,8 @@ from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.times import clock
 from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
-from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
+from sigma_bot.trading.session import Session, SessionContext, sim_session
+from sigma_bot.trading.settings import Settings, bot_name
 from sigma_bot.trading.tasks import cancel_tasks
 from sigma_bot.trading.unplaced import UnplacedOrders
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
@@ -120,12 +121,14 @@ class BotRunner:
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
         """The mode's session."""
-        common = (self.journal, self.bus, self.settings, self.observe, self.heartbeat, self.metrics)
+        context = SessionContext(
+            self.journal, self.bus, self.settings, self.observe, self.heartbeat, self.metrics
+        )
         if self.connect is None:
-            return sim_session(*common)
+            return sim_session(context)
         from sigma_bot.trading.live_session import live_session
 
-        return live_session(*common, self.connect(), self.unplaced)
+        return live_session(context, self.connect(), self.unplaced)
 
     async def _update_metrics(self) -> None:
         """Write down the figures that change by themselves."""

@@ -31,8 +31,9 @@ from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.types import Action, Controls
 from sigma_bot.paths import bot_home
+from sigma_bot.trading.opening import CLOSED_BY
 from sigma_bot.trading.runner import BotRunner, banner, metrics_of
-from sigma_bot.trading.session import CLOSED_BY, Settings, bot_name
+from sigma_bot.trading.settings import Settings, bot_name
 from sigma_bot.trading.tasks import cancel_tasks
 
 if TYPE_CHECKING:

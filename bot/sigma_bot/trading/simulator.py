@@ -1,9 +1,10 @@
-"""SimulatorExecutor: a virtual account. The engine's own matching fills the orders, tick by tick, exactly as
+"""SimulatorAdapter: a virtual account. The engine's own matching fills the orders, tick by tick, exactly as
 in a backtest; this only writes down what happened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sigma_bot.engine.types import (
     E_CANCEL,
@@ -18,20 +19,32 @@ from sigma_bot.engine.types import (
     Event,
 )
 from sigma_bot.model.conversion import Run, optional_price, rejection_of, row_of_event, side_of
-from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State
+from sigma_bot.model.messages import TickBatch
+from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State, Usage
 from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
+from sigma_bot.trading.events import ExecutionEvent
 
 
-class SimulatorExecutor:
-    """The venue of SIM."""
+class SimulatorAdapter:
+    """The execution of SIM. ``open_orders`` are those of the session before."""
 
-    def __init__(self, decisions: DecisionEngine, run: Run, living: Iterable[OrderRow]) -> None:
+    def __init__(self, decisions: DecisionEngine, run: Run, open_orders: Iterable[OrderRow]) -> None:
         self.decisions, self.run = decisions, run
-        self.rows = {row.order_id: row for row in living}
+        self.rows = {row.order_id: row for row in open_orders}
+
+    def on_ticks(self, batch: TickBatch) -> None:
+        """The wall clock counts for nothing here: a late tick is handled as a backtest would."""
+
+    def on_event(self, event: ExecutionEvent, change: Change) -> None:
+        """No venue reports to a simulator."""
+        raise TypeError(f"a simulated account was told {event} in {change}")
+
+    def set_halted(self, halted: bool) -> None:
+        """The engine's own check is enough."""
 
     def collect(self, change: Change) -> None:
-        """Put what the engine did since the last call into ``change``."""
+        """Put what the engine did since the last call into ``change``: orders, fills, rejections."""
         changed: dict[str, OrderRow] = {}
         for e in self.decisions.take_events():
             if e.kind == E_REJECT:
@@ -46,6 +59,27 @@ class SimulatorExecutor:
             if row.state not in LIVING:
                 del self.rows[row.order_id]
         change.orders.extend(changed.values())
+
+    def needs_account_usage(self) -> bool:
+        """No other bot uses a virtual account."""
+        return False
+
+    def apply_account_limits(self, change: Change, others: list[Usage]) -> None:
+        """A virtual account is shared with nobody."""
+
+    def has_outgoing(self) -> bool:
+        """There is no venue to send to."""
+        return False
+
+    def on_committed(self) -> None:
+        """Everything has happened already."""
+
+    def state(self) -> dict[str, Any]:
+        """The engine's state is all there is."""
+        return {}
+
+    async def close(self) -> None:
+        """No task was started."""
 
     def _row(self, e: Event, tick: int) -> OrderRow | None:
         if e.kind in (E_NEW, E_LIQUIDATE):

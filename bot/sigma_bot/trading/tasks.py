@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What a task of a session runs."""
 
 
 async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]], again_s: float = 1.0) -> None:

@@ -39,10 +39,12 @@ from sigma_bot.model.orders import NoticeRow
 from sigma_bot.model.ticks import INTERVAL
 from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, parse_manifest
+from sigma_bot.times import clock
 from sigma_bot.trading import history
 from sigma_bot.trading.history import HistoryClient
 from sigma_bot.trading.runner import BotRunner
-from sigma_bot.trading.session import Session, Settings, utc
+from sigma_bot.trading.session import Session
+from sigma_bot.trading.settings import Settings
 
 LOG = ticks_log("upbit")
 SECOND = 1_000_000_000
@@ -295,11 +297,12 @@ async def test_too_little_is_said_once_at_each_start(
                 assert runner.ready().ready
                 assert runner.session is not None
                 settled = runner.session.warmup_ends
-                assert runner.ready().message == f"no order before {utc(settled)}"
+                assert runner.ready().message == f"no order before {clock(settled)} UTC"
                 await until(lambda: runner.session.bot.decisions.broker.rejected[R_WARMUP])
                 await told_short(journal, start + 1)
         assert abs(settled - time.time_ns() - 2 * HOUR + length) < 60 * SECOND
-        short = f"warm-up: no order before {utc(settled)}; its ticks begin at {utc(settled - 2 * HOUR)}"
+        begun = clock(settled - 2 * HOUR)
+        short = f"warm-up: no order before {clock(settled)} UTC; its ticks begin at {begun} UTC"
         assert {one.text for one in await told_short(journal, 2)} == {short, short + why}
         assert await journal.fills("slow") == []
         # of the orders that were refused meanwhile, the first of each start

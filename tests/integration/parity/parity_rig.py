@@ -19,7 +19,7 @@ from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, dump_manifest, parse_manifest
 from sigma_bot.trading.runner import BotRunner
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000

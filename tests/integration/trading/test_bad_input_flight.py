@@ -10,10 +10,10 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.trading import runner as runner_module
 from sigma_bot.trading.bot import RestartError
-from sigma_bot.trading.executor import TaskFailed
+from sigma_bot.trading.events import TaskFailed
 
 D = Decimal
 BEHIND = 4_000_000_000
@@ -70,8 +70,8 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clocks are compared all the time."""
-    monkeypatch.setattr(live_session, "CLOCK_S", 0.1)
-    monkeypatch.setattr(live_session, "DRIFTED_S", 0.1)
+    monkeypatch.setattr(live_tasks, "CLOCK_S", 0.1)
+    monkeypatch.setattr(live_tasks, "DRIFTED_S", 0.1)
 
 
 @pytest.mark.parametrize(("skew", "side"), [(BEHIND, "4.0 s behind"), (-BEHIND, "4.0 s ahead of")])
@@ -123,7 +123,7 @@ async def test_a_session_that_begins_anew_waits_for_the_clock(scene, monkeypatch
     )
     async with scene.bot() as runner:
         scene.em.exchange.skew_ns = BEHIND
-        runner.session.bot.post(TaskFailed(RestartError("the keys have changed")))
+        runner.session.bot.mailbox.put(TaskFailed(RestartError("the keys have changed")))
         async with asyncio.timeout(60):
             while runner.not_ready[0] != "VenueRefuses":
                 await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.spec.load import dump_manifest
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue

@@ -16,7 +16,7 @@ from sigma_bot.emulator.face import Answer
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.venues.binance import BinanceClient
 from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.upbit import UpbitClient
@@ -94,7 +94,7 @@ class Spoiler:
 @pytest.fixture
 async def spoilt(request, tmp_path, monkeypatch):
     venue, seed = request.param
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
     for client in (BinanceClient, UpbitClient):
         monkeypatch.setattr(client, "capabilities", replace(client.capabilities, late_arrival_s=0.3))
     async with (

@@ -8,7 +8,7 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.venues import ccxt_client
 from sigma_bot.venues.upbit import UpbitClient
 
@@ -20,7 +20,7 @@ LATE = pytest.mark.parametrize("scene", ["upbit"], indirect=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for briefly, and an order that is not found is soon given up."""
     monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
     monkeypatch.setattr(UpbitClient, "capabilities", replace(UpbitClient.capabilities, late_arrival_s=0.3))
 
 

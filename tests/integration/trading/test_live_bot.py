@@ -19,7 +19,7 @@ from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.service import close_account
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue

@@ -10,7 +10,7 @@ from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
 from sigma_bot.trading.bot import RestartError
-from sigma_bot.trading.executor import TaskFailed
+from sigma_bot.trading.events import TaskFailed
 from sigma_bot.venues.limiter import LocalLimiter
 
 
@@ -23,7 +23,7 @@ async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: 
         parts = [
             weakref.ref(part) for part in (session, session.bot.decisions, session.bot.adapter.executor.venue)
         ]
-        session.bot.post(TaskFailed(RestartError("anew")))
+        session.bot.mailbox.put(TaskFailed(RestartError("anew")))
         del session
         gc.disable()  # but for what the runner does itself
         try:

@@ -6,7 +6,7 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import executor, live_session
+from sigma_bot.trading import executor, live_tasks
 from sigma_bot.venues import ccxt_client
 
 
@@ -15,7 +15,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for briefly, and an order in doubt is parked after a second."""
     monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
     monkeypatch.setattr(executor, "REVIEW_AFTER_S", 1.0)
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
 
 
 def hush(scene: Scene) -> None:  # noqa: F811

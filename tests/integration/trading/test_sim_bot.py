@@ -17,7 +17,7 @@ from sigma_bot.runtime.callbacks import start
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.trading.service import close_account
-from sigma_bot.trading.session import Settings, bot_name
+from sigma_bot.trading.settings import Settings, bot_name
 
 
 def walk(n: int, seed: int = 7) -> list[float]:
