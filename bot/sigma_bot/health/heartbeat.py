@@ -31,7 +31,7 @@ class StopCallback(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The loop has not advanced for ``seconds``; ``since`` is seconds since 1970; ``doing`` names the
+    """The loop has not advanced for ``seconds``; ``since`` is seconds since 1970; ``callback`` names the
     callback it is in, empty when it waits for something else."""
 
     since: float
@@ -71,20 +71,20 @@ class Heartbeat:
 
     def stall(self) -> Stall | None:
         """None while the loop advances."""
-        at, doing = self._state
+        at, callback = self._state
         seconds = time.monotonic() - at
-        if seconds <= (self.callback_limit_s if doing else self.limit_s):
+        if seconds <= (self.callback_limit_s if callback else self.limit_s):
             return None
-        return Stall(time.time() - seconds, seconds, doing)
+        return Stall(time.time() - seconds, seconds, callback)
 
-    def run_callback(self, doing: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``function(*args)``, known as ``doing`` while it runs.
+    def run_callback(self, callback: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """``function(*args)``, known as ``callback`` while it runs.
 
         Raises StrategyError with the strategy's line when the call was stopped from outside; what the
         function itself raises goes through.
         """
         try:
-            self._state = (time.monotonic(), doing)
+            self._state = (time.monotonic(), callback)
             try:
                 return function(*args, **kwargs)
             finally:
@@ -92,7 +92,7 @@ class Heartbeat:
         except StopCallback as stop:
             self._state = (time.monotonic(), "")
             where = "".join(_user_frames(stop.__traceback__)) or "  (not in the strategy's code)\n"
-            raise StrategyError(f"{doing} was stopped: {self.stop_reason}\n{where.rstrip()}") from stop
+            raise StrategyError(f"{callback} was stopped: {self.stop_reason}\n{where.rstrip()}") from stop
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
         """A signal handler: runs in the thread that decides, so it sees for certain whether a callback

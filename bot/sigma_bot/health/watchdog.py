@@ -9,6 +9,7 @@ liveness probe.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import signal
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 from sigma_bot.health.heartbeat import Heartbeat, Stall
 
@@ -28,18 +30,13 @@ PENDING_AFTER_S = 1.0
 """A callback that has run for so long may be keeping the bot from a halt: every so often that is asked."""
 
 
-def nothing() -> str:
-    """Nobody waits for the bot."""
-    return ""
-
-
 class Watchdog:
     """Watches ``heartbeat``. Made, started and closed by the main thread, which must be the one that decides:
     Python runs signal handlers there.
 
     Past the heartbeat's limit the stack is logged, once. A callback that runs for ``end_after_s`` is ended;
-    one that keeps the bot from something urgent sooner: ``pending`` says what, "" for nothing. It is called
-    in the watchdog's thread.
+    one that keeps the bot from something urgent sooner: ``pending`` names it, "" when there is none. It is
+    called in the watchdog's thread.
     """
 
     def __init__(
@@ -47,7 +44,7 @@ class Watchdog:
         heartbeat: Heartbeat,
         end_after_s: float = END_AFTER_S,
         poll_s: float = POLL_S,
-        pending: Callable[[], str] = nothing,
+        pending: Callable[[], str] | None = None,
     ) -> None:
         if heartbeat.thread != threading.main_thread().ident:
             raise ValueError("a watchdog needs a decision loop in the main thread")
@@ -59,11 +56,12 @@ class Watchdog:
         self.stack = ""
         """Where the loop stood when it was last found stuck."""
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to watch. The thread's log lines carry what the caller's do."""
         self._before = signal.signal(SIGNAL, self.heartbeat.interrupt)
+        watch = partial(contextvars.copy_context().run, self._watch)
+        self._thread = threading.Thread(target=watch, name="watchdog", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -85,30 +83,28 @@ class Watchdog:
         return True
 
     def _watch(self) -> None:
-        told: Stall | None = None
+        logged: Stall | None = None
         while not self._closed.wait(self.poll_s):
             self._interrupt_if_pending()
-            stuck = self.heartbeat.stall()
-            if stuck is None:
-                if told is not None:
-                    log.warning("the decision loop advances again; it stood in %r", told.callback)
-                told = None
+            stall = self.heartbeat.stall()
+            if stall is None:
+                if logged is not None:
+                    log.warning("the decision loop advances again; it stood in %r", logged.callback)
+                logged = None
                 continue
-            if told is None:
-                told = stuck
+            if logged is None:
+                logged = stall
                 self.stack = self._stack()
-                log.error("%s\n%s", stuck, self.stack)
-            if stuck.callback and stuck.seconds > self.end_after_s:
+                log.error("%s\n%s", stall, self.stack)
+            if stall.callback and stall.seconds > self.end_after_s:
                 self.stop_callback(f"it had not returned for {self.end_after_s:g} s")
 
     def _interrupt_if_pending(self) -> None:
         """End a callback that somebody waits for."""
-        now = time.monotonic()
-        if (
-            self.heartbeat.callback
-            and self.heartbeat.age_s() > PENDING_AFTER_S
-            and now - self._asked > PENDING_AFTER_S
-        ):
+        now, age = time.monotonic(), self.heartbeat.age_s()
+        if self.pending is None or not self.heartbeat.callback or age <= PENDING_AFTER_S:
+            return
+        if now - self._asked > PENDING_AFTER_S:
             self._asked = now
             if (what := self.pending()) and self.heartbeat.age_s() > PENDING_AFTER_S:  # it is still the same
                 self.stop_callback(what)

@@ -59,7 +59,7 @@ class StateError(SigmaError):
 
 
 def dump(broker: Broker, strategy: Strategy, adapter_state: Mapping[str, Any]) -> str:
-    """Both as text; ``desk`` holds what else the bot must know again, as plain JSON values."""
+    """Both as text; ``adapter_state`` holds what else the bot must know again, as plain JSON values."""
     active = broker.active[: broker.n_active]
     whole = {n: _value(t, getattr(broker, n)) for n, t in fields(broker) if n not in _QUEUES | _PARTIAL}
     state = {
@@ -70,13 +70,14 @@ def dump(broker: Broker, strategy: Strategy, adapter_state: Mapping[str, Any]) -
         "free": broker.free[: broker.n_free],
         "markets": [_values(m) for m in broker.markets[: broker.n_markets]],
         "strategy": {"fields": names(strategy), "values": _values(strategy)},
-        "desk": adapter_state,
+        "adapter": adapter_state,
     }
     return json.dumps(state, separators=(",", ":"))
 
 
 def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]:
-    """Put a checkpoint back and return its ``desk``. ``broker`` must be freshly built from the same markets.
+    """Put a checkpoint back and return its ``adapter_state``. ``broker`` must be freshly built from the same
+    markets.
 
     Without ``strategy`` a new one takes over: account and orders are put back, rules, limits and bars are
     those of ``broker``. Raises StateError when the fields differ.
@@ -103,8 +104,9 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
         if state["strategy"]["fields"] != names(strategy):
             raise StateError("the strategy's fields are not those of the checkpoint")
         _assign(strategy, state["strategy"]["values"])
-    desk: dict[str, Any] = state["desk"]
-    return desk
+    # "desk": as earlier versions stored it
+    adapter_state: dict[str, Any] = state["adapter"] if "adapter" in state else state["desk"]
+    return adapter_state
 
 
 def holds_position(text: str) -> bool:

@@ -15,7 +15,7 @@ from sigma_bot.strategy import Strategy
 
 FLATTEN_ATTEMPTS = 5
 IDLE_STRATEGY = Strategy()
-"""Watches the market and does nothing."""
+"""Called in place of a strategy that is suspended."""
 
 
 def broker_for(spec: StrategySpec) -> Broker:
@@ -40,7 +40,7 @@ class DecisionEngine:
         self.warmup = spec.warmup.ns
         self.symbols = {market.symbol: i for i, market in enumerate(spec.markets)}
         self.tick = Tick()
-        self.warmup_rejected = False  # an order was, in the warm-up
+        self.warmup_rejected = False  # whether an order was rejected in the warm-up
         self.close_attempts: dict[int, int] = {}  # by market, how often flatten has asked for its close
 
     def handle(self, batch: TickBatch) -> None:
@@ -74,8 +74,8 @@ class DecisionEngine:
             raise strategy_error(error, self.broker) from error
 
     def take_events(self) -> list[Event]:
-        """The events since the last call, as objects of their own. Of the orders refused in the warm-up only
-        the first is told: a strategy may try with every tick of its history."""
+        """The events since the last call, as objects of their own. Of the orders rejected in the warm-up only
+        the first is kept: a strategy may try with every tick of its history."""
         b = self.broker
         events = []
         for e in b.events[: b.n_events]:

@@ -78,12 +78,8 @@ class TradingBot:
         heartbeat: Heartbeat,
         metrics: BotMetrics,
     ) -> None:
-        self.decisions, self.run, self.lease, self.inputs = (
-            opened.decisions,
-            opened.run,
-            opened.lease,
-            opened.inputs,
-        )
+        self.decisions, self.run = opened.decisions, opened.run
+        self.lease, self.inputs = opened.lease, opened.inputs
         self.last, self.code_digest = opened.after or 0, opened.digest
         self.adapter, self.mailbox, self.controls, self.journal = adapter, mailbox, controls, journal
         self.observe, self.heartbeat, self.metrics = observe, heartbeat, metrics
@@ -202,15 +198,15 @@ class TradingBot:
         self.progress.tick, self.progress.tick_ts = self.last, self.decisions.broker.ts
 
     async def _commit(self, change: Change) -> None:
-        """State and effects in one transaction; then what it lets go is sent and told."""
+        """State and effects in one transaction; then what it allows is sent and published."""
         change.state = checkpoint.dump(self.decisions.broker, self.decisions.strategy, self.adapter.state())
         change.code_digest = self.code_digest
         point("commit.before")
         began = time.monotonic()
-        admit = (
-            partial(self.adapter.apply_account_limits, change) if self.adapter.needs_account_usage() else None
-        )
-        number = await self.journal.commit(self.lease, change, admit)
+        limits = None
+        if self.adapter.needs_account_usage():
+            limits = partial(self.adapter.apply_account_limits, change)
+        number = await self.journal.commit(self.lease, change, limits)
         point("commit.after")
         self.committed_at, self.uncommitted = time.monotonic(), False
         self.metrics.commit(self.committed_at - began)

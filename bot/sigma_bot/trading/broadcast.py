@@ -1,5 +1,5 @@
-"""What a bot tells on the bus after each stored change. Losing a message loses nothing: the journal has it,
-and the number of the commit tells a reader that one is missing."""
+"""What a bot publishes on the bus after each stored change. Losing a message loses nothing: the journal has
+it, and the number of the commit tells a reader that one is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_QUEUED = 10_000
 
 
 class Broadcaster:
-    """Publishes in the order of the commits, beside the decisions; what can't be sent is dropped and
+    """Publishes in the order of the commits, in a task of its own; what can't be sent is dropped and
     counted."""
 
     def __init__(self, bus: Bus, bot: str) -> None:

@@ -57,7 +57,7 @@ ERROR_KINDS: dict[type[VenueError], ErrorKind] = {
     UnknownError: "unknown",
 }
 REVIEW_AFTER_S = 60.0
-"""An order that the venue has told nothing of for so long needs a human."""
+"""An order of which the venue has said nothing for so long needs a human."""
 LATE_ORDER_NS = 10 * MINUTE
 """So long an order that was not found is asked for again at each reconciliation."""
 STREAM_GRACE_S = 0.25
@@ -117,7 +117,7 @@ class OrderExecutor:
         await cancel_tasks(self.tasks)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task of its own; what it raises ends the bot."""
+        """Run a task of its own; what it raises ends the session."""
         task = asyncio.create_task(self._guarded(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -125,7 +125,7 @@ class OrderExecutor:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:  # noqa: BLE001 - whatever it is, the bot is told and stops
+        except Exception as error:  # noqa: BLE001 - whatever it is, the bot hears of it and stops
             self.mailbox.put(TaskFailed(error))
 
     def _count_error(self, error: VenueError) -> None:
@@ -146,7 +146,7 @@ class OrderExecutor:
             await self._resolve(row)
 
     async def _send_until_answered(self, approved: Approved) -> OrderReport | SendResult:
-        """Send until the venue has accepted or rejected it, or nobody knows."""
+        """Send until the venue has accepted or rejected it, or it is unknown."""
         row, failures = approved.row, 0
         client_id = row.client_id
         began = time.monotonic()
@@ -242,7 +242,7 @@ class OrderExecutor:
             await self._report(row, order)
             return True
         if row.state not in LIVING:
-            return True  # it was told meanwhile
+            return True  # it was reported meanwhile
         if row.state in (State.OPEN, State.PARTIAL):
             raise UnknownError("the venue no longer knows an order that it had accepted")
         # another process that could have sent it lost the lease before we began: it can only arrive late

@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 REPEAT_S = 2.0
 """Seconds after which a request is repeated: Pub/Sub may lose it, and a feed that dies its answer."""
 NO_HISTORY_S = 5.0
-"""A feed that publishes ticks and has not heard a request by then is of a version without this."""
+"""A feed that publishes ticks and has not acknowledged a request by then is of a version without this."""
 NO_FEED_S = 60.0
 """One that publishes none may be starting."""
 BUSY_S = 120.0
-"""One that has heard it reads for other bots first, or the machine is busy."""
+"""One that has acknowledged it reads for other bots first, or the machine is busy."""
 RETRY_AFTER_S = 300.0
 """So long it is not asked again when it did not answer."""
 
 
 class HistoryClient:
-    """Recorded ticks of a bot's symbols. ``why`` says why the last reading ended early, in words; ``away``
-    whether that was since nobody is there who feeds."""
+    """Recorded ticks of a bot's symbols. ``reason`` says in words why the last reading ended early;
+    ``feed_absent`` whether that was since no feed runs."""
 
     def __init__(self, bus: Bus, venue: str, bot: str, symbols: Sequence[str]) -> None:
         self._bus, self._venue, self._bot, self._symbols = bus, venue, bot, tuple(symbols)
@@ -69,23 +69,23 @@ class HistoryClient:
         self, answers: asyncio.Queue[HistoryPage | BusError], request: HistoryRequest
     ) -> HistoryPage | None:
         """The page that was asked for; None when there is no answer."""
-        began, newest, heard = time.monotonic(), await self._newest(), False
+        began, newest, acknowledged = time.monotonic(), await self._newest(), False
         while True:
             try:
                 async with asyncio.timeout(REPEAT_S):
                     answer = await answers.get()
             except TimeoutError:
                 self.feed_absent = await self._newest() == newest
-                patience = BUSY_S if heard else NO_FEED_S if self.feed_absent else NO_HISTORY_S
-                if time.monotonic() - began > patience:
+                limit = BUSY_S if acknowledged else NO_FEED_S if self.feed_absent else NO_HISTORY_S
+                if time.monotonic() - began > limit:
                     return None
                 await self._ask(request)
                 continue
             if isinstance(answer, BusError):
                 raise answer
             if (answer.after, answer.until) == (request.after, request.until):
-                heard = True
-                if answer.upto != answer.after or answer.why:  # else it was heard, no more
+                acknowledged = True
+                if answer.upto != answer.after or answer.why:  # else it was acknowledged, no more
                     return answer
 
     async def _newest(self) -> int:
@@ -104,19 +104,19 @@ class HistoryClient:
     async def _answers(self) -> AsyncIterator[asyncio.Queue[HistoryPage | BusError]]:
         """What the feed sends us."""
         answers: asyncio.Queue[HistoryPage | BusError] = asyncio.Queue()
-        async with self._bus.subscribe(history_answers(self._venue, self._bot)) as heard:
-            hearing = asyncio.create_task(_hear(heard, answers))
+        async with self._bus.subscribe(history_answers(self._venue, self._bot)) as messages:
+            receiving = asyncio.create_task(_receive(messages, answers))
             try:
                 yield answers
             finally:
-                await cancel_tasks([hearing])
+                await cancel_tasks([receiving])
 
 
-async def _hear(
-    heard: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
+async def _receive(
+    messages: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
 ) -> None:
     try:
-        async for _, payload in heard:
+        async for _, payload in messages:
             try:
                 answers.put_nowait(decode_history_page(payload))
             except ValueError as error:

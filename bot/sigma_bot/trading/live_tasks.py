@@ -37,7 +37,7 @@ class KeysChangedError(RestartError):
 
 
 class LiveTasks:
-    """They tell the bot by its mailbox, and trade nothing."""
+    """Their findings go to the bot's mailbox; they trade nothing."""
 
     def __init__(
         self,

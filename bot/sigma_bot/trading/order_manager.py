@@ -1,7 +1,7 @@
 """OrderManager: the orders of LIVE, between the engine, the journal's rows and the venue's reports. No I/O.
 
-Whatever the venue says passes ``apply_report`` or ``end``. Both may be told the same thing twice, late or out
-of order, and nothing is booked twice: fills count by the venue's trade id, totals are only compared.
+Whatever the venue says passes ``apply_report`` or ``end``. The same thing may come twice, late or out of
+order, and nothing is booked twice: fills count by the venue's trade id, totals are only compared.
 """
 
 from __future__ import annotations

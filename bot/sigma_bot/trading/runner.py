@@ -17,6 +17,7 @@ from sigma_bot.database.errors import StorageError
 from sigma_bot.engine.types import REASONS
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.heartbeat import Heartbeat
+from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.server import Readiness
 from sigma_bot.journal.errors import LeaseLostError
@@ -68,7 +69,8 @@ class BotRunner:
         self.connect = connect
         self.settings, self.journal, self.bus = settings, journal, bus
         self.heartbeat, self.metrics = heartbeat, metrics
-        self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
+        self.name = bot_name(settings.manifest)
+        self.broadcaster = Broadcaster(bus, self.name)
         self.session: Session | None = None
         self.unplaced = UnplacedOrders()
         self.not_ready = ("Starting", "the bot is starting")
@@ -78,16 +80,18 @@ class BotRunner:
 
     async def run(self) -> None:
         """Sessions, for ever."""
-        sending = asyncio.create_task(self.broadcaster.run())
-        try:
-            while True:
-                wait = await self._one()
-                self.session = None
-                # it is full of cycles: without this the next is made beside the remains of the last ones
-                gc.collect()
-                await asyncio.sleep(wait)
-        finally:
-            await cancel_tasks([sending])
+        with about(strategy=self.name):
+            publishing = asyncio.create_task(self.broadcaster.run())
+            try:
+                while True:
+                    wait = await self._one()
+                    self.session = None
+                    # it is full of cycles: without this the next is made while the last ones are still in
+                    # memory
+                    gc.collect()
+                    await asyncio.sleep(wait)
+            finally:
+                await cancel_tasks([publishing])
 
     async def _one(self) -> float:
         """One session; seconds to wait before the next."""
@@ -152,19 +156,21 @@ class BotRunner:
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
 
     def observe(self, bot: TradingBot, change: Change, commit: int) -> None:
-        """A change is stored: tell it, count it."""
+        """A change is stored: publish it, log it, count it."""
         self.broadcaster.publish(change, commit)
         for order in change.orders:
             self.metrics.order(order.state)
             if order.state is not State.INTENT:
-                log.info(
-                    "order %s: %s %s %s, %s",
-                    order.client_id, order.side, f"{order.quantity:f}", order.symbol, order.state,
-                )  # fmt: skip
+                with about(order=order.order_id):
+                    log.info(
+                        "order %s: %s %s %s, %s",
+                        order.client_id, order.side, f"{order.quantity:f}", order.symbol, order.state,
+                    )  # fmt: skip
         for fill in change.fills:
             self.metrics.fill()
             what = f"{fill.side} {fill.quantity:f} at {fill.price:f}"
-            log.info("fill %s: %s", fill.client_id, what)
+            with about(order=fill.order_id):
+                log.info("fill %s: %s", fill.client_id, what)
         for notice in change.notices:
             if notice.kind == "rejection":
                 self.metrics.rejection(notice.code)
@@ -182,16 +188,16 @@ class BotRunner:
         session = self.session
         if session is None:
             return Readiness(False, *self.not_ready, facts)
-        told = session.bot.progress
-        if told.halted:
-            return Readiness(False, "Halted", f"halted: {told.halted}", facts)
+        progress = session.bot.progress
+        if progress.halted:
+            return Readiness(False, "Halted", f"halted: {progress.halted}", facts)
         return readiness_of_feed(session, facts)
 
     def facts(self) -> Mapping[str, object]:
         """For /status: everything a trader asks first."""
         spec = self.settings.manifest.spec
         out: dict[str, object] = {
-            "bot": bot_name(self.settings.manifest),
+            "bot": self.name,
             "mode": spec.mode,
             "venue": spec.account.venue,
             "account": spec.account.name,
@@ -200,14 +206,14 @@ class BotRunner:
         }
         session = self.session
         if session is not None:
-            told, b = session.bot.progress, session.bot.decisions.broker
+            progress, b = session.bot.progress, session.bot.decisions.broker
             out |= {
-                "halted": bool(told.halted),
-                "halt_reason": told.halted,
+                "halted": bool(progress.halted),
+                "halt_reason": progress.halted,
                 "run": session.bot.run.number,
-                "tick": told.tick,
-                "ticks": told.batches,
-                "commit": told.commits,
+                "tick": progress.tick,
+                "ticks": progress.batches,
+                "commit": progress.commits,
                 "holes": session.reader.lost_batches,
                 "cash": b.cash,
                 "equity": b.equity,
@@ -223,20 +229,20 @@ class BotRunner:
 
 def readiness_of_feed(session: Session, facts: Mapping[str, object]) -> Readiness:
     """Whether ticks come, and may be traded on."""
-    told = session.bot.progress
+    progress = session.bot.progress
     symbols = ", ".join(session.bot.run.symbols)
-    if told.row_at == 0.0:
-        where = "is the venue reachable?" if told.batches else "is the feed running?"
+    if progress.row_at == 0.0:
+        where = "is the venue reachable?" if progress.batches else "is the feed running?"
         return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
-    age = time.time_ns() - told.tick_ts
+    age = time.time_ns() - progress.tick_ts
     if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
         return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
-    if (silent := time.monotonic() - told.row_at) > SILENT_S:
+    if (silent := time.monotonic() - progress.row_at) > SILENT_S:
         text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
         return Readiness(False, "FeedStale", text, facts)
     # what comes is not always traded on at once; a bot that has much to read is ready all the same
     if age > SILENT_S * 1e9:
-        text = f"handling the ticks of {clock(told.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
+        text = f"handling the ticks of {clock(progress.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
         return Readiness(True, "CatchingUp", text, facts)
     if session.warmup_ends > time.time_ns():
         return Readiness(True, "WarmingUp", f"no order before {clock(session.warmup_ends)} UTC", facts)
@@ -262,9 +268,9 @@ def banner(manifest: Manifest) -> str:
         "open orders": risk.max_open_orders,
         "orders a minute": risk.max_orders_per_minute,
     }
-    said = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    text = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
     symbols = ", ".join(market.symbol for market in spec.markets)
     return (
         f"{spec.mode.upper()} {bot_name(manifest)}: {spec.account.venue} account {spec.account.name}, "
-        f"{symbols}; limits: {said}"
+        f"{symbols}; limits: {text}"
     )

@@ -23,7 +23,7 @@ from sigma_bot.bus import MEMORY, bus_url, open_bus
 from sigma_bot.database.errors import UnreachableError
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.heartbeat import Heartbeat, measure_lag
-from sigma_bot.health.logs import configure
+from sigma_bot.health.logs import about, configure
 from sigma_bot.health.server import HealthServer, Pages, health_address
 from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
@@ -47,7 +47,7 @@ DATABASE_WAIT_S = 30.0
 
 @dataclass(frozen=True)
 class Places:
-    """Where a bot finds things; None takes the environment's word, else the embedded default."""
+    """Where a bot finds things; None takes the environment's value, else the embedded default."""
 
     database: str | None = None
     bus: str | None = None
@@ -118,8 +118,8 @@ async def open_journal_patiently(url: str | None) -> Journal:
 
 @dataclass(frozen=True)
 class UnseenControls:
-    """A halt or flatten that the bot has not heard of, since a callback keeps its loop; read by a connection
-    of its own."""
+    """A halt or flatten that the bot has not read, since a callback keeps its loop; read by a connection of
+    its own."""
 
     runner: BotRunner
     database: str | None
@@ -146,7 +146,7 @@ class UnseenControls:
 
 
 @contextlib.contextmanager
-def health_endpoints(runner: BotRunner, places: Places, unheard: Callable[[], str]) -> Iterator[None]:
+def health_endpoints(runner: BotRunner, places: Places, unseen: Callable[[], str]) -> Iterator[None]:
     """Health port and watchdog around a run."""
     address = health_address()
     if places.health_port is not None:
@@ -154,8 +154,9 @@ def health_endpoints(runner: BotRunner, places: Places, unheard: Callable[[], st
     pages = Pages(runner.heartbeat, runner.ready, runner.facts, runner.metrics.text)
     runner.metrics.follow(runner.heartbeat.age_s)
     server = None if address is None else HealthServer(pages, address[1], address[0])
-    dog = Watchdog(runner.heartbeat, pending=unheard)
-    dog.start()
+    watchdog = Watchdog(runner.heartbeat, pending=unseen)
+    with about(strategy=runner.name):  # its thread logs of this bot
+        watchdog.start()
     try:
         if server is not None:
             server.start()
@@ -163,7 +164,7 @@ def health_endpoints(runner: BotRunner, places: Places, unheard: Callable[[], st
     finally:
         if server is not None:
             server.close()
-        dog.close()
+        watchdog.close()
 
 
 async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: str | None) -> int:

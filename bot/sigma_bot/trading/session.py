@@ -102,12 +102,12 @@ class Session:
             await cancel_tasks(tasks)
 
     async def _read_ticks(self) -> None:
-        begun = self.opened.after is not None
+        first_tick_known = self.opened.after is not None
         async for item in self.reader.batches():
             if isinstance(item, Gap):
                 self.metrics.gap(item.last - item.first + 1)
-            elif not begun:
-                begun = True
+            elif not first_tick_known:
+                first_tick_known = True
                 await self.journal.begin_ticks(self.opened.lease, item.seq, item.ts)
             self.mailbox.put(item)
             while len(self.mailbox) > MAX_BATCHES_WAITING:
@@ -156,11 +156,11 @@ class Session:
                 await self.journal.done(self.opened.run.bot, flatten.id, time.time_ns())
 
     async def _listen_for_controls(self) -> None:
-        """The doorbell of the controls; without a bus the controls are seen within a second anyway."""
+        """A message says that a control was given; without a bus it is read within a second anyway."""
         while True:
             try:
-                async with self.bus.subscribe(CONTROL) as rings:
-                    async for _ in rings:
+                async with self.bus.subscribe(CONTROL) as messages:
+                    async for _ in messages:
                         await self.read_controls()
             except BusError as error:
                 log.warning("controls: %s", error)

@@ -38,7 +38,7 @@ class SimulatorAdapter:
 
     def on_event(self, event: ExecutionEvent, change: Change) -> None:
         """No venue reports to a simulator."""
-        raise TypeError(f"a simulated account was told {event} in {change}")
+        raise TypeError(f"a simulated account was given {event} in {change}")
 
     def set_halted(self, halted: bool) -> None:
         """The engine's own check is enough."""
@@ -107,7 +107,7 @@ class SimulatorAdapter:
         # the exit of a bracket grows with its entry
         row.quantity = max(row.quantity, row.filled)
         return FillRow(
-            # what was filled so far tells the fills of an order apart, also when they are told again
+            # what was filled so far tells the fills of an order apart, also when they are reported again
             trade_id=f"{e.id}:{row.filled.normalize():f}",
             client_id=row.client_id,
             order_id=e.id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -13,11 +12,13 @@ from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
 from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.retry import Backoff
 from sigma_bot.times import DAY
 from sigma_bot.trading.history import HistoryClient
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
+RECONNECT_BACKOFF = Backoff(0.05, maximum=2.0, jitter=(0.8, 1.2))
 MAX_CATCH_UP = DAY
 """A bot that was away is given its recorded ticks from a day before its warm-up on, ns; what is older would
 only keep it from trading."""
@@ -33,7 +34,7 @@ class Gap:
 
 class TickReader:
     """Batches after ``after``, for ever; None begins ``warmup`` (ns) before the newest one, or where log and
-    recording begin, with 0 behind it. ``holes`` counts batches that nobody had any more, ``malformed``
+    recording begin, with 0 behind it. ``lost_batches`` counts those that nobody had any more, ``malformed``
     payloads that were no batches."""
 
     def __init__(
@@ -44,14 +45,14 @@ class TickReader:
         self.lost_batches = self.malformed = self.reconnects = 0
 
     async def batches(self) -> AsyncIterator[TickBatch | Gap]:
-        """Reconnects by itself; a hole that can't be filled is a Gap before the next batch."""
-        wait = 0.05
+        """Reconnects by itself; batches that can't be had any more are a Gap before the next one."""
+        failures = 0
         while True:
             try:
                 async with self.bus.subscribe(self.log) as messages:
                     async for item in self._catch_up():
                         yield item
-                    wait = 0.05
+                    failures = 0
                     async for _, payload in messages:
                         newest = self._decode(payload)
                         if newest is None or (self.last is not None and newest.seq <= self.last):
@@ -65,15 +66,15 @@ class TickReader:
             except BusError as error:
                 self.reconnects += 1
                 log.warning("ticks: %s", error)
-            await asyncio.sleep(wait * random.uniform(0.8, 1.2))
-            wait = min(wait * 2, 2.0)
+            await asyncio.sleep(RECONNECT_BACKOFF.delay(failures))
+            failures += 1
 
     async def _catch_up(self, until: int | None = None) -> AsyncIterator[TickBatch | Gap]:
         """What the recording and the log hold after the last batch, up to before ``until``."""
         if self.last is None:
             async for item in self._begin():
                 yield item
-        asked = None  # the last batch when a hole behind it was asked for
+        asked = None  # the last batch when what is missing behind it was asked for
         while self.last is not None:
             page = await self.bus.read(self.log, self.last, PAGE_SIZE)
             if page and page[0][0] > self.last + 1 and self.last != asked:

@@ -1,4 +1,4 @@
-"""Orders of ours that are not in memory: read from the journal, then the venue's word is taken."""
+"""Orders of ours that are not in memory: read from the journal, then booked as the venue reports them."""
 
 from __future__ import annotations
 
