@@ -19,6 +19,7 @@ from sigma_bot.runtime import checkpoint
 from sigma_bot.runtime.callbacks import check_called, start
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import LoadedStrategy
+from sigma_bot.trading.lifecycle import check_orders
 from sigma_bot.trading.settings import Settings, identity_of, process_ended
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ async def _restore(
     adapter_state: dict[str, Any] = {}
     if stored is not None and stored.state is not None:
         adapter_state = checkpoint.load(stored.state, decisions.broker, None if adopted else code.instance)
+        check_orders(decisions.broker)
     newest = await journal.last_inputs(identity.name, registered.run, ("raised", "resume"))
     decisions.suspended_from = suspended_from(newest)
     begun = await journal.run_of(identity.name, registered.run)
