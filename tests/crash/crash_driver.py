@@ -95,12 +95,12 @@ def watch(path: str, stop_at: str) -> None:
     handle = bot.TradingBot.handle
 
     def tell(self: bot.TradingBot) -> None:
-        book = self.adapter.orders
+        orders = self.adapter.orders
         b = self.decisions.broker
         said = {
             "tick": self.progress.tick,
             "token": self.lease.token,
-            "rows": {row.client_id: str(row.state) for row in book.rows.values()},
+            "rows": {row.client_id: str(row.state) for row in orders.rows.values()},
             "closed": self.adapter.gate.closed_reason,
             "halted": self.progress.halted,
             "points": passed,
@@ -109,7 +109,7 @@ def watch(path: str, stop_at: str) -> None:
             "leaving": sum(b.orders[slot].sent > 1 for slot in b.active[: b.n_active]),
             "lots": [m.lots for m in b.markets[: b.n_markets]],
             "cash": b.cash_quanta,
-            "dust": {symbol: str(value) for symbol, value in book.residual.items()},
+            "residual": {symbol: str(value) for symbol, value in orders.residual.items()},
         }
         line.sendall(json.dumps(said).encode() + b"\n")
 

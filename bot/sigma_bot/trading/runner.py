@@ -54,7 +54,7 @@ RECOVERABLE: tuple[tuple[type[SigmaError], str, float], ...] = (
 
 
 class BotRunner:
-    """``run`` returns only by being cancelled, or raises what no new session could heal. ``connect`` gives a
+    """``run`` returns only by being cancelled, or raises what no new session could mend. ``connect`` gives a
     client of the venue for each session of LIVE."""
 
     def __init__(
@@ -76,7 +76,7 @@ class BotRunner:
         self.not_ready = ("Starting", "the bot is starting")
         self.sessions = 0
         self.ran = False  # a session has got as far as trading
-        self.state, self.logged_reason = ("", 0.0), ""
+        self.readiness_since, self.logged_reason = ("", 0.0), ""
 
     async def run(self) -> None:
         """Sessions, for ever."""
@@ -86,8 +86,7 @@ class BotRunner:
                 while True:
                     wait = await self._one()
                     self.session = None
-                    # it is full of cycles: without this the next is made while the last ones are still in
-                    # memory
+                    # it is full of cycles: without this the next is made with the last ones still in memory
                     gc.collect()
                     await asyncio.sleep(wait)
             finally:
@@ -147,11 +146,11 @@ class BotRunner:
             await asyncio.sleep(0.5)
 
     def _log_readiness(self, ready: Readiness) -> None:
-        """Tell a change of readiness that lasts, once."""
+        """Log a change of readiness that lasts, once."""
         now = time.monotonic()
-        if ready.reason != self.state[0]:
-            self.state = (ready.reason, now)
-        elif now - self.state[1] > STEADY_S and self.logged_reason != ready.reason:
+        if ready.reason != self.readiness_since[0]:
+            self.readiness_since = (ready.reason, now)
+        elif now - self.readiness_since[1] > STEADY_S and self.logged_reason != ready.reason:
             self.logged_reason = ready.reason
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
 

@@ -82,7 +82,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
     where = bus_url(places.bus)
     embedded = where == MEMORY
     own = bot_home(bot_name(manifest))
-    async with await open_journal_patiently(places.database) as journal:
+    async with await wait_for_journal(places.database) as journal:
         bus = open_bus(where, own / "spool" if embedded else None)
         connect = None
         if manifest.spec.mode == "live":
@@ -102,7 +102,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
             await bus.close()
 
 
-async def open_journal_patiently(url: str | None) -> Journal:
+async def wait_for_journal(url: str | None) -> Journal:
     """The journal; a server that can't be reached yet is waited for. Raises StorageError after half a minute,
     at once when the database can't be used at all."""
     end = time.monotonic() + DATABASE_WAIT_S

@@ -1,7 +1,8 @@
-"""LiveBook: whatever the order, repetition or lateness of reports, the account comes out the same."""
+"""OrderManager: whatever the order, repetition or lateness of reports, the account comes out the same."""
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sigma_bot.model.conversion import Run
 from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.model.orders import LIVING, Change, Inputs, State
-from sigma_bot.runtime import checkpoint as state
+from sigma_bot.runtime import checkpoint
 from sigma_bot.runtime.callbacks import start
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import load_strategy
@@ -76,8 +77,8 @@ class Bench:
         start(code.instance)
         self.decisions = DecisionEngine(spec, code.instance)
         run = Run("told", 1, NOW, ("AAABBB",), "BBB", 8)
-        desk = {} if text is None else state.load(text, self.decisions.broker, self.decisions.strategy)
-        self.book = OrderManager(self.decisions, run, Inputs(0), desk, 1, {"AAABBB": "AAA"})
+        stored = {} if text is None else checkpoint.load(text, self.decisions.broker, self.decisions.strategy)
+        self.orders = OrderManager(self.decisions, run, Inputs(0), stored, 1, {"AAABBB": "AAA"})
         self.seq = 0
         self.changes: list[Change] = []
 
@@ -88,7 +89,7 @@ class Bench:
         message = TickMessage("AAABBB", price - 0.01, price + 0.01, 9.0, 9.0, price, 1.0, price, price, 0, 0)
         self.decisions.handle(TickBatch("binance", self.seq, NOW + self.seq * 10**8, (), (message,)))
         change = self.change()
-        return self.book.collect(change, NOW, lambda _: 0)
+        return self.orders.collect(change, NOW, lambda _: 0)
 
     def change(self) -> Change:
         change = Change(self.seq, NOW)
@@ -96,12 +97,12 @@ class Bench:
         return change
 
     def settle(self, row, order, fills):
-        found = self.book.apply_report(self.change(), row, order, fills, NOW)
+        found = self.orders.apply_report(self.change(), row, order, fills, NOW)
         self.decisions.deliver_fills()
         return found
 
     def text(self) -> str:
-        return state.dump(self.decisions.broker, self.decisions.strategy, self.book.state())
+        return checkpoint.dump(self.decisions.broker, self.decisions.strategy, self.orders.state())
 
     @property
     def market(self):
@@ -165,17 +166,17 @@ def test_a_refused_order_is_gone_for_the_strategy():
     bench = Bench()
     (row,), _ = bench.tick(2)
     change = bench.change()
-    bench.book.end(change, row, State.REFUSED, "no money", NOW)
-    bench.book.collect_rejections(change)
+    bench.orders.end(change, row, State.REFUSED, "no money", NOW)
+    bench.orders.collect_rejections(change)
     assert row.state is State.REFUSED
     assert bench.decisions.broker.n_active == 0
     assert [n.code for n in change.notices] == ["refused by the venue"]
 
 
-def test_an_absent_order_that_turns_up_is_adopted_and_booked():
+def test_an_absent_order_that_turns_up_is_tracked_and_booked():
     bench = Bench()
     (row,), _ = bench.tick(2)
-    bench.book.end(bench.change(), row, State.ABSENT, "not found", NOW)
+    bench.orders.end(bench.change(), row, State.ABSENT, "not found", NOW)
     assert bench.decisions.broker.n_active == 0
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
     assert row.state is State.FILLED
@@ -185,7 +186,7 @@ def test_an_absent_order_that_turns_up_is_adopted_and_booked():
 def test_an_impossible_report_is_refused_and_told():
     bench = Bench()
     (row,), _ = bench.tick(1)
-    bench.book.end(bench.change(), row, State.REFUSED, "no", NOW)
+    bench.orders.end(bench.change(), row, State.REFUSED, "no", NOW)
     bench.settle(row, report(row, "cancelled", D(0)), [])
     assert row.state is State.REFUSED
     (notice,) = [n for change in bench.changes for n in change.notices if n.kind == "alert"]
@@ -218,9 +219,9 @@ def test_a_fee_in_units_makes_the_holding_smaller():
     (row,), _ = bench.tick(1)
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1), "0.0015", "AAA")])
     assert bench.market.lots == 998  # 0.9985 are held: 998 whole lots, half a lot of dust
-    assert bench.book.residual["AAABBB"] == D("-0.0005")
-    assert bench.book.position_shortfalls({"AAA": D("0.9985")}) == {}
-    assert bench.book.position_shortfalls({"AAA": D("0.9")}) == {"AAABBB": D("0.098")}
+    assert bench.orders.residual["AAABBB"] == D("-0.0005")
+    assert bench.orders.position_shortfalls({"AAA": D("0.9985")}) == {}
+    assert bench.orders.position_shortfalls({"AAA": D("0.9")}) == {"AAABBB": D("0.098")}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -232,8 +233,8 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
     for k, (what, price) in enumerate(steps):
         two = Bench(one.text())
         two.seq = one.seq
-        for row in one.book.rows.values():
-            two.book.track(replace(row), one.book.booked_trades[row.client_id])
+        for row in one.orders.rows.values():
+            two.orders.track(replace(row), one.orders.booked_trades[row.client_id])
         for bench in (one, two):
             sends, cancels = bench.tick(what, price)
             for row in sends:
@@ -248,7 +249,7 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
                 bench.settle(row, report(row, "cancelled", row.filled), [])
             bench.tick(0, price)
         assert one.text() == two.text()
-        living = [[r.client_id for r in b.book.rows.values() if r.state in LIVING] for b in (one, two)]
+        living = [[r.client_id for r in b.orders.rows.values() if r.state in LIVING] for b in (one, two)]
         assert living[0] == living[1]
 
 
@@ -258,7 +259,7 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
     [row], _ = bench.tick(2)
     bench.settle(row, report(row, "open", D(0)), ())
     old = replace(row, client_id=f"{row.client_id[:12]}-zz-1-1", state=State.ABSENT, quantity=D(3))
-    bench.book.track(old, ())
+    bench.orders.track(old, ())
     assert bench.settle(old, report(old, "filled", D(2)), ()) == FillsMissing(report(old, "filled", D(2)))
     bench.settle(old, report(old, "cancelled", D(2)), [execution(old, 7, D(2))])
     assert (old.state, old.filled) == (State.CANCELLED, D(2))
@@ -275,9 +276,25 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
 
 def test_what_a_checkpoint_holds():
     bench = Bench()
-    assert not state.holds_position(bench.text())
+    assert not checkpoint.holds_position(bench.text())
     [row], _ = bench.tick(1)
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
-    assert state.holds_position(bench.text())
+    assert checkpoint.holds_position(bench.text())
     bench.market.min_notional = 101 * 10**8
-    assert not state.holds_position(bench.text()), "too small to be sold"
+    assert not checkpoint.holds_position(bench.text()), "too small to be sold"
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read():
+    """Its keys were others; nothing of what it holds is lost."""
+    bench = Bench()
+    [row], _ = bench.tick(1)
+    bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1), "0.0004", "AAA")])
+    bench.orders.balances.differences({"AAA": D(3), "BBB": D(5)})
+    stored = json.loads(bench.text())
+    assert set(stored["adapter"]) == {"residual", "moved", "opening"}
+    assert bench.orders.residual == {"AAABBB": D("-0.0006")}
+    old = {name: value for name, value in stored.items() if name != "adapter"}
+    old["desk"] = {name: value for name, value in stored["adapter"].items() if name != "residual"}
+    old["desk"]["dust"] = stored["adapter"]["residual"]
+    again = Bench(json.dumps(old))
+    assert again.text() == bench.text()
