@@ -20,13 +20,24 @@ help: ## List the tasks
 	  || { $(INSTALL) python3 python3-venv ca-certificates; }
 	$(PYTHON) -m venv .venv
 
-.venv/run.stamp: requirements/run.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# Installing resolves nothing: each lock is closed (tests/unit/setup), what builds a package lies in one of them, and
+# uv takes over where pip has been told to look. `make lock` writes them.
+UV := UV_SYSTEM_CERTS=$$(test -e /etc/ssl/certs/ca-certificates.crt && echo 1 || echo 0) \
+  UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}}" \
+  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation
+
+.venv/tools.stamp: requirements/tools.lock | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
+	@touch $@
+
+.venv/run.stamp: requirements/run.lock pyproject.toml .venv/tools.stamp
+	$(UV) --require-hashes -r requirements/run.lock
+	$(UV) --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.lock .venv/run.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(UV) --require-hashes -r requirements/dev.lock
+	$(BIN)/uv pip check --quiet --python $(BIN)/python
 	@touch $@
 
 # Debian's PostgreSQL would start a server of its own on installation; the tests start private ones.
@@ -60,9 +71,10 @@ test: setup check ## Static checks and all tests with real PostgreSQL and Redis
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: .venv/dev.stamp ## Lint, format check, types
+check: .venv/dev.stamp ## Lint, format check, layers, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 .PHONY: format
@@ -87,8 +99,7 @@ soak: .venv/dev.stamp servers ## Run 20 bots with faults at random for MINUTES
 
 .PHONY: crds
 crds: .venv/dev.stamp ## Generate the CRDs from the manifest types
-	$(BIN)/python -m sigma_operator.crds crds
-	$(BIN)/python -m sigma_operator.reference docs/crds.md
+	$(BIN)/python -m sigma_operator.crds crds docs/crds.md
 
 .PHONY: charts images
 charts: .venv/dev.stamp ## Write the tables of values into the charts' READMEs
@@ -110,15 +121,15 @@ cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first
 bench-cluster: .venv/dev.stamp ## Measure the operator on a cluster of its own
 	$(BIN)/python tests/cluster/bench.py
 
+PIN := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
 .PHONY: lock
-lock: | .venv/bin/python ## Pin the dependencies anew, with hashes
-	$(BIN)/python -m pip install --quiet uv
-	for set in "run --extra bot --extra venue --extra backtest --extra demo --extra build" \
-	           "backtest --extra backtest --extra demo --extra build" "operator --extra operator" \
-	           "bot --extra bot --extra build" "live --extra bot --extra venue --extra build" \
-	           "dev --extra bot --extra venue --extra backtest --extra operator --extra demo --extra build --extra dev"; do \
-	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    pyproject.toml $${set#* } -o requirements/$${set%% *}.lock; done
+lock: .venv/tools.stamp ## Pin the dependencies anew, with hashes
+	$(PIN) pyproject.toml --all-extras -o requirements/dev.lock
+	$(PIN) --constraint requirements/dev.lock --group build -o requirements/tools.lock
+	for set in "run bot venue backtest demo" "backtest backtest demo" "operator operator" "bot bot" "live bot venue"; do \
+	  $(PIN) --constraint requirements/dev.lock pyproject.toml $$(printf -- '--extra %s ' $${set#* }) \
+	    -o requirements/$${set%% *}.lock; done
+	$(BIN)/python requirements/metadata.py $(BIN)/uv
 
 .PHONY: clean
 clean: ## Remove what the tasks made, the virtual environment included

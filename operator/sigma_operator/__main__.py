@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import kopf
 
-from sigma_operator.bots import BotWatch
+from sigma_operator.backtest.reconcile import BacktestReconciler
 from sigma_operator.handlers import CHILDREN, OWN, SELECTOR, registry, settings
 from sigma_operator.health import DEPTH, DURATION, RECONCILES, Health
-from sigma_operator.kube import Api, ApiError, connect
-from sigma_operator.reconcile import BacktestReconciler
+from sigma_operator.kubernetes.api import Api, ApiError, connect
+from sigma_operator.kubernetes.watchdog import Watchdog
+from sigma_operator.kubernetes.workqueue import Key, WorkQueue, run_worker
+from sigma_operator.pod_probe import PodProbe
 from sigma_operator.settings import MANAGER, Settings
-from sigma_operator.strategies import StrategyReconciler
-from sigma_operator.watchdog import Watchdog
-from sigma_operator.work import Key, WorkQueue, work
+from sigma_operator.strategy.reconcile import StrategyReconciler
 
 WORKERS = 8
 CHECK = 60.0  # seconds between two lists that the watches are held against
@@ -89,7 +89,7 @@ async def run() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = await health.serve()
-    bots = BotWatch(lambda namespace, name: queue.add(("Strategy", namespace, name), urgent=True))
+    bots = PodProbe(lambda namespace, name: queue.add(("Strategy", namespace, name), urgent=True))
     async with connect() as api, bots:
         step = step_of(
             ("Backtest", BacktestReconciler(api, configuration, bots.progress)),
@@ -106,7 +106,9 @@ async def run() -> int:
             stop_flag=stop,
         )
         tasks = [asyncio.create_task(watch, name="watching")]
-        tasks += [asyncio.create_task(work(queue, step, report), name="working") for _ in range(WORKERS)]
+        tasks += [
+            asyncio.create_task(run_worker(queue, step, report), name="working") for _ in range(WORKERS)
+        ]
         tasks.append(asyncio.create_task(announce(api, watching, health), name="announcing"))
         tasks.append(asyncio.create_task(bots.run(), name="asking bots"))
         guarding = guard(api, watchdog, configuration.namespaces, queue)

@@ -9,10 +9,10 @@ from typing import Any
 import kopf
 
 from sigma_operator.health import Lag
-from sigma_operator.objects import MANAGED_BY
+from sigma_operator.kubernetes.objects import MANAGED_BY
+from sigma_operator.kubernetes.watchdog import Watchdog
+from sigma_operator.kubernetes.workqueue import Key
 from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, STRATEGY_LABEL, VERSION
-from sigma_operator.watchdog import Watchdog
-from sigma_operator.work import Key
 
 OWN = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
 CHILDREN = {

@@ -7,7 +7,7 @@ import os
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
-from sigma_operator.watchdog import Watchdog
+from sigma_operator.kubernetes.watchdog import Watchdog
 
 RECONCILES = Counter("sigmax_reconcile_total", "Steps by their result", ["kind", "result"])
 DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])

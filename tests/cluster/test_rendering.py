@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from onenode.client import Client
 from test_manifests import BASES, defined
 
-from sigma_operator import bot, render
+from sigma_operator.backtest import render
 from sigma_operator.settings import BacktestSettings, BotSettings
+from sigma_operator.strategy import render as render_bot
 
 Object = dict[str, Any]
 __all__ = ["defined"]
@@ -136,16 +137,16 @@ modest = settings(
 @given(manifest=bots())
 @example(manifest=BASES["live"] | {"metadata": resource("Strategy", "live", {})["metadata"]})
 def test_objects_of_a_strategy(defined: Client, manifest: Object) -> None:
-    strategy = bot.read(manifest)
+    strategy = render_bot.read(manifest)
     settings = BotSettings(venue_url="http://emulator.test:9000", pull_secrets=("pull",))
     take(
         defined,
         [
             manifest,
-            bot.config_map(manifest, strategy),
-            bot.network_policy(manifest, settings),
-            bot.stateful_set(manifest, strategy, settings, 1),
-            bot.close_job(manifest, strategy, settings, "flatten", "closes"),
+            render_bot.config_map(manifest, strategy),
+            render_bot.network_policy(manifest, settings),
+            render_bot.stateful_set(manifest, strategy, settings, 1),
+            render_bot.close_job(manifest, strategy, settings, "flatten", "closes"),
         ],
     )
 

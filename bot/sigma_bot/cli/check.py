@@ -46,10 +46,10 @@ def check(
     sigma check FILE --set fast=8 --output json
     """
     from sigma_bot.backtest.honesty import check_honesty
-    from sigma_bot.cli.backtest import override
+    from sigma_bot.services.backtests import overridden
     from sigma_bot.spec import load_manifest
 
-    manifest = override(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
+    manifest = overridden(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
     found = check_honesty(manifest, file.parent, engine)  # type: ignore[arg-type]
     if output == "json":
         click.echo(json.dumps(document(found), ensure_ascii=False, allow_nan=False, separators=(",", ":")))

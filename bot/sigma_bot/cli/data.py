@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sigma_bot.errors import BadInputError, nearest
+from sigma_bot.errors import BadInputError
 
 if TYPE_CHECKING:
     from sigma_bot.data.importing import Imported
@@ -147,15 +146,20 @@ def list_command(output: str) -> None:
 @click.option("--output", default="table", type=click.Choice(["table", "json"]))
 def show_command(name: str, output: str) -> None:
     """Rows, span, timeframe, price range and gaps of one name of the catalogue."""
+    from sigma_bot.services import market_data
     from sigma_bot.times import iso
 
-    with stored_parts(name) as (parts, timeframe):
+    with market_data.stored_parts(name) as (parts, timeframe):
         quality = _inspect(parts, timeframe)
     if output == "json":
-        document = {"name": name, **_summary(quality), "gaps": [[iso(a), iso(b)] for a, b in quality.gaps]}
+        document = {
+            "name": name,
+            **market_data.summary(quality),
+            "gaps": [[iso(a), iso(b)] for a, b in quality.gaps],
+        }
         click.echo(json.dumps(document))
         return
-    for key, value in _summary(quality).items():
+    for key, value in market_data.summary(quality).items():
         click.echo(f"{key:10} {value}")
     click.echo(f"{'gaps':10} {len(quality.gaps)}")
     for a, b in quality.gaps[:10]:
@@ -188,17 +192,24 @@ def check_command(
     NAME is a file or a name of the catalogue. Exit code: 0 clean, 1 something was found, 2 the file cannot
     be read.
     """
+    from sigma_bot.services import market_data
+
     length = _timeframe(timeframe)
     path = Path(name)
     if path.exists():
-        by_symbol = _file_parts(path, symbol, kind, timezone, _mapping(columns))
+        by_symbol = market_data.file_parts(path, symbol, kind, timezone, _mapping(columns))
         reports = {key: _inspect(parts, length) for key, parts in by_symbol.items()}
     else:
-        with stored_parts(name) as (parts, length):
+        with market_data.stored_parts(name) as (parts, length):
             reports = {name: _inspect(parts, length)}
     if output == "json":
         click.echo(
-            json.dumps([{"name": key, **_summary(q), "findings": _findings(q)} for key, q in reports.items()])
+            json.dumps(
+                [
+                    {"name": key, **market_data.summary(q), "findings": market_data.findings(q)}
+                    for key, q in reports.items()
+                ]
+            )
         )
     else:
         for key, quality in reports.items():
@@ -207,31 +218,14 @@ def check_command(
 
 
 def _print(name: str, quality: Quality) -> None:
-    summary = _summary(quality)
-    click.echo(f"{name}: {summary['rows']:,} {quality.kind}, {summary['start']} .. {summary['end']}")
-    for finding in _findings(quality):
+    from sigma_bot.services import market_data
+
+    head = market_data.summary(quality)
+    click.echo(f"{name}: {head['rows']:,} {quality.kind}, {head['start']} .. {head['end']}")
+    for finding in market_data.findings(quality):
         click.echo(f"  {finding['count']:>8,}  {finding['name']}; first: {finding['first']}")
     if not quality.findings:
         click.echo("  clean")
-
-
-def _findings(quality: Quality) -> list[dict[str, Any]]:
-    return [{"name": f.name, "count": f.count, "first": f.first} for f in quality.findings.values()]
-
-
-def _summary(quality: Quality) -> dict[str, Any]:
-    from sigma_bot.data.streams import duration
-    from sigma_bot.times import iso
-
-    return {
-        "kind": quality.kind,
-        "rows": quality.rows,
-        "start": iso(quality.start),
-        "end": iso(quality.end),
-        "timeframe": duration(quality.timeframe) if quality.timeframe else None,
-        "low": f"{quality.low!r}",
-        "high": f"{quality.high!r}",
-    }
 
 
 def _inspect(parts: list[Part], timeframe: int | None) -> Quality:
@@ -250,39 +244,3 @@ def _inspect(parts: list[Part], timeframe: int | None) -> Quality:
         return inspect(parts, timeframe, advance)
     finally:
         progress.clear()
-
-
-@contextmanager
-def stored_parts(name: str) -> Iterator[tuple[list[Part], int | None]]:
-    """The files of a name of the catalogue, and the length of its bars."""
-    from sigma_bot.data.catalogue import open_catalogue
-    from sigma_bot.data.columns import detect
-    from sigma_bot.data.series import Part
-
-    with closing(open_catalogue()) as catalogue:
-        present = {entry.name: entry for entry in catalogue.entries()}
-        if name not in present:
-            listed = ", ".join(present) or "nothing yet"
-            raise BadInputError(
-                f"{name!r} is neither a file nor a name of the catalogue {catalogue.shown}"
-                f"{nearest(name, present)}; it has {listed}"
-            )
-        entry = present[name]
-        files = catalogue.open(entry, catalogue.dates(entry))
-        parts = [Part(f, detect(f.names, str(f.path), entry.kind), None, None) for f in files]
-        yield parts, entry.timeframe or None
-
-
-def _file_parts(
-    path: Path, symbol: str | None, kind: str, timezone: str | None, columns: dict[str, str]
-) -> dict[str, list[Part]]:
-    from sigma_bot.data.columns import detect
-    from sigma_bot.data.importing import symbols_in
-    from sigma_bot.data.readers import open_file
-    from sigma_bot.data.series import Part
-
-    file = open_file(path)
-    layout = detect(file.names, str(path), kind, columns)
-    if symbol is not None or layout.symbol is None:
-        return {symbol or path.name: [Part(file, layout, timezone, symbol)]}
-    return {s: [Part(file, layout, timezone, s)] for s in symbols_in(file, layout.symbol)}

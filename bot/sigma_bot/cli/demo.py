@@ -61,12 +61,12 @@ STATUS_S = 10.0
 @click.option(
     "--seconds",
     type=click.IntRange(10, 3600),
-    default=75,
+    default=30,
     show_default=True,
     help="How long the bot trades.",
 )
 def demo(seconds: int) -> None:
-    """Show the whole chain in two minutes, without a network.
+    """Show the whole chain in a minute, without a network.
 
     An emulated exchange replays generated prices; a feed makes ticks of what its WebSocket says and records
     them; a bot trades on them with virtual money, and is stopped and started once on the way; then the

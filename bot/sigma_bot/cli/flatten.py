@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sigma_bot.cli.journal import give_control, scope_options, whom
+from sigma_bot.cli.journal import give_control, scope_options
 
 
 @click.command()
@@ -14,5 +14,7 @@ def flatten(name: str | None, account: str | None, everything: bool, reason: str
 
     A bot that does not run does so when it starts. It stays halted until `sigma resume` of the same scope.
     """
+    from sigma_bot.services.controls import whom
+
     control = give_control("flatten", name, account, everything, reason, db)
     click.echo(f"flattening {whom(control)}; halted until `sigma resume`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sigma_bot.cli.journal import give_control, scope_options, whom
+from sigma_bot.cli.journal import give_control, scope_options
 
 
 @click.command()
@@ -19,5 +19,7 @@ def halt(name: str | None, account: str | None, everything: bool, reason: str, d
 
     It holds over restarts, until `sigma resume` of the same scope.
     """
+    from sigma_bot.services.controls import whom
+
     control = give_control("halt", name, account, everything, reason, db)
     click.echo(f"halted {whom(control)}")

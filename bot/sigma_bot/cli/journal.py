@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
-import json
-import os
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sigma_bot.errors import BadInputError
-from sigma_bot.times import iso_ns
+from sigma_bot.services.projection import to_json
 
 if TYPE_CHECKING:
     from sigma_bot.journal import Control, Journal
-    from sigma_bot.journal.types import Action, Scope
+    from sigma_bot.journal.types import Action
 
 T = TypeVar("T")
-TIMES = frozenset(("created", "updated", "ts", "started", "until", "since"))
-"""Fields that hold ns since 1970 UTC; JSON gives them as ISO 8601."""
 
 
 def db_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,69 +61,6 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
     return db_option(command)
 
 
-def give_control(
-    action: Action, name: str | None, account: str | None, everything: bool, reason: str, db: str | None
-) -> Control:
-    """Write a control into the journal and ring the bots. Raises BadInputError unless one scope is named."""
-    scope, whom = _scope(action, name, account, everything)
-
-    async def work(journal: Journal) -> Control:
-        return await journal.control(scope, whom, action, reason, _user(), time.time_ns())
-
-    control = use_journal(work, db)
-    _ring()
-    return control
-
-
-def _scope(action: str, name: str | None, account: str | None, everything: bool) -> tuple[Scope, str]:
-    given = [name is not None, account is not None, everything]
-    if sum(given) != 1:
-        raise BadInputError(
-            f"{action}: name one of a bot, --account ACCOUNT, and --all; "
-            f"{'none' if not any(given) else 'more than one'} is given"
-        )
-    if name is not None:
-        return "strategy", name
-    return ("account", account) if account is not None else ("all", "")
-
-
-def whom(control: Control) -> str:
-    """The scope of a control in words."""
-    return {"all": "every bot", "account": f"every bot of account {control.name!r}"}.get(
-        control.scope, f"bot {control.name!r}"
-    )
-
-
-def _ring() -> None:
-    """Wake the bots. Without Redis they read the journal within a second anyway."""
-    from sigma_bot.bus import MEMORY, BusError, bus_url, open_bus
-    from sigma_bot.model.messages import CONTROL
-
-    url = bus_url()
-    if url == MEMORY:
-        return
-
-    async def publish() -> None:
-        bus = open_bus(url)
-        try:
-            await bus.publish(CONTROL, b"")
-        finally:
-            await bus.close()
-
-    try:
-        asyncio.run(publish())
-    except BusError as error:
-        click.echo(f"note: {error}; it is stored, and bots read it within a second all the same", err=True)
-
-
-def _user() -> str:
-    """Who gives the command. A container's user may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
 def plain(amount: Decimal | None) -> str:
     """Digits without an exponent and without zeros at the end; empty for none."""
     if amount is None:
@@ -157,20 +86,25 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Seque
         click.echo("  ".join(cells).rstrip())
 
 
+def give_control(
+    action: Action, name: str | None, account: str | None, everything: bool, reason: str, db: str | None
+) -> Control:
+    """Store a control and tell the bots. Raises BadInputError unless exactly one scope is named."""
+    from sigma_bot.bus import BusError
+    from sigma_bot.services import controls
+
+    scope, target = controls.scope_of(action, name, account, everything)
+    user = controls.current_user()
+    control = use_journal(
+        lambda journal: controls.give_control(journal, scope, target, action, reason, user), db
+    )
+    try:
+        asyncio.run(controls.notify_bots())
+    except BusError as error:
+        click.echo(f"note: {error}; it is stored, and bots read it within a second all the same", err=True)
+    return control
+
+
 def show_json(content: Any) -> None:
     """One JSON document: decimals as their digits, times as ISO 8601."""
-    click.echo(json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-
-
-def _plain(value: Any, name: str = "") -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name), item.name) for item in fields(value)}
-    if isinstance(value, dict):
-        return {key: _plain(item, str(key)) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if name in TIMES and isinstance(value, int):
-        return iso_ns(value) if value else None
-    return value
+    click.echo(to_json(content))

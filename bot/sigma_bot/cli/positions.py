@@ -9,7 +9,6 @@ import click
 from sigma_bot.cli.journal import db_option, money, output_option, plain, show_json, show_table, use_journal
 
 if TYPE_CHECKING:
-    from sigma_bot.journal import Journal
     from sigma_bot.journal.positions import Position
 
 
@@ -24,10 +23,12 @@ def positions(name: str | None, closed: bool, output: str, db: str | None) -> No
     LIVE counts every fill of the bot, SIM those of its current run. The quantity is what the bot traded, not
     the venue's balance. Realized profit is without fees.
     """
-    held = use_journal(lambda journal: _read(journal, name), db)
+    from sigma_bot.services import positions as service
+
+    held = use_journal(lambda journal: service.positions(journal, name), db)
     shown = [(bot, position) for bot, position in held if closed or position.quantity]
     if output == "json":
-        show_json([{"bot": bot, "average": position.average, **_fields(position)} for bot, position in shown])
+        show_json([service.document(bot, position) for bot, position in shown])
         return
     if not shown:
         click.echo("no positions")
@@ -48,28 +49,6 @@ def positions(name: str | None, closed: bool, output: str, db: str | None) -> No
         ],
         right=("quantity", "average price", "realized", "fills"),
     )
-
-
-async def _read(journal: Journal, name: str | None) -> list[tuple[str, Position]]:
-    from sigma_bot.journal.positions import positions as added_up
-
-    if name is not None:
-        await journal.run_of(name)  # refuses a name that is not known
-    found = []
-    for bot in await journal.bots():
-        if name in (None, bot.name):
-            run = None if bot.mode == "live" else bot.run
-            entries = await journal.fills(bot.name, run=run, limit=None)
-            found += [
-                (bot.name, position)
-                for position in added_up((entry.row for entry in reversed(entries)), bot.currency)
-            ]
-    return found
-
-
-def _fields(position: Position) -> dict[str, object]:
-    names = ("symbol", "quantity", "cost", "realized", "fees", "fills")
-    return {name: getattr(position, name) for name in names}
 
 
 def _short(position: Position) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sigma_bot.cli.journal import show_json
 from sigma_bot.errors import BadInputError
+from sigma_bot.services.runs import comparison, summary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,7 +55,7 @@ def list_runs(limit: int, name: str | None, output: str, db: str | None) -> None
 
     runs = use_store(lambda store: store.list_runs(limit, name), db, create=False)
     if output == "json":
-        _echo_json([_summary(run) for run in runs])
+        show_json([summary(run) for run in runs])
     elif runs:
         _print(_runs_table(runs))
     else:
@@ -101,9 +102,9 @@ def compare(first: str, second: str, output: str, db: str | None) -> None:
 
     left, right = use_store(read, db, create=False)
     if output == "json":
-        _echo_json(_comparison(left, right))
+        show_json(comparison(left, right))
     else:
-        _show_comparison(left, right)
+        _showcomparison(left, right)
 
 
 def _show_result(stored: StoredResult, output: str, html: str | None) -> None:
@@ -125,12 +126,12 @@ def _show_result(stored: StoredResult, output: str, html: str | None) -> None:
     whole = output == "full"
     result, metrics = stored.result, stored.metrics
     content = full_document(result, metrics, stored.trades) if whole else document(result, metrics)
-    _echo_json(_summary(stored.run) | content)
+    show_json(summary(stored.run) | content)
 
 
 def _show_sweep(run: Run, trials: list[Trial], output: str) -> None:
     if output != "table":
-        _echo_json(_summary(run) | {"trials": [vars(trial) for trial in trials]})
+        show_json(summary(run) | {"trials": [vars(trial) for trial in trials]})
         return
     from rich.table import Table
 
@@ -145,26 +146,12 @@ def _show_sweep(run: Run, trials: list[Trial], output: str) -> None:
     _print(table)
 
 
-def _comparison(left: Run, right: Run) -> dict[str, Any]:
-    """What `compare` says, as JSON: ``same`` per digest, and every value that differs as a pair."""
-    digests = ("code", "manifest", "data")
-    metrics = _metric_names(left, right)
-    return {
-        "runs": [_summary(left), _summary(right)],
-        "same": {"result": left.digest == right.digest}
-        | {name: left.digests.get(name) == right.digests.get(name) for name in digests},
-        "params": _differences(left.params, right.params),
-        "manifest": _differences(_flat(left.manifest), _flat(right.manifest)),
-        "metrics": {name: [left.metrics.get(name), right.metrics.get(name)] for name in metrics},
-    }
-
-
-def _show_comparison(left: Run, right: Run) -> None:
+def _showcomparison(left: Run, right: Run) -> None:
     from rich.table import Table
 
     from sigma_bot.report.format import MINUS
 
-    told = _comparison(left, right)
+    told = comparison(left, right)
     table = Table(f"{left.name} and {right.name}", left.id, right.id, "difference", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
@@ -179,29 +166,6 @@ def _show_comparison(left: Run, right: Run) -> None:
     for title in ("params", "manifest"):
         for name, (one, other) in told[title].items():
             click.echo(f"{title}: {name}: {one!s} -> {other!s}")
-
-
-def _summary(run: Run) -> dict[str, Any]:
-    """The head of a run for JSON."""
-    return {
-        "id": run.id,
-        "kind": run.kind,
-        "status": run.status,
-        "name": run.name,
-        "created": _iso(run.created),
-        "version": run.version,
-        "strategy": run.strategy,
-        "params": run.params,
-        "start": _iso(run.start_time),
-        "end": _iso(run.end_time),
-        "currency": run.currency,
-        "initial_cash": run.initial_cash,
-        "final_equity": run.final_equity,
-        "engine": run.engine,
-        "digest": run.digest,
-        "digests": run.digests,
-        "metrics": run.metrics,
-    }
 
 
 def _runs_table(runs: list[Run]) -> Table:
@@ -220,14 +184,6 @@ def _runs_table(runs: list[Run]) -> Table:
         described = f"{run.name} ({_params(run.params)})" if run.params else run.name
         table.add_row(run.id, f"{run.created:%Y-%m-%d %H:%M}", described, *figures)
     return table
-
-
-def _metric_names(left: Run, right: Run) -> list[str]:
-    """Metrics of either run, in the order of a report."""
-    from sigma_bot.metrics.definitions import DEFINITIONS
-
-    held = left.metrics.keys() | right.metrics.keys()
-    return [name for name in DEFINITIONS if name in held] + sorted(held - DEFINITIONS.keys())
 
 
 def _label(name: str) -> str:
@@ -253,56 +209,12 @@ def _change(one: Any, other: Any) -> Any:
     return None
 
 
-def _differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, list[Any]]:
-    names = list(dict.fromkeys([*left, *right]))
-    return {name: [left.get(name), right.get(name)] for name in names if left.get(name) != right.get(name)}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """A nested document as dotted paths, without the parameters, which are compared by themselves."""
-    return {name: leaf for name, leaf in _leaves(value, path) if not name.startswith("spec.strategy.params")}
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
-    else:
-        yield path, value
-
-
 def _params(params: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in params.items())
 
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float, Decimal)) and value == value else None  # noqa: PLR0124
-
-
-def _iso(time: Any) -> str:
-    return str(time.isoformat()).replace("+00:00", "Z")
-
-
-def _echo_json(content: Any) -> None:
-    """One JSON document; a decimal is its digits, a number that is not finite null, as in every output of
-    ours.
-    """
-    click.echo(json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
 
 
 def _print(table: Table) -> None:

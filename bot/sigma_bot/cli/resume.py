@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sigma_bot.cli.journal import give_control, scope_options, whom
+from sigma_bot.cli.journal import give_control, scope_options
 
 
 @click.command()
@@ -14,5 +14,7 @@ def resume(name: str | None, account: str | None, everything: bool, reason: str,
 
     Each scope is lifted by itself: a bot of a halted account stays halted. `sigma status` shows what is left.
     """
+    from sigma_bot.services.controls import whom
+
     control = give_control("resume", name, account, everything, reason, db)
     click.echo(f"resumed {whom(control)}; other scopes' halts stand (`sigma status`)")

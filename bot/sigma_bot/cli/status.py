@@ -10,12 +10,8 @@ from sigma_bot.cli.journal import db_option, output_option, show_json, show_tabl
 from sigma_bot.times import clock
 
 if TYPE_CHECKING:
-    from sigma_bot.journal import BotStatus, Control, Entry, Journal
+    from sigma_bot.journal import BotStatus, Entry, Journal
     from sigma_bot.model.orders import NoticeRow
-
-NOTICES = 10
-READ = 500
-"""Rejections, alerts and changes of state that are shown of one bot."""
 
 
 @click.command()
@@ -30,15 +26,13 @@ def status(name: str | None, output: str, db: str | None) -> None:
       sigma status ema-cross          with its last rejections and alerts
     """
 
+    from sigma_bot.services.bots import latest_notices, list_bots
+
     async def read(journal: Journal) -> tuple[list[BotStatus], list[Entry[NoticeRow]]]:
-        notices = [] if name is None else await journal.notices(name, limit=READ)
-        # an alert does not go under in rejections
-        shown = [n for i, n in enumerate(notices) if i < NOTICES or n.row.kind == "alert"]
-        return await journal.bots(), shown
+        notices = [] if name is None else await latest_notices(journal, name)
+        return await list_bots(journal, name), notices
 
     bots, notices = use_journal(read, db)
-    if name is not None:
-        bots = [bot for bot in bots if bot.name == name]
     if output == "json":
         show_json({"bots": bots, "notices": notices} if name is not None else {"bots": bots})
     elif not bots:
@@ -48,6 +42,8 @@ def status(name: str | None, output: str, db: str | None) -> None:
 
 
 def _show(bots: list[BotStatus], notices: list[Entry[NoticeRow]]) -> None:
+    from sigma_bot.services.bots import describe_halt, state_of
+
     heads = ("bot", "mode", "venue", "account", "run", "state", "last tick (UTC)", "orders", "held by")
     show_table(
         heads,
@@ -58,7 +54,7 @@ def _show(bots: list[BotStatus], notices: list[Entry[NoticeRow]]) -> None:
                 bot.venue,
                 bot.account,
                 str(bot.run),
-                _state(bot),
+                state_of(bot),
                 clock(bot.ts),
                 str(bot.open_orders),
                 bot.holder if bot.running else "",
@@ -69,20 +65,6 @@ def _show(bots: list[BotStatus], notices: list[Entry[NoticeRow]]) -> None:
     )
     for bot in bots:
         for halt in bot.halts:
-            click.echo(f"{bot.name}: {_halt(halt)}")
+            click.echo(f"{bot.name}: {describe_halt(halt)}")
     for entry in notices:
         click.echo(f"{clock(entry.row.ts)}  {entry.row.kind}  {entry.row.code}  {entry.row.text}")
-
-
-def _state(bot: BotStatus) -> str:
-    """A bot whose first start failed has stored nothing: it never got as far as a tick."""
-    if bot.running:
-        return "halted" if bot.halts else "running"
-    rests = "stopped" if bot.commit else "never started"
-    return f"halted, {rests}" if bot.halts else rests
-
-
-def _halt(halt: Control) -> str:
-    scope = {"all": "all bots", "account": f"account {halt.name}"}.get(halt.scope, "this bot")
-    why = f": {halt.reason}" if halt.reason else ""
-    return f"halted since {clock(halt.ts)} ({scope}, {halt.action} by {halt.by}){why}"

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from sigma_bot.cli.cores import cores
 from sigma_bot.cli.options import run_options
 from sigma_bot.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sigma_bot.backtest.replay import Replay
-    from sigma_bot.backtest.sweep import Outcome, SweepResult
-    from sigma_bot.metrics.definitions import Metric
-    from sigma_bot.results.records import Sweep, Trial
+    from sigma_bot.backtest.sweep import SweepResult
 
 LISTED = 15
 COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "trades")
@@ -87,14 +80,16 @@ def sweep(
     from sigma_bot.backtest.replay import open_replay
     from sigma_bot.backtest.sweep import Plan, check_objective, run_sweep
     from sigma_bot.backtest.sweep_space import grid, parse_space
-    from sigma_bot.cli import sweep_parts
-    from sigma_bot.cli.backtest import check_target, override
     from sigma_bot.runtime.loader import load_strategy
+    from sigma_bot.services import sweeps
+    from sigma_bot.services.backtests import check_report_path, overridden
+    from sigma_bot.services.cores import cores
+    from sigma_bot.services.projection import to_json
     from sigma_bot.spec import load_manifest
 
     check_objective(objective)
-    check_target(html)
-    manifest = override(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
+    check_report_path(html)
+    manifest = overridden(load_manifest(file, "Backtest"), file.parent, settings, start, end, data)
     axes = parse_space(load_strategy(manifest.spec.strategy, file.parent).cls, params)
     sampler = sampler or ("tpe" if trials is not None else "grid")
     if sampler == "grid":
@@ -104,145 +99,26 @@ def sweep(
     try:
         replay = open_replay(manifest, file.parent, engine)  # type: ignore[arg-type]
         if shard is not None:
-            click.echo(sweep_parts.run_part(replay, plan, shard, db, bar.update))
+            click.echo(sweeps.run_part(replay, plan, shard, db, bar.update))
             return
-        found = sweep_parts.join(replay, plan, merge, db) if merge else run_sweep(replay, plan, bar.update)
+        found = sweeps.join(replay, plan, merge, db) if merge else run_sweep(replay, plan, bar.update)
     finally:
         bar.clear()
     if html is not None:
-        write_html(html, found)
-    run_id = None if no_store else save(found, replay, db)
+        sweeps.write_html(html, found)
+    run_id = None if no_store else sweeps.save_sweep(found, replay, db)
     if output == "json":
         for note in (*replay.market.warnings, *found.notes):
             click.echo(f"warning: {note}", err=True)
         if run_id is not None:
             click.echo(f"stored: {run_id}", err=True)
-        click.echo(json.dumps(document(found), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        click.echo(to_json(sweeps.document(found)))
         return
     show(found, replay)
     if html is not None:
         click.echo(f"report: {html}")
     if run_id is not None:
         click.echo(f"stored: {run_id} (sigma results show {run_id})")
-
-
-def speed_of(found: SweepResult) -> float:
-    """Combination rows a second."""
-    return len(found.valid) * found.result.events / found.seconds
-
-
-def document(found: SweepResult) -> dict[str, Any]:
-    """The JSON document: money as decimal text, an undefined value null, trials as they were asked for."""
-    plan, result = found.plan, found.result
-    return {
-        "digest": found.digest,
-        "name": result.name,
-        "strategy": result.strategy,
-        "engine": result.engine,
-        "events": result.events,
-        "objective": plan.objective,
-        "maximise": plan.maximise,
-        "sampler": plan.sampler,
-        "seed": plan.seed,
-        "space": {axis.name: list(axis.values) for axis in plan.axes},
-        "seconds": round(found.seconds, 6),
-        "rows_per_second": round(speed_of(found)),
-        "trials": len(found.trials),
-        "invalid": len(found.trials) - len(found.valid),
-        "deflated_sharpe": found.deflated,
-        "best": row_of(found.best),
-        "runs": [row_of(trial) for trial in found.trials],
-    }
-
-
-def row_of(trial: Outcome) -> dict[str, Any]:
-    """One trial for JSON."""
-    if trial.invalid:
-        return {"number": trial.number, "params": dict(trial.params), "invalid": trial.invalid}
-    return {
-        "number": trial.number,
-        "params": dict(trial.params),
-        "digest": trial.digest,
-        "metrics": {name: plain(value) for name, value in trial.metrics.items()},
-    }
-
-
-def plain(value: Metric) -> Metric:
-    """A metric for JSON."""
-    return format(value, "f") if isinstance(value, Decimal) else value
-
-
-def write_html(path: str, found: SweepResult) -> None:
-    """The report, with a heat map over the first two parameters."""
-    from sigma_bot.report.summary import describe_market
-    from sigma_bot.report.sweep import Trial, sweep_html
-
-    names = [axis.name for axis in found.plan.axes if len(axis.values) > 1]
-    names = names or [found.plan.axes[0].name]
-    sweep_html(
-        path,
-        [Trial(t.params, t.metrics) for t in found.valid],
-        names[0],
-        names[1] if len(names) > 1 else None,
-        found.plan.objective,
-        name=found.result.name,
-        subtitle=f"{found.result.strategy} · {describe_market(found.result)}",
-        trials=len(found.valid),
-        deflated=found.deflated,
-        maximise=found.plan.maximise,
-    )
-
-
-def save(found: SweepResult, replay: Replay, url: str | None) -> str:
-    """Store the head and every trial, whole or not at all; the id."""
-    from sigma_bot.results import use_store
-
-    head, rows = head_of(found, replay, found.result.name), rows_of(found.trials)
-    return use_store(lambda store: store.save_trials(head, rows), url)
-
-
-def rows_of(outcomes: Sequence[Outcome]) -> list[Trial]:
-    """Trials as they are stored."""
-    from sigma_bot.results.records import Trial
-
-    return [
-        Trial(t.number, t.params, {"invalid": t.invalid} if t.invalid else t.metrics, t.digest)
-        for t in outcomes
-    ]
-
-
-def head_of(found: SweepResult, replay: Replay, name: str) -> Sweep:
-    """The head of a stored sweep."""
-    from sigma_bot.results.records import Sweep
-
-    plan, result = found.plan, found.result
-    return Sweep(
-        name=name,
-        digest=found.digest,
-        digests=result.digests,
-        engine=result.engine,
-        strategy=result.strategy,
-        params={axis.name: axis.text.partition("=")[2].strip() for axis in plan.axes},
-        kind=result.kind,
-        timeframe=result.timeframe,
-        currency=result.currency,
-        precision=result.precision,
-        initial_cash=result.initial_cash,
-        start=result.start,
-        end=result.end,
-        events=result.events,
-        metrics={**found.best.metrics, "deflated_sharpe": found.deflated},
-        settings={
-            "objective": plan.objective,
-            "maximise": plan.maximise,
-            "sampler": plan.sampler,
-            "seed": plan.seed,
-            "best": dict(found.best.params),
-            "seconds": found.seconds,
-            "warnings": [*replay.market.warnings, *found.notes],
-        },
-        manifest=result.manifest,
-    )
 
 
 def show(found: SweepResult, replay: Replay) -> None:
@@ -255,6 +131,7 @@ def show(found: SweepResult, replay: Replay) -> None:
     from sigma_bot.report.format import period
     from sigma_bot.report.format import show as text
     from sigma_bot.report.summary import describe_market
+    from sigma_bot.services.sweeps import speed_of, verdict
 
     console = Console(highlight=False)
     result, plan = found.result, found.plan
@@ -277,13 +154,3 @@ def show(found: SweepResult, replay: Replay) -> None:
     console.print(f"Deflated Sharpe ratio of the best: {text(found.deflated, 'percent')}. {verdict(found)}")
     for note in (*replay.market.warnings, *found.notes):
         console.print(f"[yellow]Warning[/]  {note}", markup=True)
-
-
-def verdict(found: SweepResult) -> str:
-    """What the deflated ratio says about the best run."""
-    count = len(found.valid)
-    if found.deflated is None:
-        return "It is undefined: the returns do not vary, or there are too few."
-    if found.deflated >= 0.95:
-        return f"The best of {count:,} worthless runs would rarely look as good."
-    return f"The best of {count:,} worthless runs often looks as good: do not trade it yet."

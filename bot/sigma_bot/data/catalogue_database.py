@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import sqlalchemy as sa
 
-from sigma_bot.data.catalogue import Entry, Staging, parse_kind
+from sigma_bot.data.catalogue_entries import Entry, Staging, parse_kind
 from sigma_bot.data.readers import ParquetFile
 from sigma_bot.data.schema import market_files as files
 from sigma_bot.data.schema import market_pieces as pieces

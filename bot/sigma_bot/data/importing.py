@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sigma_bot.data.build import TICK_FIELDS, stream_ticks
-from sigma_bot.data.catalogue import Catalogue, Entry, Staging
+from sigma_bot.data.catalogue_entries import Catalogue, Entry, Staging
 from sigma_bot.data.columns import detect
 from sigma_bot.data.readers import DataFile, open_file
 from sigma_bot.data.rules import Columns, faults, healthy

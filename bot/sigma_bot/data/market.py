@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from sigma_bot.data.flow import ContentDigest, digested, merge, prefetch, rechunk
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.streams import Stream, duration
 from sigma_bot.errors import BadInputError
 from sigma_bot.times import DAY, iso
 
 if TYPE_CHECKING:
-    from sigma_bot.data.catalogue import Catalogue
+    from sigma_bot.data.catalogue_entries import Catalogue
     from sigma_bot.spec import BacktestSpec
 
 TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
@@ -42,37 +42,6 @@ class MarketData(Protocol):
 
     def digest(self) -> str:
         """sha256 of the content of the rows used; complete once ``chunks`` is exhausted."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One market: its symbol and, when it has its own, the path of its data."""
-
-    symbol: str
-    path: str | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """A data block in plain values. ``start`` inclusive, ``end`` exclusive (ns); relative paths start at
-    ``base``."""
-
-    markets: tuple[Wanted, ...]
-    source: str = "file"
-    path: str | None = None
-    kind: str = "auto"
-    timeframe: int | None = None
-    stamps: str = "auto"
-    timezone: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    funding: str | None = None
-    start: int | None = None
-    end: int | None = None
-    base: Path = Path()
-
-    def resolve(self, path: str) -> Path:
-        """A path of the manifest as a path of this machine."""
-        return self.base / Path(path).expanduser()
 
 
 class Market:

@@ -12,8 +12,8 @@ import numpy as np
 
 from sigma_bot.data import synthetic
 from sigma_bot.data.columns import Layout, detect, plain
-from sigma_bot.data.market import Request, Wanted
 from sigma_bot.data.readers import DataFile, ParquetFile, is_data_file, open_file
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.data.rules import Columns
 from sigma_bot.data.series import Part, Series, in_order, names_in, short
 from sigma_bot.data.streams import (
@@ -31,7 +31,7 @@ from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.times import MINUTE
 
 if TYPE_CHECKING:
-    from sigma_bot.data.catalogue import Catalogue
+    from sigma_bot.data.catalogue_entries import Catalogue
 
 SAMPLE_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 SAMPLE_FILE = "stocks.csv.gz"

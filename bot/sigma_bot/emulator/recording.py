@@ -55,7 +55,8 @@ def recorded(data: str, symbols: Sequence[str]) -> Source:
 
 def _open(data: str, symbols: Sequence[str]) -> Any:
     from sigma_bot.data import synthetic
-    from sigma_bot.data.market import Request, Wanted, open_request
+    from sigma_bot.data.market import open_request
+    from sigma_bot.data.request import Request, Wanted
 
     markets = tuple(Wanted(s) for s in symbols)
     if data == SYNTHETIC:

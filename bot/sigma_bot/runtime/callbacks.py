@@ -23,7 +23,7 @@ def strategy_error(error: BaseException, broker: Broker | None = None) -> Strate
     Without ``broker`` it happened in on_start, before the first row. An error that has no frame of the user's
     is a bug of ours and raised as it is.
     """
-    ours = str(Path(__file__).parent)
+    ours = str(Path(__file__).parents[1])
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     if not frames:
         raise error

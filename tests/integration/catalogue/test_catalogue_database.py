@@ -20,10 +20,13 @@ from pyarrow import parquet
 import servers
 from sigma_bot.cli.data import data
 from sigma_bot.data import catalogue_database
-from sigma_bot.data.catalogue import Entry, FolderCatalogue, open_catalogue
+from sigma_bot.data.catalogue import open_catalogue
 from sigma_bot.data.catalogue_database import DatabaseCatalogue
+from sigma_bot.data.catalogue_entries import Entry
+from sigma_bot.data.catalogue_folder import FolderCatalogue
 from sigma_bot.data.importing import Options, import_files
-from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.data.market import open_request
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.data.schema import market_files, market_pieces
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
 from sigma_bot.database.errors import StorageError, UnreachableError

@@ -52,7 +52,7 @@ class Installed:
         environment = {
             **os.environ, "SIGMA_DATABASE_URL": self.urls["owner"], "PYTHONPATH": str(ROOT / "bot")
         }  # fmt: skip
-        subprocess.run([sys.executable, ROOT / "images/sigma/migrate.py"], env=environment, check=True)
+        subprocess.run([sys.executable, "-m", "sigma_bot.container.migrate"], env=environment, check=True)
 
     def remove(self) -> None:
         """The database and every role."""

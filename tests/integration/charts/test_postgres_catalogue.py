@@ -13,7 +13,8 @@ import pytest
 
 from sigma_bot.data.catalogue import open_catalogue
 from sigma_bot.data.importing import Options, import_files
-from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.data.market import open_request
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.database.errors import StorageError
 from sigma_bot.errors import BadInputError
 from sigma_bot.schema.granting import Account, grant

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import reload
-sys.exit(reload.main([sys.executable, "-u", "-c", "import room"], Path(sys.argv[2]), Path(sys.argv[3])))
+from sigma_bot.container import reload
+sys.exit(reload.main([sys.executable, "-u", "-c", "import room"], Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
 
@@ -29,8 +27,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def supervisor(copy: Path) -> Iterator[subprocess.Popen[str]]:
-    images = str(ROOT / "images" / "sigma")
-    command = [sys.executable, "-u", "-c", RUN, images, str(copy.parent / "source"), str(copy)]
+    command = [sys.executable, "-u", "-c", RUN, str(copy.parent / "source"), str(copy)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     yield process
     process.terminate()

@@ -16,6 +16,9 @@ from sqlalchemy.util import await_only
 
 from sigma_bot.database import bulk
 from sigma_bot.results import use_store
+from sigma_bot.schema.migrate import migrate
+
+MIGRATION = "migration:"
 
 
 def main(url: str, count: int, stop: str | None) -> None:
@@ -24,6 +27,8 @@ def main(url: str, count: int, stop: str | None) -> None:
         stop_in_migration(stop)
     print("ready", flush=True)
     sys.stdin.readline()
+    if stop is not None and stop.startswith(MIGRATION):
+        asyncio.run(migrate(url, 30.0))  # as the process does that brings the tables up to date
     for _ in range(count):
         print(
             use_store(lambda store: store.save_result(samples.result(300), samples.trades(), {}), url),
@@ -48,7 +53,7 @@ def stop_after_insert(table: str) -> None:
 
 
 def stop_in_migration(stop: str) -> None:
-    wanted = stop.removeprefix("migration:")
+    wanted = stop.removeprefix(MIGRATION)
     if wanted == stop:
         return
     from alembic import op

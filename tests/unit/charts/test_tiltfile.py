@@ -192,7 +192,7 @@ def test_every_path_and_stage_exists(calls: Calls) -> None:
 
 
 def test_code_goes_to_where_the_development_image_runs_it(calls: Calls) -> None:
-    reload = (ROOT / "images" / "sigma" / "reload.py").read_text()
+    reload = (ROOT / "bot" / "sigma_bot" / "container" / "reload.py").read_text()
     (copy,) = re.findall(r'Path\("(/tmp/[^"]+)"\)', reload)
     for step in named(calls, "sync"):
         package = Path(step["local_path"]).name

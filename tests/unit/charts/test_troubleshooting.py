@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from sigma_operator import observe, observe_bot
+from sigma_operator.backtest import observe
+from sigma_operator.strategy import observe as observe_bot
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -30,7 +31,7 @@ def explained(heading: str) -> str:
 
 def test_every_reason_of_a_strategy_is_explained() -> None:
     given = (
-        reasons("operator/sigma_operator/observe_bot.py")
+        reasons("operator/sigma_operator/strategy/observe.py")
         | reasons("bot/sigma_bot/trading/runner.py", "Readiness")
         | set(observe_bot.ENDS.values())
         | set(observe.WAITING)
@@ -41,7 +42,7 @@ def test_every_reason_of_a_strategy_is_explained() -> None:
 
 
 def test_every_reason_of_a_backtest_is_explained() -> None:
-    given = reasons("operator/sigma_operator/observe.py") | set(observe.REASONS.values())
+    given = reasons("operator/sigma_operator/backtest/observe.py") | set(observe.REASONS.values())
     assert len(given) > 5
     both = explained("A Backtest by its reason") + explained("A Strategy by its reason")
     assert sorted(word for word in given if f"`{word}`" not in both) == []

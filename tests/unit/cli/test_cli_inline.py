@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sigma_bot.cli.inline import inline, render
+from sigma_bot.cli.inline import inline
 from sigma_bot.cli.new import create
 from sigma_bot.errors import BadInputError
+from sigma_bot.services.manifests import inline_source as render
 from sigma_bot.spec import load_manifest
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "ema-cross"

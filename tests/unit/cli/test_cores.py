@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bot.cli.cores import cores
+from sigma_bot.services.cores import cores
 
 
 @pytest.fixture(autouse=True)

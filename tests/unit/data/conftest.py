@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.data.market import open_request
+from sigma_bot.data.request import Request, Wanted
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from sigma_bot.cli.data import data
-from sigma_bot.data.catalogue import Entry, FolderCatalogue, scale_of, write_rows
+from sigma_bot.data.catalogue_entries import Entry
+from sigma_bot.data.catalogue_folder import FolderCatalogue
 from sigma_bot.data.importing import SOURCE, sort_and_join
+from sigma_bot.data.parquet import scale_of, write_rows
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
 from sigma_bot.errors import BadInputError
 
@@ -195,7 +197,7 @@ def test_a_failure_leaves_the_catalogue_as_it_was(root, sigma, write, monkeypatc
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_rows(*arguments, **options)
 
-    monkeypatch.setattr("sigma_bot.data.catalogue.write_rows", full)
+    monkeypatch.setattr("sigma_bot.data.catalogue_entries.write_rows", full)
     path = write("y.csv", f"ts,price,size\n{T0 + 1},1,1\n{T0 + DAY},1,1\n")
     with pytest.raises(BadInputError, match="No space left on device; nothing was changed"):
         sigma("import", path, "--symbol", "X")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigma_bot.data.flow import ContentDigest, digested, merge, prefetch, rechunk
-from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.data.market import open_request
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.data.rules import healthy
 from sigma_bot.data.synthetic import START, bar_blocks, synthetic_bars, synthetic_ticks, tick_blocks
 from sigma_bot.errors import BadInputError

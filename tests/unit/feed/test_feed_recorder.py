@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sigma_bot.bus import BusError, open_bus, spool
-from sigma_bot.data.market import Request, Wanted, open_request
+from sigma_bot.data.market import open_request
+from sigma_bot.data.request import Request, Wanted
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed import parts, recorder
 from sigma_bot.feed.parts import add_ranges

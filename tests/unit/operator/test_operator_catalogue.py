@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sigma_operator.reconcile import BacktestReconciler
-from sigma_operator.render import children, merge_job
+from sigma_operator.backtest.reconcile import BacktestReconciler
+from sigma_operator.backtest.render import children, merge_job
 from sigma_operator.settings import BacktestSettings, Settings
 
 Object = dict[str, Any]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sigma_operator.crds import definitions, text
-from sigma_operator.reference import reference
+from sigma_operator.crds.definitions import definitions, text
+from sigma_operator.crds.reference import reference
 
 FOLDER = Path(__file__).resolve().parents[3] / "crds"
 Schema = dict[str, Any]

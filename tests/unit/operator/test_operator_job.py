@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -16,22 +14,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from sigma_bot.cli.inline import render
 from sigma_bot.cli.progress import Progress
 from sigma_bot.cli.results import results
-from sigma_operator.bots import BotWatch
+from sigma_bot.container import job
+from sigma_bot.services.manifests import inline_source as render
+from sigma_operator.pod_probe import PodProbe
 
-PATH = Path(__file__).resolve().parents[3] / "images" / "backtest" / "job.py"
-
-
-@pytest.fixture(scope="module")
-def job() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("job", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "ema-cross" / "backtest.yaml"
 
 
 REPORT = {
@@ -43,7 +32,7 @@ REPORT = {
 }
 
 
-def test_main_figures_come_first_and_the_rest_as_far_as_there_is_room(job: ModuleType) -> None:
+def test_main_figures_come_first_and_the_rest_as_far_as_there_is_room() -> None:
     metrics = {f"figure_{i}": i for i in range(500)} | {"total_return": 0.5}
     message = job.compact({**REPORT, "metrics": metrics})
     assert job.size(message) <= 4096
@@ -52,14 +41,14 @@ def test_main_figures_come_first_and_the_rest_as_far_as_there_is_room(job: Modul
     assert 100 < len(message["result"]["metrics"]) < 501
 
 
-def test_a_failure_keeps_the_last_lines(job: ModuleType) -> None:
+def test_a_failure_keeps_the_last_lines() -> None:
     lines = [f"line {i} " + "é" * 300 for i in range(60)] + ["ValueError: too dear"]
     message = job.failure(3, lines)
     assert job.size(message) <= 4096
     assert message["error"]["message"].endswith("ValueError: too dear")
 
 
-def test_the_whole_process(job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("kind: Nothing\n")
     monkeypatch.setattr(job, "MESSAGE", tmp_path / "message")
@@ -69,7 +58,7 @@ def test_the_whole_process(job: ModuleType, tmp_path: Path, monkeypatch: pytest.
     assert "bad.yaml" in said["error"]["message"]
 
 
-def test_a_run_gives_way_to_bots_where_memory_is_short(job: ModuleType) -> None:
+def test_a_run_gives_way_to_bots_where_memory_is_short() -> None:
     with subprocess.Popen(["sleep", "60"]) as run:
         job.give_way(run.pid)
         assert Path(f"/proc/{run.pid}/oom_score_adj").read_text() == "1000\n"
@@ -77,7 +66,7 @@ def test_a_run_gives_way_to_bots_where_memory_is_short(job: ModuleType) -> None:
     job.give_way(run.pid)  # that it has ended is nothing to stumble over
 
 
-def test_a_joined_sweep_leaves_its_best_run(job: ModuleType) -> None:
+def test_a_joined_sweep_leaves_its_best_run() -> None:
     best = {"number": 3, "params": {"fast": 5}, "digest": "e" * 64, "metrics": {"sharpe": 1.5}}
     document = {
         "digest": "d" * 64,
@@ -97,10 +86,9 @@ def test_a_joined_sweep_leaves_its_best_run(job: ModuleType) -> None:
 
 
 def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
-    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    example = PATH.parents[2] / "examples" / "ema-cross" / "backtest.yaml"
-    spec = yaml.safe_load(render(example))
+    spec = yaml.safe_load(render(EXAMPLE))
     spec["spec"]["sweep"] = {"parameters": {"fast": "5:34", "slow": "40,50"}, "shards": 2}
     manifest = tmp_path / "sweep.yaml"
     manifest.write_text(yaml.safe_dump(spec))
@@ -112,7 +100,7 @@ def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
     assert job.main(str(manifest), "--merge") == 0
     joined = json.loads((tmp_path / "message").read_text())["result"]
     space = ["--param", "fast=5:34", "--param", "slow=40,50"]
-    command = ["sweep", str(example), *space, "--no-store", "--output", "json"]
+    command = ["sweep", str(EXAMPLE), *space, "--no-store", "--output", "json"]
     whole = json.loads(
         subprocess.run(
             [sys.executable, "-m", "sigma_bot.cli.main", *command], capture_output=True, check=True
@@ -125,11 +113,11 @@ def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
 
 async def asked(port: int) -> tuple[int, int] | None:
     """As the operator asks."""
-    async with BotWatch(lambda *_: None) as bots:
+    async with PodProbe(lambda *_: None) as bots:
         return await bots.progress("127.0.0.1", port)
 
 
-def test_it_says_how_far_it_is(job: ModuleType, tmp_path: Path) -> None:
+def test_it_says_how_far_it_is(tmp_path: Path) -> None:
     file = tmp_path / "progress"
     server = job.serve_progress(file, 0)
     try:
@@ -147,7 +135,7 @@ def test_it_says_how_far_it_is(job: ModuleType, tmp_path: Path) -> None:
 
 
 def test_a_run_writes_how_far_it_is_where_the_pod_reads_it(
-    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "progress"
     monkeypatch.setenv("SIGMA_PROGRESS", str(file))
@@ -161,14 +149,13 @@ def test_a_run_writes_how_far_it_is_where_the_pod_reads_it(
 
 
 def test_the_id_of_the_stored_run_is_left_where_it_can_be_found_again(
-    job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a database for results it is kept in the pod, and gone with it."""
-    example = PATH.parents[2] / "examples" / "ema-cross" / "backtest.yaml"
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     monkeypatch.setenv("SIGMA_DATABASE_URL", url)
     monkeypatch.setattr(job, "MESSAGE", tmp_path / "message")
-    assert job.main(str(example)) == 0
+    assert job.main(str(EXAMPLE)) == 0
     run = json.loads((tmp_path / "message").read_text())["result"]["run"]
     listed = CliRunner().invoke(results, ["list", "--output", "json", "--db", url])
     assert [entry["id"] for entry in json.loads(listed.output)] == [run]

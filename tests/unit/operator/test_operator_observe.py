@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from operator_samples import NOW, RESULT, ended, job, pod
 
-from sigma_operator.observe import (
+from sigma_operator.backtest.observe import (
     addresses,
     find,
     find_parts,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from operator_samples import NOW, bot_pod, ended, strategy_resource
 
-from sigma_operator.observe_bot import (
+from sigma_operator.crds.status import Revision
+from sigma_operator.strategy.observe import (
     Answer,
     Finding,
     find,
@@ -16,8 +17,7 @@ from sigma_operator.observe_bot import (
     read_answer,
     status_of,
 )
-from sigma_operator.revisions import History
-from sigma_operator.status import Revision
+from sigma_operator.strategy.revisions import History
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.spec import parse_manifest
-from sigma_operator.render import MANIFEST, children, config_map, manifest, merge_job, suspension
+from sigma_operator.backtest.render import MANIFEST, children, config_map, manifest, merge_job, suspension
 from sigma_operator.settings import BacktestSettings, Settings
 
 Object = dict[str, Any]

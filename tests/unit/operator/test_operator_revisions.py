@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from operator_samples import NOW, bot_pod
 
-from sigma_operator.observe_bot import Finding
-from sigma_operator.revisions import KEPT, History
+from sigma_operator.strategy.observe import Finding
+from sigma_operator.strategy.revisions import KEPT, History
 
 UP = Finding("Running", "Running", "the bot trades", ready=True)
 STARTING = Finding("Starting", "Starting", "not ready yet")

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from operator_samples import NOW, bot_pod
 
-from sigma_operator.observe_bot import Answer, Finding, find, read_answer
-from sigma_operator.revisions import History
-from sigma_operator.swapping import draining
+from sigma_operator.strategy.observe import Answer, Finding, find, read_answer
+from sigma_operator.strategy.revisions import History
+from sigma_operator.strategy.rollout import draining
 
 OLD = "aaaaaaaaaa"
 RUNNING = {"state": {"running": {}}}

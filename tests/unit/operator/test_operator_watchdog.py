@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from sigma_operator.health import Health
-from sigma_operator.watchdog import Watchdog
+from sigma_operator.kubernetes.watchdog import Watchdog
 
 A, B = ("desk", "a"), ("desk", "b")
 

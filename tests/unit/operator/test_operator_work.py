@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sigma_operator.work import Key, WorkQueue, work
+from sigma_operator.kubernetes.workqueue import Key, WorkQueue, run_worker
 
 A, B, C = (("Strategy", "ns", name) for name in "abc")
 
@@ -87,7 +87,7 @@ async def test_a_step_that_raises_stops_nobody() -> None:
         over.set()
         return None
 
-    worker = asyncio.create_task(work(queue, reconcile, lambda key, error, delay: reported.append(key)))
+    worker = asyncio.create_task(run_worker(queue, reconcile, lambda key, error, delay: reported.append(key)))
     queue.add(A)
     queue.add(B)
     await asyncio.wait_for(over.wait(), 5)

@@ -1,0 +1,1 @@
+"""What containers run beside bots and feeds: a Backtest's pod, migrations, the self-test, reloading."""

@@ -1,0 +1,1 @@
+"""Backtests: the resource as a Job, the Job as its status."""

@@ -1,0 +1,1 @@
+"""The resource definitions, from the spec types, and what a status holds."""

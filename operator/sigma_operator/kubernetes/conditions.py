@@ -1,0 +1,63 @@
+"""Conditions of a resource, and what a pod's containers say. Pure: the time is given, objects are plain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sigma_operator.crds.status import Condition
+
+Object = Mapping[str, Any]
+Truth = Literal["True", "False", "Unknown"]
+LONGEST, SHORT = 4096, 300  # characters of a message, and of its repetition in the other conditions
+# What the kubelet says of a container that can't start, in words for the one who wrote the manifest.
+WAITING = {
+    "ErrImagePull": "the image can't be pulled",
+    "ImagePullBackOff": "the image can't be pulled",
+    "ErrImageNeverPull": "the image is not on the node",
+    "InvalidImageName": "the image's name is not valid",
+    "CreateContainerConfigError": "the pod's configuration is not complete",
+    "CreateContainerError": "the container can't be made",
+    "RunContainerError": "the container can't be started",
+}
+
+
+def condition_of(resource: Object, kind: str) -> Object | None:
+    """The resource's condition of this type."""
+    conditions = resource.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == kind), None)
+
+
+def holds(resource: Object, kind: str) -> Object | None:
+    """The condition of this type when its status is True."""
+    found = condition_of(resource, kind)
+    return found if found is not None and found["status"] == "True" else None
+
+
+def condition(resource: Object, kind: str, truth: Truth, reason: str, message: str, now: str) -> Condition:
+    """The condition to write, its transition time kept while its status stays. ``now`` is ISO 8601 UTC."""
+    before = condition_of(resource, kind)
+    since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
+    return Condition(
+        type=kind,
+        status=truth,
+        reason=reason[:64] or "Unknown",
+        message=message[-LONGEST:],
+        last_transition_time=since,
+        observed_generation=resource["metadata"]["generation"],
+    )
+
+
+def read_error(ended: Object) -> str:
+    """What a container that failed said last: our own message, or the end of its log."""
+    message = ended.get("message") or ""
+    try:
+        return str(json.loads(message)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return message.strip()
+
+
+def last_line(text: str) -> str:
+    """The end of a message, which says what is wrong, short enough for a table."""
+    return text.rstrip().rpartition("\n")[2][:SHORT]

@@ -1,0 +1,87 @@
+"""Writing into a resource: its status when it says anything new, and an Event when its phase or reason
+changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from sigma_operator.kubernetes.api import Api, ApiError
+from sigma_operator.kubernetes.objects import Object
+from sigma_operator.settings import GROUP, MANAGER, VERSION
+
+log = logging.getLogger("sigma_operator")
+
+
+def utc_now() -> str:
+    """ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class StatusWriter:
+    """Writes as the operator."""
+
+    def __init__(self, api: Api, now: Callable[[], str] = utc_now) -> None:
+        self.api = api
+        self.now = now
+
+    async def status(self, resource: Object, status: Object, message: str, trouble: bool) -> bool:
+        """Write the status if it differs; an Event with `message` tells of a new phase or reason. Whether
+        anything was written."""
+        before = resource.get("status", {})
+        if status == before:
+            return False
+        await self.api.apply(_part(resource) | {"status": status}, "status")
+        reason = reason_of(status)
+        if reason != reason_of(before):
+            own = resource["metadata"]
+            log.info("%s %s/%s: %s, %s", resource["kind"], own["namespace"], own["name"], *reason)
+            await self.tell(resource, reason[1], message, trouble)
+        return True
+
+    async def finalizers(self, resource: Object, names: list[str]) -> None:
+        """Make these our finalizers of the resource. A manager of its own, so that nothing else of the
+        resource is ours."""
+        document = _part(resource)
+        document["metadata"] = {**document["metadata"], "finalizers": names}
+        await self.api.apply(document, manager=f"{MANAGER}-finalizer")
+
+    async def tell(self, resource: Object, reason: str, message: str, trouble: bool) -> None:
+        """An Event about the resource."""
+        own, now = resource["metadata"], self.now()
+        event: dict[str, Any] = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{own['name']}-", "namespace": own["namespace"]},
+            "involvedObject": {key: resource[key] for key in ("apiVersion", "kind")}
+            | {key: own[key] for key in ("name", "namespace", "uid", "resourceVersion")},
+            "type": "Warning" if trouble else "Normal",
+            "reason": reason,
+            "message": message[:1024],
+            "source": {"component": MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self.api.create(event)
+        except ApiError as error:  # an Event is a courtesy: the status has been written
+            log.warning("no event for %s/%s: %s", own["namespace"], own["name"], error)
+
+
+def _part(resource: Object) -> Object:
+    """What an apply to this very resource begins with: gone or another one, the server refuses it."""
+    own = resource["metadata"]
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": resource["kind"],
+        "metadata": {"name": own["name"], "namespace": own["namespace"], "uid": own["uid"]},
+    }
+
+
+def reason_of(status: Object) -> tuple[str, str]:
+    """Phase and reason of a status."""
+    conditions = status.get("conditions", [])
+    return status.get("phase", ""), conditions[0]["reason"] if conditions else ""

@@ -1,0 +1,1 @@
+"""Strategies: the resource as a bot that never runs twice, the bot as its status."""
