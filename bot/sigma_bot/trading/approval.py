@@ -55,6 +55,10 @@ class RiskGate:
         self.drift = 0  # the venue's clock less ours, ns
         self.tick_ts = 0  # time of the newest tick
 
+    def open(self) -> None:
+        """Everything is reconciled: orders may go."""
+        self.closed_reason = ""
+
     def denial_reason(self, reduces: bool) -> int:
         """0, or the reason why an order may not go now. One that reduces may on stale prices too: its risk is
         to stay."""

@@ -94,7 +94,7 @@ class LiveBot:
             await bot.drain()
             await asyncio.sleep(0.005)
         await self.tasks.compare_balances()
-        adapter.gate.closed_reason = ""
+        adapter.gate.open()
         adapter.executor.listen()
         open_orders = len(adapter.orders.open_orders())
         log.info("reconciled: %d orders open, %d foreign", open_orders, adapter.foreign_orders)

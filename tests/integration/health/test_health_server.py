@@ -16,6 +16,7 @@ import pytest
 
 from sigma_bot.errors import BadInputError, StrategyError
 from sigma_bot.health.heartbeat import Heartbeat
+from sigma_bot.health.logs import JsonFormatter, about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.health.server import (
     LARGEST_REQUEST,
@@ -130,9 +131,14 @@ def test_a_sleeping_callback_is_ended_too(heartbeat: Heartbeat, watchdog: Watchd
         heartbeat.run_callback("on_bar", on_bar)
 
 
-def test_a_callback_that_never_returns_is_ended_by_itself(heartbeat: Heartbeat) -> None:
+def test_a_callback_that_never_returns_is_ended_by_itself(
+    heartbeat: Heartbeat, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the watchdog's thread logs of it is of the strategy that the watchdog was started for."""
+    caplog.handler.setFormatter(JsonFormatter())
     watchdog = Watchdog(heartbeat, end_after_s=0.3, poll_s=0.02)
-    watchdog.start()
+    with about(strategy="stuck"):
+        watchdog.start()
 
     def on_tick() -> None:
         while True:
@@ -146,6 +152,8 @@ def test_a_callback_that_never_returns_is_ended_by_itself(heartbeat: Heartbeat) 
             heartbeat.run_callback("on_tick", on_tick)
     finally:
         watchdog.close()
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert {line["strategy"] for line in lines if "has not advanced" in line["message"]} == {"stuck"}
 
 
 def test_nothing_is_stopped_when_no_callback_runs(heartbeat: Heartbeat, watchdog: Watchdog) -> None:
