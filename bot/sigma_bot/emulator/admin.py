@@ -7,22 +7,38 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from sigma_bot.emulator.accounts import Account, Key
-from sigma_bot.emulator.faults import Fault
+from sigma_bot.emulator.exchange import Exchange
+from sigma_bot.emulator.faults import Fault, FaultScript
 from sigma_bot.emulator.model import DeniedError, Fill, Order, Side
+from sigma_bot.emulator.player import Player
+from sigma_bot.emulator.protocol import VenueProtocol
 from sigma_bot.emulator.wire import dump, plain
 from sigma_bot.errors import BadInputError
-
-if TYPE_CHECKING:
-    from sigma_bot.emulator.server import Emulator
 
 WAIT = 30.0
 Body = dict[str, Any]
 Handler = Callable[[list[str], Body], Awaitable[Any]]
+
+
+class Emulator(Protocol):
+    """What can be steered from outside."""
+
+    venue: str
+    exchange: Exchange
+    player: Player | None
+    protocol: VenueProtocol
+
+    @property
+    def faults(self) -> FaultScript:
+        """What is to go wrong."""
+
+    def cut_sockets(self) -> None:
+        """Break every WebSocket."""
 
 
 class Admin:
@@ -72,7 +88,7 @@ class Admin:
                 s: {"status": m.status, "bid": _level(m.best("buy")), "ask": _level(m.best("sell"))}
                 for s, m in exchange.markets.items()
             },
-            "sockets": len(self.emulator.face.streams.hub.sockets),
+            "sockets": len(self.emulator.protocol.streams.hub.sockets),
             "faults": [_fault(f) for f in self.emulator.faults.faults],
             "player": player.state() if player else None,
         }

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from sigma_bot.emulator.face import Sink
 from sigma_bot.emulator.faults import Fault, FaultScript
+from sigma_bot.emulator.http import WebSocketSession
 
 Frame = str | bytes
 
@@ -16,11 +16,13 @@ class Hub:
     """The open sockets of one emulator."""
 
     def __init__(self) -> None:
-        self.sockets: list[Sink] = []
+        self.sockets: list[WebSocketSession] = []
         self.script = FaultScript()
         self._swapped: list[Callable[[], None]] = []
 
-    def publish(self, name: str, wants: Callable[[Sink], bool], frame: Callable[[Sink], Frame]) -> None:
+    def publish(
+        self, name: str, wants: Callable[[WebSocketSession], bool], frame: Callable[[WebSocketSession], Frame]
+    ) -> None:
         """Send an event to every socket that wants it, unless a fault says otherwise. An event nobody wants
         meets no fault."""
         targets = [s for s in self.sockets if wants(s)]
@@ -34,13 +36,13 @@ class Hub:
             self._spoil(fault, frames)
             fault.reached.set()
 
-    def _send(self, frames: list[tuple[Sink, Frame]]) -> None:
+    def _send(self, frames: list[tuple[WebSocketSession, Frame]]) -> None:
         _hand_over(frames)
         late, self._swapped = self._swapped, []
         for send in late:
             send()
 
-    def _spoil(self, fault: Fault, frames: list[tuple[Sink, Frame]]) -> None:
+    def _spoil(self, fault: Fault, frames: list[tuple[WebSocketSession, Frame]]) -> None:
         match fault.action:
             case "duplicate":
                 self._send(frames + frames)
@@ -60,6 +62,6 @@ class Hub:
                     socket.silent = True
 
 
-def _hand_over(frames: list[tuple[Sink, Frame]]) -> None:
+def _hand_over(frames: list[tuple[WebSocketSession, Frame]]) -> None:
     for socket, frame in frames:
         socket.send(frame)

@@ -136,7 +136,7 @@ class Print:
 
 
 class DeniedError(Exception):
-    """The exchange says no; nothing has happened. ``reason`` is one of ours, each face has its own words."""
+    """The exchange says no; nothing has happened. ``reason`` is ours, each protocol has its own."""
 
     def __init__(self, reason: str, **facts: object) -> None:
         super().__init__(f"{reason} {facts}" if facts else reason)

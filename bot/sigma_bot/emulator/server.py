@@ -15,14 +15,15 @@ from aiohttp import WSMsgType, web
 from sigma_bot.emulator import presets
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.admin import Admin
-from sigma_bot.emulator.binance import BinanceFace
+from sigma_bot.emulator.binance.protocol import BinanceProtocol
 from sigma_bot.emulator.exchange import Exchange
-from sigma_bot.emulator.face import Answer, Face, Request
 from sigma_bot.emulator.faults import Fault, FaultScript
+from sigma_bot.emulator.http import Answer, Request
 from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import Rules
 from sigma_bot.emulator.player import Player
-from sigma_bot.emulator.upbit import UpbitFace
+from sigma_bot.emulator.protocol import VenueProtocol
+from sigma_bot.emulator.upbit.protocol import UpbitProtocol
 from sigma_bot.times import SECOND
 
 ACCOUNT, API_KEY, API_SECRET = "main", "sigma-emulator-key", "sigma-emulator-secret"
@@ -31,7 +32,7 @@ INTERVAL = 0.1
 
 
 class Socket:
-    """A client's WebSocket: frames are queued and sent by a task of its own. See Sink."""
+    """A client's WebSocket: frames are queued and sent by a task of its own. See WebSocketSession."""
 
     def __init__(self, ws: web.WebSocketResponse, request: web.Request) -> None:
         self.account: str | None = None
@@ -41,12 +42,12 @@ class Socket:
         self._queue: asyncio.Queue[str | bytes] = asyncio.Queue()
 
     def send(self, payload: str | bytes) -> None:
-        """See Sink."""
+        """See WebSocketSession."""
         if not self.silent:
             self._queue.put_nowait(payload)
 
     def cut(self) -> None:
-        """See Sink."""
+        """See WebSocketSession."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -83,9 +84,12 @@ class Emulator:
         opening = presets.OPENING[venue] if balances is None else balances
         self.exchange.add_account(ACCOUNT, dict(opening), Key(API_KEY, API_SECRET, ACCOUNT))
         self.limiter = Limiter(self.exchange.now)
-        faces: dict[str, Callable[[Exchange, Limiter], Face]] = {"binance": BinanceFace, "upbit": UpbitFace}
-        self.face = faces[venue](self.exchange, self.limiter)
-        self.exchange.listeners.append(self.face.streams.told)
+        faces: dict[str, Callable[[Exchange, Limiter], VenueProtocol]] = {
+            "binance": BinanceProtocol,
+            "upbit": UpbitProtocol,
+        }
+        self.protocol = faces[venue](self.exchange, self.limiter)
+        self.exchange.listeners.append(self.protocol.streams.published)
         self.player: Player | None = None
         self.admin = Admin(self)
         self._runner: web.AppRunner | None = None
@@ -99,7 +103,7 @@ class Emulator:
     @property
     def faults(self) -> FaultScript:
         """The script of faults."""
-        return self.face.streams.hub.script
+        return self.protocol.streams.hub.script
 
     async def __aenter__(self) -> Emulator:
         app = web.Application(client_max_size=1 << 20)
@@ -132,13 +136,13 @@ class Emulator:
 
     def cut_sockets(self) -> None:
         """Break every WebSocket."""
-        for socket in list(self.face.streams.hub.sockets):
+        for socket in list(self.protocol.streams.hub.sockets):
             socket.cut()
 
     async def _ticks(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL)
-            self.face.streams.tick()
+            self.protocol.streams.tick()
 
     # -- requests
 
@@ -153,15 +157,15 @@ class Emulator:
             await http.read(),
             http.remote or "",
         )
-        if self.face.is_socket(http.path):
+        if self.protocol.is_socket(http.path):
             return await self._socket(http, request)
-        faults = self.faults.take(self.face.name(request.method, request.path) or "unknown")
+        faults = self.faults.take(self.protocol.name(request.method, request.path) or "unknown")
         answer: Answer | None = None
         for fault in faults:
             if fault.when == "before" and answer is None:
                 answer = await self._met(fault, http)
         if answer is None:
-            answer = self.face.answer(request)
+            answer = self.protocol.answer(request)
         for fault in faults:
             if fault.when == "after":
                 answer = await self._met(fault, http) or answer
@@ -184,11 +188,11 @@ class Emulator:
             case "answer":
                 return Answer(fault.status, fault.body, fault.headers)
             case "limit":
-                return self.face.limited(429, int(fault.seconds) or 1)
+                return self.protocol.limited(429, int(fault.seconds) or 1)
             case "ban":
                 seconds = int(fault.seconds) or 120
                 self.limiter.banned_until = self.exchange.now() + seconds * SECOND
-                return self.face.limited(418, seconds)
+                return self.protocol.limited(418, seconds)
         return None
 
     # -- WebSockets
@@ -200,11 +204,11 @@ class Emulator:
                 return _response(answer)
         ws = web.WebSocketResponse(autoping=False)
         socket = Socket(ws, http)
-        refusal = self.face.streams.opened(socket, request)
+        refusal = self.protocol.streams.opened(socket, request)
         if refusal is not None:
             return _response(refusal)
         await ws.prepare(http)
-        sockets = self.face.streams.hub.sockets
+        sockets = self.protocol.streams.hub.sockets
         sockets.append(socket)
         writer = asyncio.create_task(socket.write())
         try:
@@ -212,9 +216,9 @@ class Emulator:
                 if message.type is WSMsgType.PING and not socket.silent:
                     await ws.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
-                    self.face.streams.received(socket, message.data)
+                    self.protocol.streams.received(socket, message.data)
                 elif message.type is WSMsgType.BINARY:
-                    self.face.streams.received(socket, message.data.decode("utf-8", "replace"))
+                    self.protocol.streams.received(socket, message.data.decode("utf-8", "replace"))
         except ConnectionError:
             pass  # the client went away in the middle of a frame: the end of this socket like any other
         finally:

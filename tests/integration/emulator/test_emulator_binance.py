@@ -1,4 +1,4 @@
-"""The Binance face, asked by the real ccxt client."""
+"""The Binance protocol, asked by the real ccxt client."""
 
 from __future__ import annotations
 
@@ -167,8 +167,8 @@ async def test_public_streams_reach_the_client(binance):
     assert (book["bids"][0], book["asks"][0]) == ([50000.0, 1.0], [50001.0, 0.5])
     trades = asyncio.create_task(client.watch_trades(SYMBOL))
     quotes = asyncio.create_task(client.watch_bids_asks([SYMBOL]))
-    while not any("btcusdt@trade" in s.topics for s in em.face.streams.hub.sockets) or not any(
-        "btcusdt@bookTicker" in s.topics for s in em.face.streams.hub.sockets
+    while not any("btcusdt@trade" in s.topics for s in em.protocol.streams.hub.sockets) or not any(
+        "btcusdt@bookTicker" in s.topics for s in em.protocol.streams.hub.sockets
     ):
         await asyncio.sleep(0)
     em.exchange.trade("BTCUSDT", D(50001), D("0.25"), "sell")
@@ -215,7 +215,7 @@ class TestKeys:
             await ws.send_json(subscribe)
             answer = await ws.receive_json()
         assert (answer["id"], answer["status"], answer["error"]["code"]) == ("1", 400, -1022)
-        assert not any(s.account for s in em.face.streams.hub.sockets)
+        assert not any(s.account for s in em.protocol.streams.hub.sockets)
 
     @pytest.mark.parametrize("skew", [-12_000, 2_000, 8_000])
     async def test_a_request_out_of_its_time_is_refused(self, binance, skew):
@@ -294,5 +294,5 @@ async def test_a_malformed_order_is_told_what_is_wrong(binance, changed, code):
 
 async def subscribed(em) -> None:
     """Wait until a client listens to its account."""
-    while not any(s.account for s in em.face.streams.hub.sockets):
+    while not any(s.account for s in em.protocol.streams.hub.sockets):
         await asyncio.sleep(0)

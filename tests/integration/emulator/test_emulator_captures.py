@@ -175,7 +175,7 @@ class TestBinance:
                 break
         ours: dict[str, dict] = {}
         async with socket(em, f"/stream?streams={'/'.join(real)}") as ws:
-            while not em.face.streams.hub.sockets:
+            while not em.protocol.streams.hub.sockets:
                 await asyncio.sleep(0)
             em.exchange.trade("BTCUSDT", D(50000), D("0.5"), "sell")
             em.exchange.change_book("BTCUSDT", {D(50000): D(3)}, {D(50001): D(0)})

@@ -216,7 +216,7 @@ class TestEvents:
         em.faults.add("event.order", "cut")
         await client.create_order(*order(em))
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
-        while em.face.streams.hub.sockets:
+        while em.protocol.streams.hub.sockets:
             await asyncio.sleep(0)
         assert len(em.exchange.orders) == 1
 
@@ -227,7 +227,7 @@ class TestEvents:
         await socket.ping()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.receive(), 0.1)
-        assert em.face.streams.hub.sockets[0].silent
+        assert em.protocol.streams.hub.sockets[0].silent
 
     async def test_no_line_at_all(self, venue):
         em, _ = venue

@@ -147,7 +147,7 @@ async def test_private_events_tell_of_orders_fills_and_balances(upbit):
     orders = asyncio.create_task(client.watch_orders(SYMBOL))
     trades = asyncio.create_task(client.watch_my_trades(SYMBOL))
     balance = asyncio.create_task(client.watch_balance())
-    while not any({"myOrder", "myAsset"} <= set(s.topics) for s in em.face.streams.hub.sockets):
+    while not any({"myOrder", "myAsset"} <= set(s.topics) for s in em.protocol.streams.hub.sockets):
         await asyncio.sleep(0)
     order = await client.create_order(SYMBOL, "limit", "buy", 0.5, 67_001_000, {"clientOrderId": "sx-1"})
     (trade,) = await trades

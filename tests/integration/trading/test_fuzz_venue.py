@@ -12,7 +12,7 @@ import pytest
 from test_live_bot import VENUES, Scene
 
 from sigma_bot.bus import open_bus
-from sigma_bot.emulator.face import Answer
+from sigma_bot.emulator.http import Answer
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
@@ -66,9 +66,9 @@ class Spoiler:
     def __init__(self, em: Emulator, seed: int) -> None:
         self.rng, self.answers, self.events = random.Random(seed), 0.0, 0.0
         self.passed = self.spoilt = 0
-        self.answer, self.send = em.face.answer, em.face.streams.hub._send
-        em.face.answer = self.answered
-        em.face.streams.hub._send = self.sent
+        self.answer, self.send = em.protocol.answer, em.protocol.streams.hub._send
+        em.protocol.answer = self.answered
+        em.protocol.streams.hub._send = self.sent
 
     def answered(self, request) -> Answer:
         right = self.answer(request)

@@ -1,4 +1,4 @@
-"""The JSON shapes of Upbit, field by field: answers, events, and an order's parameters.
+"""The JSON payloads of Upbit, field by field: answers, events, and an order's parameters.
 
 REST writes an order's numbers as strings, everything else are JSON numbers with all their digits.
 """

@@ -6,18 +6,17 @@ Data come as binary frames. A new request takes the place of the one before it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sigma_bot.emulator import upbit_shapes as shapes
-from sigma_bot.emulator.face import Answer, Request, Sink
+from sigma_bot.emulator.accounts import Key
+from sigma_bot.emulator.exchange import Exchange
+from sigma_bot.emulator.http import Answer, Request, WebSocketSession
 from sigma_bot.emulator.hub import Hub
 from sigma_bot.emulator.market import Market
 from sigma_bot.emulator.model import AssetEvent, BookEvent, Event, OrderEvent, TapeEvent
-from sigma_bot.emulator.upbit_shapes import UpbitError
+from sigma_bot.emulator.upbit import payloads
+from sigma_bot.emulator.upbit.payloads import UpbitError
 from sigma_bot.emulator.wire import dump
-
-if TYPE_CHECKING:
-    from sigma_bot.emulator.upbit import UpbitFace
 
 PRIVATE = "(private)"
 PUBLIC_TYPES, PRIVATE_TYPES = ("ticker", "trade", "orderbook"), ("myOrder", "myAsset")
@@ -44,28 +43,37 @@ class Wish:
         return self.codes is None or code in self.codes
 
 
+class UpbitRest(Protocol):
+    """What the WebSocket side needs of the REST side."""
+
+    exchange: Exchange
+
+    def claims(self, header: str, address: str) -> tuple[Key, dict[str, Any]]:
+        """Key and claims of an authorization header. Raises UpbitError."""
+
+
 class UpbitStreams:
     """See Streams."""
 
-    def __init__(self, face: UpbitFace) -> None:
-        self.face = face
+    def __init__(self, rest: UpbitRest) -> None:
+        self.rest = rest
         self.hub = Hub()
 
     # -- clients
 
-    def opened(self, socket: Sink, request: Request) -> Answer | None:
+    def opened(self, socket: WebSocketSession, request: Request) -> Answer | None:
         """See Streams."""
         if not request.path.endswith("/private"):
             return None
         try:
-            key, _ = self.face.claims(request.headers.get("authorization", ""), request.address)
+            key, _ = self.rest.claims(request.headers.get("authorization", ""), request.address)
         except UpbitError as error:
             return Answer(error.status, dump({"error": {"name": error.name, "message": error.text}}))
         socket.account = key.account
         socket.topics[PRIVATE] = True
         return None
 
-    def received(self, socket: Sink, text: str) -> None:
+    def received(self, socket: WebSocketSession, text: str) -> None:
         """See Streams."""
         if text == "PING":
             socket.send(dump({"status": "UP"}))
@@ -123,42 +131,42 @@ class UpbitStreams:
         only_new = bool(part.get("is_only_realtime") or part.get("isOnlyRealtime"))
         return kind, Wish(wanted, not only_new, not only_now, form)
 
-    def _snapshots(self, socket: Sink, kind: str, wish: Wish) -> None:
+    def _snapshots(self, socket: WebSocketSession, kind: str, wish: Wish) -> None:
         for code in wish.codes or ():
-            market = self.face.exchange.markets.get(code)
+            market = self.rest.exchange.markets.get(code)
             message = self._message(kind, market, "SNAPSHOT", wish) if market else None
             if message:
                 socket.send(_frame(message, wish.form))
 
     def _message(self, kind: str, market: Market, way: str, wish: Wish) -> dict[str, Any] | None:
-        now, code = self.face.exchange.now(), market.rules.symbol
+        now, code = self.rest.exchange.now(), market.rules.symbol
         if kind == "orderbook":
             if not market.bids and not market.asks:
                 return None
             count = (wish.codes or {}).get(code, 30)
-            return {"type": kind, "code": code, **shapes.book(market, count), "stream_type": way}
+            return {"type": kind, "code": code, **payloads.book(market, count), "stream_type": way}
         if not market.tape:
             return None
         if kind == "trade":
-            return shapes.stream_trade(market, market.tape[-1], now, way)
+            return payloads.stream_trade(market, market.tape[-1], now, way)
         states = {
             "market_state": "ACTIVE",
             "is_trading_suspended": market.status != "trading",
             "delisting_date": None,
             "market_warning": "NONE",
         }
-        return {"type": kind, "code": code, **shapes.ticker(market, now), **states, "stream_type": way}
+        return {"type": kind, "code": code, **payloads.ticker(market, now), **states, "stream_type": way}
 
     # -- events
 
-    def told(self, event: Event) -> None:
+    def published(self, event: Event) -> None:
         """See Streams."""
         match event:
             case OrderEvent():
                 self._order(event)
             case AssetEvent(account, currencies):
-                exchange = self.face.exchange
-                asset = shapes.my_asset(
+                exchange = self.rest.exchange
+                asset = payloads.my_asset(
                     exchange.accounts[account], currencies, exchange.fresh_number(), exchange.now()
                 )
                 self._private("event.asset", "myAsset", account, None, asset)
@@ -170,29 +178,29 @@ class UpbitStreams:
 
     def _order(self, event: OrderEvent) -> None:
         states = {"new": ["wait"], "trade": ["trade"]}.get(event.what, ["cancel"])
-        if event.fill and shapes.STATE[event.order.status] == "done":
+        if event.fill and payloads.STATE[event.order.status] == "done":
             states.append("done")
-        rules = self.face.exchange.markets[event.order.ticket.symbol].rules
+        rules = self.rest.exchange.markets[event.order.ticket.symbol].rules
         for state in states:
-            message = shapes.my_order(event, state, max(rules.maker, rules.taker), self.face.exchange.now())
+            message = payloads.my_order(event, state, max(rules.maker, rules.taker), self.rest.exchange.now())
             name = "event.fill" if state == "trade" else "event.order"
             self._private(name, "myOrder", event.order.account, event.order.ticket.symbol, message)
 
     def _private(self, name: str, kind: str, account: str, code: str | None, message: dict[str, Any]) -> None:
-        def wants(socket: Sink) -> bool:
+        def wants(socket: WebSocketSession) -> bool:
             wish = socket.topics.get(kind)
             return socket.account == account and bool(wish and (code is None or wish.wants(code)))
 
         self.hub.publish(name, wants, lambda s: _frame(message, s.topics[kind].form))
 
     def _public(self, name: str, kind: str, symbol: str) -> None:
-        market = self.face.exchange.markets[symbol]
+        market = self.rest.exchange.markets[symbol]
 
-        def wants(socket: Sink) -> bool:
+        def wants(socket: WebSocketSession) -> bool:
             wish = socket.topics.get(kind)
             return bool(wish and wish.realtime and wish.wants(symbol))
 
-        def frame(socket: Sink) -> bytes:
+        def frame(socket: WebSocketSession) -> bytes:
             wish = socket.topics[kind]
             return _frame(self._message(kind, market, "REALTIME", wish) or {}, wish.form)
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sigma_bot.emulator import upbit_shapes as shapes
 from sigma_bot.emulator.accounts import Account, Key
 from sigma_bot.emulator.exchange import Exchange
-from sigma_bot.emulator.face import Answer, Request
+from sigma_bot.emulator.http import Answer, Request
 from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import DeniedError, Order, Status
-from sigma_bot.emulator.upbit_shapes import UpbitError
-from sigma_bot.emulator.upbit_streams import UpbitStreams
+from sigma_bot.emulator.upbit import payloads
+from sigma_bot.emulator.upbit.payloads import UpbitError
+from sigma_bot.emulator.upbit.streams import UpbitStreams
 from sigma_bot.emulator.wire import dump
 
 ALGORITHMS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
@@ -63,7 +63,7 @@ ENDPOINTS = {
 }
 
 
-class UpbitFace:
+class UpbitProtocol:
     """One Upbit. Errors are answers; nothing is raised to the server."""
 
     def __init__(self, exchange: Exchange, limiter: Limiter) -> None:
@@ -76,16 +76,16 @@ class UpbitFace:
         return ENDPOINTS.get((method, path)), ""
 
     def name(self, method: str, path: str) -> str | None:
-        """See Face."""
+        """See VenueProtocol."""
         endpoint, _ = self._endpoint(method, path)
         return endpoint.name if endpoint else None
 
     def is_socket(self, path: str) -> bool:
-        """See Face."""
+        """See VenueProtocol."""
         return path.startswith("/websocket/v1")
 
     def answer(self, request: Request) -> Answer:
-        """See Face."""
+        """See VenueProtocol."""
         endpoint, rest = self._endpoint(request.method, request.path)
         if endpoint is None:
             return _error(404, 404, "Not Found")
@@ -114,7 +114,7 @@ class UpbitFace:
             else:
                 value = handler(params, rest) if endpoint.name == "candles" else handler(params)
         except DeniedError as error:
-            status, name, text = shapes.WORDS[error.reason]
+            status, name, text = payloads.WORDS[error.reason]
             if not endpoint.private:
                 raise UpbitError(404, 404, "Code not found") from error
             raise UpbitError(status, name.format(side=error.facts.get("side", "bid")), text) from error
@@ -123,7 +123,7 @@ class UpbitFace:
         return Answer(201 if request.method == "POST" else 200, dump(value), headers)
 
     def limited(self, status: int, retry_after: int) -> Answer:
-        """See Face. A ban says how long it lasts."""
+        """See VenueProtocol. A ban says how long it lasts."""
         if status == 429:
             return _error(429, "too_many_requests", "Too many API requests.")
         return _error(418, "too_many_requests", f"Blocked for {retry_after} seconds.")
@@ -208,12 +208,14 @@ class UpbitFace:
     def orderbook(self, params: Params) -> Any:
         """GET orderbook."""
         count = _whole(params, "count", 30)
-        return [{"market": m.rules.symbol, **shapes.book(m, count), "level": 0} for m in self._wanted(params)]
+        return [
+            {"market": m.rules.symbol, **payloads.book(m, count), "level": 0} for m in self._wanted(params)
+        ]
 
     def ticker(self, params: Params) -> Any:
         """GET ticker."""
         now = self.exchange.now()
-        return [{"market": m.rules.symbol, **shapes.ticker(m, now)} for m in self._wanted(params)]
+        return [{"market": m.rules.symbol, **payloads.ticker(m, now)} for m in self._wanted(params)]
 
     def ticker_all(self, params: Params) -> Any:
         """GET ticker/all."""
@@ -225,7 +227,7 @@ class UpbitFace:
         """GET trades/ticks, newest first."""
         market = self._wanted(params, "market")[0]
         count = _whole(params, "count", 1)
-        return [shapes.tick_trade(market, t) for t in list(market.tape)[: -count - 1 : -1]]
+        return [payloads.tick_trade(market, t) for t in list(market.tape)[: -count - 1 : -1]]
 
     def candles(self, params: Params, unit: str) -> Any:
         """GET candles/minutes/UNIT and candles/days, newest first."""
@@ -234,7 +236,7 @@ class UpbitFace:
         count = _whole(params, "count", 1)
         bars = market.bars(minutes)
         until = params.get("to", [""])[0].replace("Z", "")[:19]
-        shaped = [shapes.candle(market.rules.symbol, b, minutes) for b in reversed(bars)]
+        shaped = [payloads.candle(market.rules.symbol, b, minutes) for b in reversed(bars)]
         return [c for c in shaped if not until or c["candle_date_time_utc"] < until][:count]
 
     # -- the account
@@ -243,7 +245,7 @@ class UpbitFace:
         """GET accounts."""
         del params
         held = [c for c, h in sorted(account.holdings.items()) if h.free or h.locked]
-        return [shapes.holding(c, account) for c in held]
+        return [payloads.holding(c, account) for c in held]
 
     def api_keys(self, params: Params, account: Account) -> Any:
         """GET api_keys."""
@@ -256,13 +258,13 @@ class UpbitFace:
 
     def chance(self, params: Params, account: Account) -> Any:
         """GET orders/chance."""
-        return shapes.chance(self._wanted(params, "market")[0], account)
+        return payloads.chance(self._wanted(params, "market")[0], account)
 
     # -- orders
 
     def _shape(self, order: Order, trades: bool = False) -> dict[str, Any]:
         rules = self.exchange.markets[order.ticket.symbol].rules
-        return shapes.order(order, max(rules.maker, rules.taker), trades)
+        return payloads.order(order, max(rules.maker, rules.taker), trades)
 
     def create(self, fields: dict[str, Any], account: Account) -> Any:
         """POST orders. The answer is the order as it was accepted, before anything traded."""
@@ -274,7 +276,7 @@ class UpbitFace:
         self, fields: dict[str, Any], account: Account, accepted: Callable[[Order], None] | None = None
     ) -> Order:
         try:
-            return self.exchange.place(account.name, shapes.ticket(fields), accepted)
+            return self.exchange.place(account.name, payloads.ticket(fields), accepted)
         except UpbitError:
             if fields.get("identifier"):
                 account.seen.add(str(fields["identifier"]))
@@ -285,7 +287,7 @@ class UpbitFace:
 
     def test(self, fields: dict[str, Any], account: Account) -> Any:
         """POST orders/test."""
-        ticket = shapes.ticket(fields)
+        ticket = payloads.ticket(fields)
         self.exchange.check(account.name, ticket)
         now = self.exchange.now()
         return self._shape(Order(self.exchange.fresh_number(), account.name, ticket, now, now))
@@ -296,7 +298,7 @@ class UpbitFace:
             return value[0] if isinstance(value, list) else str(value)
 
         if text("uuid" if not prefix else "order_uuid"):
-            order = self.exchange.orders.get(shapes.number_of(text("uuid" if not prefix else "order_uuid")))
+            order = self.exchange.orders.get(payloads.number_of(text("uuid" if not prefix else "order_uuid")))
         else:
             order = account.latest.get(text("identifier" if not prefix else "order_identifier"))
         if order is None or order.account != account.name:
@@ -321,7 +323,7 @@ class UpbitFace:
         for order in self.exchange.open_orders(account.name):
             if not pairs or order.ticket.symbol in pairs:
                 self.exchange.cancel(order)
-                done.append({"uuid": shapes.uuid_of(order.number, 0), "market": order.ticket.symbol})
+                done.append({"uuid": payloads.uuid_of(order.number, 0), "market": order.ticket.symbol})
         return {"success": {"count": len(done), "orders": done}, "failed": {"count": 0, "orders": []}}
 
     def replace(self, fields: dict[str, Any], account: Account) -> Any:
@@ -331,10 +333,10 @@ class UpbitFace:
         new |= {k.removeprefix("new_"): v for k, v in fields.items() if k.startswith("new_")}
         if new.get("volume") == "remain_only":
             new["volume"] = str(order.remaining)
-        shape = self.cancel({"uuid": [shapes.uuid_of(order.number, 0)]}, account)
+        shape = self.cancel({"uuid": [payloads.uuid_of(order.number, 0)]}, account)
         placed = self._place(new, account)
         return shape | {
-            "new_order_uuid": shapes.uuid_of(placed.number, 0),
+            "new_order_uuid": payloads.uuid_of(placed.number, 0),
             "new_order_identifier": placed.ticket.client_id or None,
         }
 
@@ -346,7 +348,7 @@ class UpbitFace:
         """GET orders/closed."""
         states = params.get("states[]") or params.get("state") or ["done", "cancel"]
         done = [o for o in account.orders if o.status is not Status.OPEN]
-        return self._page(params, [o for o in done if shapes.STATE[o.status] in states], 1000)
+        return self._page(params, [o for o in done if payloads.STATE[o.status] in states], 1000)
 
     def listed_orders(self, params: Params, account: Account) -> Any:
         """GET orders/uuids: orders by uuids[] or identifiers[]."""
@@ -354,7 +356,7 @@ class UpbitFace:
         found = [
             o
             for o in account.orders
-            if shapes.uuid_of(o.number, 0) in uuids or (o.ticket.client_id and o.ticket.client_id in names)
+            if payloads.uuid_of(o.number, 0) in uuids or (o.ticket.client_id and o.ticket.client_id in names)
         ]
         return self._page(params, found, 100)
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sigma_bot.emulator import binance_shapes as shapes
 from sigma_bot.emulator.accounts import Account, Key
-from sigma_bot.emulator.binance_shapes import BinanceError
-from sigma_bot.emulator.binance_streams import BinanceStreams
+from sigma_bot.emulator.binance import payloads
+from sigma_bot.emulator.binance.payloads import BinanceError
+from sigma_bot.emulator.binance.streams import BinanceStreams
 from sigma_bot.emulator.exchange import Exchange
-from sigma_bot.emulator.face import Answer, Request
+from sigma_bot.emulator.http import Answer, Request
 from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import DeniedError, Order
 from sigma_bot.emulator.wire import dump, ms, padded
@@ -64,7 +64,7 @@ ENDPOINTS = {
 }
 
 
-class BinanceFace:
+class BinanceProtocol:
     """One Binance. Errors are answers; nothing is raised to the server."""
 
     def __init__(self, exchange: Exchange, limiter: Limiter) -> None:
@@ -72,20 +72,20 @@ class BinanceFace:
         self.streams = BinanceStreams(self)
 
     def name(self, method: str, path: str) -> str | None:
-        """See Face."""
+        """See VenueProtocol."""
         endpoint = ENDPOINTS.get((method, path))
         return endpoint.name if endpoint else None
 
     def is_socket(self, path: str) -> bool:
-        """See Face."""
+        """See VenueProtocol."""
         return path.split("/")[1] in ("ws", "stream", "ws-api")
 
     def answer(self, request: Request) -> Answer:
-        """See Face."""
+        """See VenueProtocol."""
         endpoint = ENDPOINTS.get((request.method, request.path))
         if endpoint is None:
             return Answer(404, "<html><body><h2>404 Not found</h2></body></html>")
-        wait = self.limiter.spend("weight", endpoint.weight, shapes.WEIGHT_LIMIT, 60)
+        wait = self.limiter.spend("weight", endpoint.weight, payloads.WEIGHT_LIMIT, 60)
         if self.limiter.banned() or wait:
             return self.limited(418 if self.limiter.banned() else 429, self.limiter.banned() or wait)
         return self._handled(endpoint, request)
@@ -102,7 +102,7 @@ class BinanceFace:
         except BinanceError as error:
             return self._done({"code": error.code, "msg": error.text}, error.status)
         except DeniedError as error:
-            code, text = shapes.WORDS[error.reason]
+            code, text = payloads.WORDS[error.reason]
             return self._done({"code": code, "msg": text}, 400)
 
     def _done(self, value: Any, status: int = 200) -> Answer:
@@ -116,7 +116,7 @@ class BinanceFace:
         return Answer(status, dump(value), headers)
 
     def limited(self, status: int, retry_after: int) -> Answer:
-        """See Face."""
+        """See VenueProtocol."""
         text = (
             f"Way too much request weight used; IP banned until {ms(self.limiter.banned_until)}. "
             "Please use WebSocket Streams for live updates to avoid bans."
@@ -151,12 +151,15 @@ class BinanceFace:
     def check_signature(self, key: Key, signed: str, signature: str, params: Params) -> None:
         """Signature, timestamp and window of a signed request."""
         if not signature:
-            shapes.needed({}, "signature")
+            payloads.needed({}, "signature")
         good = hmac.new(key.secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
         if not hmac.compare_digest(good, signature):
             raise BinanceError(-1022, "Signature for this request is not valid.")
-        shapes.needed(params, "timestamp")
-        stamp, window = shapes.whole(params, "timestamp") or 0, shapes.whole(params, "recvWindow", 5000) or 0
+        payloads.needed(params, "timestamp")
+        stamp, window = (
+            payloads.whole(params, "timestamp") or 0,
+            payloads.whole(params, "recvWindow", 5000) or 0,
+        )
         if window > 60_000:
             raise BinanceError(-1131, "recvWindow must be less than 60000.")
         now = ms(self.exchange.now())
@@ -186,9 +189,9 @@ class BinanceFace:
         return {
             "timezone": "UTC",
             "serverTime": ms(self.exchange.now()),
-            "rateLimits": shapes.rate_limits(),
+            "rateLimits": payloads.rate_limits(),
             "exchangeFilters": [],
-            "symbols": [shapes.symbol_info(m) for m in listed if m.status != "delisted"],
+            "symbols": [payloads.symbol_info(m) for m in listed if m.status != "delisted"],
         }
 
     def system_status(self, params: Params) -> Any:
@@ -198,8 +201,8 @@ class BinanceFace:
 
     def depth(self, params: Params) -> Any:
         """GET depth."""
-        market = self.exchange.market(shapes.needed(params, "symbol"))
-        limit = shapes.whole(params, "limit", 100) or 100
+        market = self.exchange.market(payloads.needed(params, "symbol"))
+        limit = payloads.whole(params, "limit", 100) or 100
         return {
             "lastUpdateId": market.update_id,
             "bids": [[padded(p), padded(q)] for p, q in market.levels("buy")[:limit]],
@@ -208,17 +211,18 @@ class BinanceFace:
 
     def trades(self, params: Params) -> Any:
         """GET trades."""
-        market = self.exchange.market(shapes.needed(params, "symbol"))
+        market = self.exchange.market(payloads.needed(params, "symbol"))
         return [
-            shapes.public_trade(t) for t in list(market.tape)[-(shapes.whole(params, "limit", 500) or 500) :]
+            payloads.public_trade(t)
+            for t in list(market.tape)[-(payloads.whole(params, "limit", 500) or 500) :]
         ]
 
     def agg_trades(self, params: Params) -> Any:
         """GET aggTrades."""
-        market = self.exchange.market(shapes.needed(params, "symbol"))
-        limit, start = shapes.whole(params, "limit", 500) or 500, shapes.whole(params, "startTime")
-        first = shapes.whole(params, "fromId")
-        end = shapes.whole(params, "endTime")
+        market = self.exchange.market(payloads.needed(params, "symbol"))
+        limit, start = payloads.whole(params, "limit", 500) or 500, payloads.whole(params, "startTime")
+        first = payloads.whole(params, "fromId")
+        end = payloads.whole(params, "endTime")
         found = [
             t
             for t in market.tape
@@ -227,20 +231,23 @@ class BinanceFace:
             and (first is None or t.number >= first)
         ]
         return [
-            shapes.aggregate(t)
+            payloads.aggregate(t)
             for t in (found[-limit:] if start is None and first is None else found[:limit])
         ]
 
     def klines(self, params: Params) -> Any:
         """GET klines."""
-        market = self.exchange.market(shapes.needed(params, "symbol"))
-        minutes = INTERVALS.get(shapes.needed(params, "interval"))
+        market = self.exchange.market(payloads.needed(params, "symbol"))
+        minutes = INTERVALS.get(payloads.needed(params, "interval"))
         if minutes is None:
             raise BinanceError(-1120, "Invalid interval.")
-        limit = shapes.whole(params, "limit", 500) or 500
-        start, end = shapes.whole(params, "startTime", 0) or 0, shapes.whole(params, "endTime", 1 << 62) or 0
+        limit = payloads.whole(params, "limit", 500) or 500
+        start, end = (
+            payloads.whole(params, "startTime", 0) or 0,
+            payloads.whole(params, "endTime", 1 << 62) or 0,
+        )
         bars = [b for b in market.bars(minutes) if start <= ms(b.start) <= end]
-        return [shapes.kline(b, minutes) for b in (bars[:limit] if start else bars[-limit:])]
+        return [payloads.kline(b, minutes) for b in (bars[:limit] if start else bars[-limit:])]
 
     def _tickers(self, params: Params, make: Callable[[Any], Any]) -> Any:
         if params.get("symbol"):
@@ -249,11 +256,11 @@ class BinanceFace:
 
     def book_ticker(self, params: Params) -> Any:
         """GET ticker/bookTicker."""
-        return self._tickers(params, shapes.book_ticker)
+        return self._tickers(params, payloads.book_ticker)
 
     def day_ticker(self, params: Params) -> Any:
         """GET ticker/24hr."""
-        return self._tickers(params, lambda m: shapes.day_ticker(m, self.exchange.now()))
+        return self._tickers(params, lambda m: payloads.day_ticker(m, self.exchange.now()))
 
     def price(self, params: Params) -> Any:
         """GET ticker/price."""
@@ -261,7 +268,7 @@ class BinanceFace:
             params,
             lambda m: {
                 "symbol": m.rules.symbol,
-                "price": shapes.day_ticker(m, self.exchange.now())["lastPrice"],
+                "price": payloads.day_ticker(m, self.exchange.now())["lastPrice"],
             },
         )
 
@@ -334,8 +341,8 @@ class BinanceFace:
 
     def _count_order(self) -> None:
         for name, limit, seconds, words in (
-            ("orders-10s", shapes.ORDERS_10S, 10, f"{shapes.ORDERS_10S} orders per 10 SECOND"),
-            ("orders-1d", shapes.ORDERS_1D, 86_400, f"{shapes.ORDERS_1D} orders per 1 DAY"),
+            ("orders-10s", payloads.ORDERS_10S, 10, f"{payloads.ORDERS_10S} orders per 10 SECOND"),
+            ("orders-1d", payloads.ORDERS_1D, 86_400, f"{payloads.ORDERS_1D} orders per 1 DAY"),
         ):
             if self.limiter.spend(name, 1, limit, seconds):
                 raise BinanceError(-1015, f"Too many new orders; current limit is {words}.", 429)
@@ -352,19 +359,19 @@ class BinanceFace:
         )
         if kind not in ("ACK", "RESULT", "FULL"):
             raise BinanceError(-1136, "Invalid newOrderRespType.")
-        order = self.exchange.place(account.name, shapes.ticket(params, self._own_id()))
-        return shapes.created(order, kind)
+        order = self.exchange.place(account.name, payloads.ticket(params, self._own_id()))
+        return payloads.created(order, kind)
 
     def test(self, params: Params, account: Account, key: Key) -> Any:
         """POST order/test."""
         del key
-        self.exchange.check(account.name, shapes.ticket(params, "test"))
+        self.exchange.check(account.name, payloads.ticket(params, "test"))
         return {}
 
     def find(self, params: Params, account: Account, name: str = "origClientOrderId") -> Order | None:
         """The order that a request means by orderId or by a client id."""
-        self.exchange.market(shapes.needed(params, "symbol"))
-        wanted = shapes.whole(params, "orderId")
+        self.exchange.market(payloads.needed(params, "symbol"))
+        wanted = payloads.whole(params, "orderId")
         if wanted is not None:
             order = self.exchange.orders.get(wanted)
         elif params.get(name):
@@ -380,25 +387,25 @@ class BinanceFace:
         order = self.find(params, account)
         if order is None:
             raise BinanceError(-2013, "Order does not exist.")
-        return shapes.looked_up(order)
+        return payloads.looked_up(order)
 
     def cancel(self, params: Params, account: Account, key: Key) -> Any:
         """DELETE order."""
         del key
         return self._cancel(
-            self.find(params, account), shapes.client_id(params, "newClientOrderId", self._own_id())
+            self.find(params, account), payloads.client_id(params, "newClientOrderId", self._own_id())
         )
 
     def _cancel(self, order: Order | None, cancel_id: str) -> dict[str, Any]:
         if order is None:
             raise DeniedError("gone")
         self.streams.cancel_id = cancel_id
-        return shapes.cancelled(self.exchange.cancel(order), cancel_id)
+        return payloads.cancelled(self.exchange.cancel(order), cancel_id)
 
     def cancel_all(self, params: Params, account: Account, key: Key) -> Any:
         """DELETE openOrders."""
         del key
-        symbol = shapes.needed(params, "symbol")
+        symbol = payloads.needed(params, "symbol")
         self.exchange.market(symbol)
         orders = self.exchange.open_orders(account.name, symbol)
         if not orders:
@@ -408,12 +415,12 @@ class BinanceFace:
     def replace(self, params: Params, account: Account, key: Key) -> Any:
         """POST order/cancelReplace."""
         del key
-        mode = shapes.needed(params, "cancelReplaceMode")
+        mode = payloads.needed(params, "cancelReplaceMode")
         named = {**params, "orderId": params.get("cancelOrderId", "")}
         order = self.find(named, account, "cancelOrigClientOrderId")
         data: dict[str, Any] = {}
         try:
-            cancel_id = shapes.client_id(params, "cancelNewClientOrderId", self._own_id())
+            cancel_id = payloads.client_id(params, "cancelNewClientOrderId", self._own_id())
             data |= {"cancelResult": "SUCCESS", "cancelResponse": self._cancel(order, cancel_id)}
         except DeniedError as error:
             data |= {"cancelResult": "FAILURE", "cancelResponse": _words(error)}
@@ -421,8 +428,8 @@ class BinanceFace:
                 data |= {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
                 return {"code": -2022, "msg": "Order cancel-replace failed.", "data": data}
         try:
-            new = self.exchange.place(account.name, shapes.ticket(params, self._own_id()))
-            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": shapes.created(new, "FULL")}
+            new = self.exchange.place(account.name, payloads.ticket(params, self._own_id()))
+            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": payloads.created(new, "FULL")}
             return data
         except DeniedError as error:
             data |= {"newOrderResult": "FAILURE", "newOrderResponse": _words(error)}
@@ -434,25 +441,28 @@ class BinanceFace:
         symbol = params.get("symbol") or None
         if symbol:
             self.exchange.market(symbol)
-        return [shapes.looked_up(o) for o in self.exchange.open_orders(account.name, symbol)]
+        return [payloads.looked_up(o) for o in self.exchange.open_orders(account.name, symbol)]
 
     def all_orders(self, params: Params, account: Account, key: Key) -> Any:
         """GET allOrders."""
         del key
-        symbol, limit = shapes.needed(params, "symbol"), shapes.whole(params, "limit", 500) or 500
-        first, start = shapes.whole(params, "orderId"), shapes.whole(params, "startTime", 0) or 0
+        symbol, limit = payloads.needed(params, "symbol"), payloads.whole(params, "limit", 500) or 500
+        first, start = payloads.whole(params, "orderId"), payloads.whole(params, "startTime", 0) or 0
         found = [o for o in account.orders if o.ticket.symbol == symbol and ms(o.created) >= start]
         if first is not None:
-            return [shapes.looked_up(o) for o in [o for o in found if o.number >= first][:limit]]
-        return [shapes.looked_up(o) for o in (found[:limit] if start else found[-limit:])]
+            return [payloads.looked_up(o) for o in [o for o in found if o.number >= first][:limit]]
+        return [payloads.looked_up(o) for o in (found[:limit] if start else found[-limit:])]
 
     def my_trades(self, params: Params, account: Account, key: Key) -> Any:
         """GET myTrades: the newest ``limit``, or from ``fromId`` on the oldest."""
         del key
-        symbol, limit = shapes.needed(params, "symbol"), shapes.whole(params, "limit", 500) or 500
+        symbol, limit = payloads.needed(params, "symbol"), payloads.whole(params, "limit", 500) or 500
         self.exchange.market(symbol)
-        first, order = shapes.whole(params, "fromId"), shapes.whole(params, "orderId")
-        start, end = shapes.whole(params, "startTime", 0) or 0, shapes.whole(params, "endTime", 1 << 62) or 0
+        first, order = payloads.whole(params, "fromId"), payloads.whole(params, "orderId")
+        start, end = (
+            payloads.whole(params, "startTime", 0) or 0,
+            payloads.whole(params, "endTime", 1 << 62) or 0,
+        )
         found = [
             f
             for f in account.fills()
@@ -462,10 +472,11 @@ class BinanceFace:
             found = [f for f in found if f.number >= first]
         oldest = first is not None or start
         return [
-            shapes.my_trade(f) for f in (found[: min(limit, 1000)] if oldest else found[-min(limit, 1000) :])
+            payloads.my_trade(f)
+            for f in (found[: min(limit, 1000)] if oldest else found[-min(limit, 1000) :])
         ]
 
 
 def _words(error: DeniedError) -> dict[str, Any]:
-    code, text = shapes.WORDS[error.reason]
+    code, text = payloads.WORDS[error.reason]
     return {"code": code, "msg": text}

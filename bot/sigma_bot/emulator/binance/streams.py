@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from sigma_bot.emulator import binance_shapes as shapes
-from sigma_bot.emulator.binance_shapes import BinanceError
-from sigma_bot.emulator.face import Answer, Request, Sink
+from sigma_bot.emulator.accounts import Key
+from sigma_bot.emulator.binance import payloads
+from sigma_bot.emulator.binance.payloads import BinanceError
+from sigma_bot.emulator.exchange import Exchange
+from sigma_bot.emulator.http import Answer, Request, WebSocketSession
 from sigma_bot.emulator.hub import Hub
+from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import AssetEvent, BookEvent, Event, OrderEvent, Print, TapeEvent
 from sigma_bot.emulator.wire import dump, ms, padded
-
-if TYPE_CHECKING:
-    from sigma_bot.emulator.binance import BinanceFace
 
 ENVELOPE = "(envelope)"  # a socket whose messages say which stream they are of
 USER = "(user)"  # a socket of the WebSocket API, with its subscription's number
@@ -40,11 +40,24 @@ class Depth:
         self.asks |= event.asks
 
 
+class BinanceRest(Protocol):
+    """What the WebSocket side needs of the REST side."""
+
+    exchange: Exchange
+    limiter: Limiter
+
+    def key(self, name: str, address: str) -> Key:
+        """The key of this name. Raises BinanceError."""
+
+    def check_signature(self, key: Key, signed: str, signature: str, params: dict[str, str]) -> None:
+        """Raises BinanceError unless the signature is the key's."""
+
+
 class BinanceStreams:
     """See Streams. ``cancel_id``: the id of the cancel that is being carried out."""
 
-    def __init__(self, face: BinanceFace) -> None:
-        self.face = face
+    def __init__(self, rest: BinanceRest) -> None:
+        self.rest = rest
         self.hub = Hub()
         self.cancel_id = ""
         self._depth: dict[str, Depth] = {}
@@ -52,7 +65,7 @@ class BinanceStreams:
 
     # -- clients
 
-    def opened(self, socket: Sink, request: Request) -> Answer | None:
+    def opened(self, socket: WebSocketSession, request: Request) -> Answer | None:
         """See Streams. Stream names may stand in the address: /ws/NAME, /stream?streams=A/B."""
         kind, _, rest = request.path.lstrip("/").partition("/")
         if kind == "ws-api":
@@ -67,7 +80,7 @@ class BinanceStreams:
                 socket.topics[name] = True
         return None
 
-    def received(self, socket: Sink, text: str) -> None:
+    def received(self, socket: WebSocketSession, text: str) -> None:
         """See Streams."""
         try:
             message = json.loads(text)
@@ -83,7 +96,7 @@ class BinanceStreams:
         else:
             self._subscribe(socket, message)
 
-    def _subscribe(self, socket: Sink, message: dict[str, Any]) -> None:
+    def _subscribe(self, socket: WebSocketSession, message: dict[str, Any]) -> None:
         method, names, number = message.get("method"), message.get("params") or [], message.get("id")
         marks = (ENVELOPE, USER)
         if method == "SUBSCRIBE" and isinstance(names, list):
@@ -99,9 +112,9 @@ class BinanceStreams:
             text = f"Invalid request: unknown variant `{method}`"
             socket.send(dump({"error": {"code": 2, "msg": text}, "id": number}))
 
-    def _api(self, socket: Sink, message: dict[str, Any]) -> None:
+    def _api(self, socket: WebSocketSession, message: dict[str, Any]) -> None:
         number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
-        limits = [{**shapes.rate_limits()[0], "count": self.face.limiter.used("weight")}]
+        limits = [{**payloads.rate_limits()[0], "count": self.rest.limiter.used("weight")}]
         try:
             result = self._call(socket, str(method), {k: str(v) for k, v in params.items()})
             socket.send(dump({"id": number, "status": 200, "result": result, "rateLimits": limits}))
@@ -109,17 +122,17 @@ class BinanceStreams:
             words = {"code": error.code, "msg": error.text}
             socket.send(dump({"id": number, "status": error.status, "error": words, "rateLimits": limits}))
 
-    def _call(self, socket: Sink, method: str, params: dict[str, str]) -> Any:
+    def _call(self, socket: WebSocketSession, method: str, params: dict[str, str]) -> Any:
         match method:
             case "ping":
                 return {}
             case "time":
-                return {"serverTime": ms(self.face.exchange.now())}
+                return {"serverTime": ms(self.rest.exchange.now())}
             case "userDataStream.subscribe.signature":
-                key = self.face.key(params.get("apiKey", ""), "")
+                key = self.rest.key(params.get("apiKey", ""), "")
                 signature = params.pop("signature", "")
                 signed = "&".join(f"{k}={v}" for k, v in sorted(params.items()))
-                self.face.check_signature(key, signed, signature, params)
+                self.rest.check_signature(key, signed, signature, params)
                 socket.account = key.account
                 socket.topics[USER] = self._subscriptions
                 self._subscriptions += 1
@@ -131,7 +144,7 @@ class BinanceStreams:
 
     # -- events
 
-    def told(self, event: Event) -> None:
+    def published(self, event: Event) -> None:
         """See Streams."""
         match event:
             case OrderEvent():
@@ -151,11 +164,11 @@ class BinanceStreams:
         )
         if event.what == "filled":
             return
-        report = shapes.execution_report(event, self.face.exchange.now(), cancel_id)
+        report = payloads.execution_report(event, self.rest.exchange.now(), cancel_id)
         self._private("event.fill" if event.fill else "event.order", event.order.account, report)
 
     def _position(self, account: str, currencies: Iterable[str]) -> dict[str, Any]:
-        now, holdings = ms(self.face.exchange.now()), self.face.exchange.accounts[account].holdings
+        now, holdings = ms(self.rest.exchange.now()), self.rest.exchange.accounts[account].holdings
         return {
             "e": "outboundAccountPosition",
             "E": now,
@@ -166,7 +179,7 @@ class BinanceStreams:
         }
 
     def _private(self, name: str, account: str, event: dict[str, Any]) -> None:
-        def frame(socket: Sink) -> str:
+        def frame(socket: WebSocketSession) -> str:
             return dump({"subscriptionId": socket.topics[USER], "event": event})
 
         self.hub.publish(name, lambda s: s.account == account, frame)
@@ -174,7 +187,7 @@ class BinanceStreams:
     def _public(self, name: str, stream: str, event: dict[str, Any]) -> None:
         text = dump(event)
 
-        def frame(socket: Sink) -> str:
+        def frame(socket: WebSocketSession) -> str:
             return f'{{"stream":"{stream}","data":{text}}}' if ENVELOPE in socket.topics else text
 
         self.hub.publish(name, lambda s: stream in s.topics, frame)
@@ -182,7 +195,7 @@ class BinanceStreams:
     def _trade(self, symbol: str, trade: Print) -> None:
         event = {
             "e": "trade",
-            "E": ms(self.face.exchange.now()),
+            "E": ms(self.rest.exchange.now()),
             "s": symbol,
             "t": trade.number,
             "p": padded(trade.price),
@@ -192,12 +205,12 @@ class BinanceStreams:
             "M": True,
         }
         self._public("public.trade", f"{symbol.lower()}@trade", event)
-        aggregate = {"e": "aggTrade", "E": event["E"], "s": symbol, **shapes.aggregate(trade)}
+        aggregate = {"e": "aggTrade", "E": event["E"], "s": symbol, **payloads.aggregate(trade)}
         self._public("public.trade", f"{symbol.lower()}@aggTrade", aggregate)
 
     def _best(self, symbol: str) -> None:
-        market = self.face.exchange.markets[symbol]
-        bid, ask = shapes.best(market)
+        market = self.rest.exchange.markets[symbol]
+        bid, ask = payloads.best(market)
         event = {"u": market.update_id, "s": symbol, "b": padded(bid[0]), "B": padded(bid[1])}
         event |= {"a": padded(ask[0]), "A": padded(ask[1])}
         self._public("public.ticker", f"{symbol.lower()}@bookTicker", event)
@@ -208,7 +221,7 @@ class BinanceStreams:
         for symbol, depth in waiting.items():
             event = {
                 "e": "depthUpdate",
-                "E": ms(self.face.exchange.now()),
+                "E": ms(self.rest.exchange.now()),
                 "s": symbol,
                 "U": depth.first,
                 "u": depth.last,

@@ -1,17 +1,12 @@
-"""What the server hands to a venue's face and gets back: requests, answers, sockets. No I/O here."""
+"""What server and venue protocol hand each other: requests, answers, WebSocket sessions. No I/O here."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
-
-from sigma_bot.emulator.model import Event
-
-if TYPE_CHECKING:
-    from sigma_bot.emulator.hub import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +44,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Sink(Protocol):
-    """A WebSocket as a face sees it."""
+class WebSocketSession(Protocol):
+    """A WebSocket as a protocol sees it."""
 
     account: str | None
     topics: dict[str, Any]
@@ -61,43 +56,3 @@ class Sink(Protocol):
 
     def cut(self) -> None:
         """Break the connection."""
-
-
-class Streams(Protocol):
-    """A venue's WebSocket side."""
-
-    @property
-    def hub(self) -> Hub:
-        """The open sockets."""
-
-    def opened(self, socket: Sink, request: Request) -> Answer | None:
-        """A client connects; an Answer refuses it."""
-
-    def received(self, socket: Sink, text: str) -> None:
-        """A client's message."""
-
-    def told(self, event: Event) -> None:
-        """Something happened at the exchange."""
-
-    def tick(self) -> None:
-        """Called ten times a second, for what is sent in intervals."""
-
-
-class Face(Protocol):
-    """A venue's wire protocol over one exchange."""
-
-    @property
-    def streams(self) -> Streams:
-        """The WebSocket side."""
-
-    def name(self, method: str, path: str) -> str | None:
-        """Our name of an endpoint ("order.create"), None when there is no such endpoint."""
-
-    def is_socket(self, path: str) -> bool:
-        """Whether a path is a WebSocket's."""
-
-    def answer(self, request: Request) -> Answer:
-        """Handle one request; never raises."""
-
-    def limited(self, status: int, retry_after: int) -> Answer:
-        """The venue's own 429 or 418."""

@@ -1,4 +1,4 @@
-"""The JSON shapes of Binance spot, field by field: answers, events, and an order's parameters."""
+"""The JSON payloads of Binance spot, field by field: answers, events, and an order's parameters."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Binance over its wire protocol."""

@@ -1,0 +1,1 @@
+"""Upbit over its wire protocol."""
