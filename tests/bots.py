@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from sigma_bot.bus.interface import Bus
-from sigma_bot.health.pulse import Pulse
+from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.journal.journal import Journal
 from sigma_bot.trading.runner import BotRunner, metrics_of
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.types import VenueClient
 
 
@@ -18,7 +18,7 @@ def bot(
     settings: Settings, journal: Journal, bus: Bus, connect: Callable[[], VenueClient] | None = None
 ) -> BotRunner:
     """What `sigma run` makes of a manifest. ``connect`` gives a client of the venue for each session."""
-    return BotRunner(settings, journal, bus, Pulse(), metrics_of(settings.manifest), connect)
+    return BotRunner(settings, journal, bus, Heartbeat(), metrics_of(settings.manifest), connect)
 
 
 @contextlib.asynccontextmanager

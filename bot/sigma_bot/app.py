@@ -43,7 +43,7 @@ def app(config: str, db: str | None, close: str | None) -> None:
 def _trade(config: Path, mode: str, db: str | None, close: str | None) -> int:
     from sigma_bot.spec import load_manifest
     from sigma_bot.trading.service import Places, serve
-    from sigma_bot.trading.session import Settings
+    from sigma_bot.trading.settings import Settings
 
     manifest = load_manifest(config, "Strategy")
     if manifest.spec.mode != mode:

@@ -29,8 +29,8 @@ import certifi
 import redis.utils as redis_utils
 
 from sigma_bot.spec import parse_manifest
-from sigma_bot.trading import bot, crash, executor, live_session, service, session
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading import bot, crash, executor, live_tasks, service, session
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues import ccxt_client, limiter_redis
 from sigma_bot.venues.binance import private as binance
 from sigma_bot.venues.upbit import private as upbit
@@ -71,7 +71,7 @@ def child(job: dict[str, Any]) -> int:
     importlib.reload(crash)
     for client in CLIENTS.values():
         client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])
-    live_session.RECONCILE_S = job.get("reconcile", live_session.RECONCILE_S)
+    live_tasks.RECONCILE_S = job.get("reconcile", live_tasks.RECONCILE_S)
     watch(job["socket"], job.get("stop_at", ""))
     if "held" in job:
         hold_back(Path(job["held"]))
@@ -97,21 +97,21 @@ def watch(path: str, stop_at: str) -> None:
     handle = bot.TradingBot.handle
 
     def tell(self: bot.TradingBot) -> None:
-        book = self.desk.book
-        b = self.core.broker
+        orders = self.adapter.orders
+        b = self.decisions.broker
         said = {
-            "tick": self.told.tick,
+            "tick": self.progress.tick,
             "token": self.lease.token,
-            "rows": {row.client_id: str(row.state) for row in book.rows.values()},
-            "closed": self.desk.gate.closed,
-            "halted": self.told.halted,
+            "rows": {row.client_id: str(row.state) for row in orders.rows.values()},
+            "closed": self.adapter.gate.closed_reason,
+            "halted": self.progress.halted,
             "points": passed,
             "open": b.n_active,
             "sent": sum(b.orders[slot].sent > 0 for slot in b.active[: b.n_active]),
             "leaving": sum(b.orders[slot].sent > 1 for slot in b.active[: b.n_active]),
             "lots": [m.lots for m in b.markets[: b.n_markets]],
             "cash": b.cash_quanta,
-            "dust": {symbol: str(value) for symbol, value in book.dust.items()},
+            "residual": {symbol: str(value) for symbol, value in orders.residual.items()},
         }
         line.sendall(json.dumps(said).encode() + b"\n")
 

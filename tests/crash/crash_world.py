@@ -380,7 +380,7 @@ class World:
             raise CaseError(f"{living} orders live, the engine waits for {self.status.said['sent']}")
         held = want[self.base]
         lot = D("0.00001") if self.venue == "binance" else D("0.00000001")
-        engine = self.status.said["lots"][0] * lot - D(self.status.said["dust"].get(self.symbol, "0"))
+        engine = self.status.said["lots"][0] * lot - D(self.status.said["residual"].get(self.symbol, "0"))
         if engine != held:
             raise CaseError(f"the engine holds {engine}, the ledger {held}")
 

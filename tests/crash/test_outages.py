@@ -14,7 +14,7 @@ from crash_world import NOTHING, PATIENCE_S, VENUES, world
 
 from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
-from sigma_bot.trading.unsent import NOT_WRITTEN
+from sigma_bot.trading.unplaced import NOT_WRITTEN
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 
@@ -76,8 +76,8 @@ def test_orders_that_were_not_written_when_postgres_was_killed_are_not_looked_up
     assert sent == 1
     ends = sorted((row.order_id, row.state, row.reason) for row in rows)
     assert [(state, reason) for _, state, reason in ends] == [
-        (State.REFUSED, NOT_WRITTEN.reason),
-        (State.REFUSED, NOT_WRITTEN.reason),
+        (State.REFUSED, NOT_WRITTEN.text),
+        (State.REFUSED, NOT_WRITTEN.text),
         (State.FILLED, ""),
     ]
 

@@ -110,18 +110,18 @@ async def _demo(folder: Path, seconds: int) -> bool:
 
 async def _trade(folder: Path, bus: Bus, seconds: int) -> None:
     """The bot, in two sessions."""
-    from sigma_bot.health.pulse import Pulse
+    from sigma_bot.health.heartbeat import Heartbeat
     from sigma_bot.journal import open_journal
     from sigma_bot.spec import load_manifest
     from sigma_bot.trading.runner import BotRunner, metrics_of
-    from sigma_bot.trading.session import Settings
+    from sigma_bot.trading.settings import Settings
 
     manifest = load_manifest(folder / "demo.yaml", "Strategy")
     click.echo(f"bot       SIM, an EMA cross on ticks, for {seconds} s")
     async with await open_journal(f"sqlite:///{folder / 'sigma.db'}") as journal:
         for part in (seconds // 2, seconds - seconds // 2):
             settings = Settings(manifest, folder)
-            runner = BotRunner(settings, journal, bus, Pulse(), metrics_of(manifest))
+            runner = BotRunner(settings, journal, bus, Heartbeat(), metrics_of(manifest))
             task = asyncio.create_task(runner.run())
             try:
                 await _watch(runner, task, part)

@@ -54,9 +54,9 @@ async def _run(venue: str, symbols: list[str], url: str | None, out: Path | None
     from sigma_bot import __version__
     from sigma_bot.bus import MEMORY, bus_url, open_bus
     from sigma_bot.feed.feed import Feed
+    from sigma_bot.health.heartbeat import measure_lag
     from sigma_bot.health.logs import configure
     from sigma_bot.health.metrics import FeedMetrics
-    from sigma_bot.health.pulse import measure_lag
     from sigma_bot.health.server import Pages
     from sigma_bot.redaction import redact_url
 

@@ -50,7 +50,7 @@ def run(
     """
     from sigma_bot.spec import load_manifest
     from sigma_bot.trading.service import Places, serve
-    from sigma_bot.trading.session import Settings
+    from sigma_bot.trading.settings import Settings
 
     loaded = load_manifest(manifest, "Strategy")
     code = serve(

@@ -25,7 +25,7 @@ from sigma_bot.feed.line import NoAnswerError, Venue
 from sigma_bot.feed.lines import Lines, Patience
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
-from sigma_bot.health.pulse import Pulse
+from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.server import Readiness
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
@@ -76,7 +76,7 @@ class Feed:
             if not SYMBOL.fullmatch(symbol):
                 raise BadInputError(f"symbols: {symbol!r} is no symbol of a venue; write it as {venue} does")
         self._out, self._metrics = out, metrics
-        self.pulse = Pulse()
+        self.pulse = Heartbeat()
         self.counters = Counters()
         self.clock = Clock()
         self._patience = patience or Patience()
@@ -214,7 +214,7 @@ class Feed:
                 self._end += INTERVAL
                 self._close(self._end)
             self.counters.late_ns = now - self._end
-            self.pulse.touch()
+            self.pulse.beat()
 
     def _skip(self, now: int) -> None:
         """The machine slept: go on behind a hole."""

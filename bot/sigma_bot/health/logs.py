@@ -1,9 +1,13 @@
 """Logs: one JSON object a line, or lines for a person at a terminal. Registered secrets never get out.
 
-Strategy, order and tick that a record is about come from ``about(...)``, whoever logs it:
+Strategy, order and tick that a record is about come from ``about(...)``, whoever logs it, also in tasks that
+are started inside:
 
     with about(order=17, tick=204911):
         log.info("sent")            # {"time": ..., "strategy": "ema-cross", "order": 17, "tick": 204911, ...}
+
+A bot's runner says which strategy, each of its steps which tick, and whatever handles or sends an order which
+order.
 """
 
 from __future__ import annotations
@@ -30,7 +34,6 @@ WINDOW_S = 60.0
 MOST_KINDS = 200
 
 _facts: ContextVar[dict[str, object]] = ContextVar("facts", default={})  # noqa: B039 - never changed in place
-_everywhere: dict[str, object] = {}
 _standard = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
     "asctime",
@@ -49,11 +52,6 @@ def about(**facts: object) -> Iterator[None]:
         yield
     finally:
         _facts.reset(token)
-
-
-def always(**facts: object) -> None:
-    """Add these facts to every record of the process."""
-    _everywhere.update(facts)
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -75,7 +73,7 @@ def _trace(record: logging.LogRecord) -> str:
 
 def _facts_of(record: logging.LogRecord) -> dict[str, object]:
     extra = {key: value for key, value in vars(record).items() if key not in _standard}
-    return {**_everywhere, **_facts.get(), **extra}
+    return {**_facts.get(), **extra}
 
 
 def _plain(value: object) -> object:
@@ -121,7 +119,8 @@ class TextFormatter(logging.Formatter):
         """The record as text."""
         clock = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        facts = " ".join(f"{key}={value}" for key, value in _facts_of(record).items())
+        # a terminal shows one bot
+        facts = " ".join(f"{key}={value}" for key, value in _facts_of(record).items() if key != "strategy")
         text = f"{clock} {level}{_message(record)}" + (f"  [{facts}]" if facts else "")
         text = text.replace("\n", "\n    ")
         if trace := _trace(record):

@@ -159,7 +159,7 @@ class BotMetrics(Metrics):
             self._errors.labels(kind)
 
     def follow(self, stands_for: Callable[[], float]) -> None:
-        """Where to ask how long the decision loop has stood (``Pulse.stands_for``)."""
+        """Where to ask how long the decision loop has stood (``Heartbeat.age_s``)."""
         self._stands.set_function(stands_for)
 
     def batch(self, ticks: int, age: float) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.health.pulse import Pulse
+from sigma_bot.health.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Pages:
     """What is answered. The functions are called in the server's thread, so they read what the process has
     laid out for them and wait for nothing."""
 
-    pulse: Pulse
+    heartbeat: Heartbeat
     ready: Callable[[], Readiness]
     status: Callable[[], Mapping[str, object]]
     metrics: Callable[[], bytes]
@@ -89,17 +89,17 @@ class Pages:
         return answer_json(404, {"message": "there are /healthz, /readyz, /status and /metrics"})
 
     def _alive(self) -> Answer:
-        stuck = self.pulse.stuck()
+        stuck = self.heartbeat.stall()
         if stuck is None:
-            return answer_json(200, {"alive": True, "age_seconds": round(self.pulse.stands_for(), 3)})
+            return answer_json(200, {"alive": True, "age_seconds": round(self.heartbeat.age_s(), 3)})
         since = datetime.fromtimestamp(stuck.since, UTC).isoformat(timespec="milliseconds")
         return answer_json(
             503,
-            {"alive": False, "reason": "Stuck", "message": str(stuck), "since": since, "in": stuck.doing},
+            {"alive": False, "reason": "Stuck", "message": str(stuck), "since": since, "in": stuck.callback},
         )
 
     def _ready(self) -> Answer:
-        stuck = self.pulse.stuck()
+        stuck = self.heartbeat.stall()
         state = self.ready() if stuck is None else Readiness(False, "Stuck", str(stuck))
         body = {"ready": state.ready, "reason": state.reason, "message": state.message, **state.facts}
         return answer_json(200 if state.ready else 503, body)

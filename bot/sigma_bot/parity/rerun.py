@@ -26,7 +26,7 @@ from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.parity.compare import FillLine, OrderLine, Trace
 from sigma_bot.results.result import CANCELLED, EXPIRED, FILLED, REJECTED
 from sigma_bot.runtime.callbacks import start
-from sigma_bot.runtime.decision_engine import NOBODY, Core
+from sigma_bot.runtime.decision_engine import IDLE_STRATEGY, DecisionEngine
 from sigma_bot.runtime.loader import LoadedStrategy
 from sigma_bot.spec import StrategySpec
 
@@ -75,12 +75,12 @@ def rerun(
     given = sorted(inputs, key=lambda row: (row.tick, row.number))
     strategy = loaded.instance
     start(strategy)
-    core = Core(spec, strategy)
+    decisions = DecisionEngine(spec, strategy)
     if len(columns["ts"]):
-        core.broker.risk.trading_from = int(columns["ts"][0]) + core.warmup
+        decisions.broker.risk.trading_from = int(columns["ts"][0]) + decisions.warmup
     by_hand = any(row.kind in ("flatten", "raised") for row in given)
-    session, reason = _open(loaded, core, by_hand)
-    _feed(session, core, columns, given)
+    session, reason = _open(loaded, decisions, by_hand)
+    _feed(session, decisions, columns, given)
     _, broker = session.finish()
     compiled = isinstance(session, CompiledSession) and not session.gave_up
     if isinstance(session, CompiledSession):
@@ -95,21 +95,26 @@ def rerun(
 
 
 def _open(
-    loaded: LoadedStrategy, core: Core, by_hand: bool
+    loaded: LoadedStrategy, decisions: DecisionEngine, by_hand: bool
 ) -> tuple[CompiledSession | InterpretedSession, str]:
     if by_hand:
-        return InterpretedSession(core.strategy, core.broker, "tick"), "the run was flattened, or it raised"
+        return InterpretedSession(
+            decisions.strategy, decisions.broker, "tick"
+        ), "the run was flattened, or it raised"
     try:
         from sigma_bot.backtest.compiled import entry_for
 
         entry = entry_for(loaded.cls, "tick")
     except CannotCompileError as error:
-        return InterpretedSession(core.strategy, core.broker, "tick"), str(error)
-    return CompiledSession(core.strategy, core.broker, "tick", entry.call), ""
+        return InterpretedSession(decisions.strategy, decisions.broker, "tick"), str(error)
+    return CompiledSession(decisions.strategy, decisions.broker, "tick", entry.call), ""
 
 
 def _feed(
-    session: CompiledSession | InterpretedSession, core: Core, columns: Columns, given: Sequence[InputRow]
+    session: CompiledSession | InterpretedSession,
+    decisions: DecisionEngine,
+    columns: Columns,
+    given: Sequence[InputRow],
 ) -> None:
     """Stretches between two inputs; batch by batch while positions are being closed by hand."""
     seq = columns["seq"]
@@ -122,18 +127,18 @@ def _feed(
         while at < end:
             if isinstance(session, InterpretedSession):
                 quiet = any(first <= seq[at] < last for first, last in silent)
-                session.strategy = NOBODY if quiet else core.strategy
+                session.strategy = IDLE_STRATEGY if quiet else decisions.strategy
             upto = int(np.searchsorted(seq, seq[at], "right")) if flattening else end
             session.feed({name: columns[name][at:upto] for name in TICK_COLUMNS}, lambda _: None)
             at = upto
-            flattening = flattening and not _flatten(session, core)
+            flattening = flattening and not _flatten(session, decisions)
         for row in given:
             if row.tick != stop:
                 continue
             if row.kind in ("halt", "resume"):
-                _halt(session, core, row.kind == "halt")
+                _halt(session, decisions, row.kind == "halt")
             if row.kind == "flatten":
-                flattening = not _flatten(session, core)
+                flattening = not _flatten(session, decisions)
             elif row.kind in ("resume", "unflatten"):
                 flattening = False
 
@@ -154,14 +159,14 @@ def _silences(given: Sequence[InputRow]) -> list[tuple[int, int]]:
     return found
 
 
-def _halt(session: CompiledSession | InterpretedSession, core: Core, halted: bool) -> None:
-    core.broker.risk.halted = int(halted)
+def _halt(session: CompiledSession | InterpretedSession, decisions: DecisionEngine, halted: bool) -> None:
+    decisions.broker.risk.halted = int(halted)
     if isinstance(session, CompiledSession) and session.fallback is None:
         session.broker["risk"]["halted"][0] = int(halted)
 
 
-def _flatten(session: CompiledSession | InterpretedSession, core: Core) -> bool:
-    done = core.flatten()
+def _flatten(session: CompiledSession | InterpretedSession, decisions: DecisionEngine) -> bool:
+    done = decisions.flatten()
     session.drain()
     return done
 

@@ -45,7 +45,7 @@ _SETTINGS = frozenset(
     ("n_timeframes", "timeframes", "latency", "leveraged", "queue", "half_spread", "slippage")
 ) | {"slippage_ticks", "volume_limit", "liquidation_fee"}
 # What a manifest says, as against what has happened: left as it is when a new strategy takes over.
-RULES: Skipped = {
+MANIFEST_FIELDS: Skipped = {
     Broker: _SETTINGS,
     RiskManager: frozenset(RiskManager.__fields__) - _COUNTERS,
     Market: frozenset(Market.__fields__) - _HELD,
@@ -58,8 +58,8 @@ class StateError(SigmaError):
     """A checkpoint does not fit the code that should go on from it."""
 
 
-def dump(broker: Broker, strategy: Strategy, desk: Mapping[str, Any]) -> str:
-    """Both as text; ``desk`` holds what else the bot must know again, as plain JSON values."""
+def dump(broker: Broker, strategy: Strategy, adapter_state: Mapping[str, Any]) -> str:
+    """Both as text; ``adapter_state`` holds what else the bot must know again, as plain JSON values."""
     active = broker.active[: broker.n_active]
     whole = {n: _value(t, getattr(broker, n)) for n, t in fields(broker) if n not in _QUEUES | _PARTIAL}
     state = {
@@ -70,19 +70,20 @@ def dump(broker: Broker, strategy: Strategy, desk: Mapping[str, Any]) -> str:
         "free": broker.free[: broker.n_free],
         "markets": [_values(m) for m in broker.markets[: broker.n_markets]],
         "strategy": {"fields": names(strategy), "values": _values(strategy)},
-        "desk": desk,
+        "adapter": adapter_state,
     }
     return json.dumps(state, separators=(",", ":"))
 
 
 def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]:
-    """Put a checkpoint back and return its ``desk``. ``broker`` must be freshly built from the same markets.
+    """Put a checkpoint back and return its ``adapter_state``. ``broker`` must be freshly built from the same
+    markets.
 
     Without ``strategy`` a new one takes over: account and orders are put back, rules, limits and bars are
     those of ``broker``. Raises StateError when the fields differ.
     """
     state = json.loads(text)
-    skipped = RULES if strategy is None else {}
+    skipped = MANIFEST_FIELDS if strategy is None else {}
     if state["form"] != FORM:
         raise StateError(f"checkpoint of form {state['form']}; this version reads {FORM}")
     if len(state["markets"]) != broker.n_markets:
@@ -103,11 +104,12 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
         if state["strategy"]["fields"] != names(strategy):
             raise StateError("the strategy's fields are not those of the checkpoint")
         _assign(strategy, state["strategy"]["values"])
-    desk: dict[str, Any] = state["desk"]
-    return desk
+    # "desk": as earlier versions stored it
+    adapter_state: dict[str, Any] = state["adapter"] if "adapter" in state else state["desk"]
+    return adapter_state
 
 
-def holds(text: str) -> bool:
+def holds_position(text: str) -> bool:
     """Whether a checkpoint has a position that is large enough to be closed."""
     place = {name: i for i, name in enumerate(Market.__fields__)}
     for market in json.loads(text)["markets"]:

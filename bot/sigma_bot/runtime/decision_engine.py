@@ -13,9 +13,9 @@ from sigma_bot.runtime.setup import build_broker
 from sigma_bot.spec import StrategySpec
 from sigma_bot.strategy import Strategy
 
-FLATTEN_TRIES = 5
-NOBODY = Strategy()
-"""Watches the market and does nothing."""
+FLATTEN_ATTEMPTS = 5
+IDLE_STRATEGY = Strategy()
+"""Called in place of a strategy that is suspended."""
 
 
 def broker_for(spec: StrategySpec) -> Broker:
@@ -29,27 +29,27 @@ def broker_for(spec: StrategySpec) -> Broker:
     return b
 
 
-class Core:
+class DecisionEngine:
     """Engine, strategy, and the row that is being handled."""
 
     def __init__(self, spec: StrategySpec, strategy: Strategy) -> None:
         self.strategy = strategy
         # the strategy raised on this tick, and is not called again until it is resumed
-        self.silent_from: int | None = None
+        self.suspended_from: int | None = None
         self.broker = broker_for(spec)
         self.warmup = spec.warmup.ns
         self.symbols = {market.symbol: i for i, market in enumerate(spec.markets)}
         self.tick = Tick()
-        self.refused_early = False  # an order was, in the warm-up
-        self.tries: dict[int, int] = {}  # by market, how often flatten has asked for its close
+        self.warmup_rejected = False  # whether an order was rejected in the warm-up
+        self.close_attempts: dict[int, int] = {}  # by market, how often flatten has asked for its close
 
-    def run(self, batch: TickBatch) -> None:
+    def handle(self, batch: TickBatch) -> None:
         """Step through the batch's ticks of our markets, in the order of the manifest: as a backtest merges
         rows of one instant. Raises StrategyError when a callback raises."""
         ours = [(self.symbols[m.symbol], m) for m in batch.ticks if m.symbol in self.symbols]
         ours.sort(key=lambda pair: pair[0])
         b, t = self.broker, self.tick
-        strategy = self._listener(batch.seq)
+        strategy = self._strategy_at(batch.seq)
         for symbol, m in ours:
             t.ts, t.symbol = batch.ts, symbol
             t.bid, t.ask, t.bid_size, t.ask_size = m.bid, m.ask, m.bid_size, m.ask_size
@@ -62,27 +62,27 @@ class Core:
             except RAISES as error:
                 raise strategy_error(error, b) from error
 
-    def _listener(self, seq: int | None) -> Strategy:
-        since = self.silent_from
-        return NOBODY if since is not None and (seq is None or seq >= since) else self.strategy
+    def _strategy_at(self, seq: int | None) -> Strategy:
+        since = self.suspended_from
+        return IDLE_STRATEGY if since is not None and (seq is None or seq >= since) else self.strategy
 
-    def tell(self) -> None:
+    def deliver_fills(self) -> None:
         """Let the strategy know fills that came between two ticks."""
         try:
-            external.tell(self.broker, self._listener(None))
+            external.tell(self.broker, self._strategy_at(None))
         except RAISES as error:
             raise strategy_error(error, self.broker) from error
 
-    def drain(self) -> list[Event]:
-        """The events since the last call, as objects of their own. Of the orders refused in the warm-up only
-        the first is told: a strategy may try with every tick of its history."""
+    def take_events(self) -> list[Event]:
+        """The events since the last call, as objects of their own. Of the orders rejected in the warm-up only
+        the first is kept: a strategy may try with every tick of its history."""
         b = self.broker
         events = []
         for e in b.events[: b.n_events]:
             early = e.kind == E_REJECT and e.reason == R_WARMUP
-            if not (early and self.refused_early):
+            if not (early and self.warmup_rejected):
                 events.append(_copy(e))
-            self.refused_early = self.refused_early or early
+            self.warmup_rejected = self.warmup_rejected or early
         b.n_events = b.n_samples = b.seen = 0
         return events
 
@@ -95,15 +95,15 @@ class Core:
             return False
         closing = False
         for k in range(b.n_markets):
-            lots, tries = b.markets[k].lots, self.tries.get(k, 0)
-            if lots != 0 and tries < FLATTEN_TRIES:
-                self.tries[k] = tries + 1
+            lots, tries = b.markets[k].lots, self.close_attempts.get(k, 0)
+            if lots != 0 and tries < FLATTEN_ATTEMPTS:
+                self.close_attempts[k] = tries + 1
                 side = -1 if lots > 0 else 1
                 submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
                 closing = True
         return not closing
 
-    def held(self) -> list[str]:
+    def held_symbols(self) -> list[str]:
         """Symbols with a position."""
         return [name for name, k in self.symbols.items() if self.broker.markets[k].lots != 0]
 

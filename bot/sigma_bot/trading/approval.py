@@ -16,7 +16,7 @@ from sigma_bot.model.orders import OrderRow, State
 from sigma_bot.venues.types import NewOrder
 
 _KEY = object()
-LONG_S = 0.1
+RECHECK_AFTER_S = 0.1
 """After so long the controls are read once more before a send: a callback may have kept a halt away."""
 
 
@@ -35,7 +35,7 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Denied:
     """Why an order that was stored is not sent; ``code`` is the engine's reason."""
 
     text: str
@@ -43,19 +43,26 @@ class Refusal:
 
 
 class RiskGate:
-    """Decides whether an order may go now."""
+    """Decides whether an order may go now. ``stale_after`` and ``max_drift`` in ns, 0 is off for the first;
+    ``now`` gives ns UTC."""
 
-    def __init__(self, stale_after: int, max_drift: int, now: Callable[[], int]) -> None:
+    def __init__(
+        self, stale_after: int, max_drift: int, now: Callable[[], int], closed_reason: str = ""
+    ) -> None:
         self.stale_after, self.max_drift, self.now = stale_after, max_drift, now
         self.halted = False
-        self.closed = ""  # why nothing may go: not reconciled, venue clock unknown ...
+        self.closed_reason = closed_reason  # why nothing may go: not reconciled yet
         self.drift = 0  # the venue's clock less ours, ns
         self.tick_ts = 0  # time of the newest tick
 
-    def check(self, reduces: bool) -> int:
+    def open(self) -> None:
+        """Everything is reconciled: orders may go."""
+        self.closed_reason = ""
+
+    def denial_reason(self, reduces: bool) -> int:
         """0, or the reason why an order may not go now. One that reduces may on stale prices too: its risk is
         to stay."""
-        if self.closed or (self.halted and not reduces):
+        if self.closed_reason or (self.halted and not reduces):
             return R_HALTED
         if self.drifted:
             return R_CLOCK
@@ -69,14 +76,14 @@ class RiskGate:
 
     def approve(
         self, row: OrderRow, reference: Decimal, reduces: bool, lease_alive: bool
-    ) -> Approved | Refusal:
+    ) -> Approved | Denied:
         """The order as it is sent, or why it must not be: checked once more after it was stored."""
         if row.state is not State.INTENT:
-            return Refusal(f"the order is {row.state}", R_ABSENT)
+            return Denied(f"the order is {row.state}", R_ABSENT)
         if not lease_alive:
-            return Refusal("the lease ran out before it was sent", R_ABSENT)
+            return Denied("the lease ran out before it was sent", R_ABSENT)
         if self.halted and not reduces:
-            return Refusal("halted before it was sent", R_HALTED)
+            return Denied("halted before it was sent", R_HALTED)
         order = NewOrder(
             client_id=row.client_id,
             symbol=row.symbol,

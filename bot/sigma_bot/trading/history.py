@@ -18,43 +18,43 @@ from sigma_bot.model.messages import (
     history_channel,
     ticks_log,
 )
-from sigma_bot.trading.tasks import end
+from sigma_bot.trading.tasks import cancel_tasks
 
 log = logging.getLogger(__name__)
-AGAIN_S = 2.0
+REPEAT_S = 2.0
 """Seconds after which a request is repeated: Pub/Sub may lose it, and a feed that dies its answer."""
-DEAF_S = 5.0
-"""A feed that publishes ticks and has not heard a request by then is of a version without this."""
-AWAY_S = 60.0
+NO_HISTORY_S = 5.0
+"""A feed that publishes ticks and has not acknowledged a request by then is of a version without this."""
+NO_FEED_S = 60.0
 """One that publishes none may be starting."""
 BUSY_S = 120.0
-"""One that has heard it reads for other bots first, or the machine is busy."""
-LATER_S = 300.0
+"""One that has acknowledged it reads for other bots first, or the machine is busy."""
+RETRY_AFTER_S = 300.0
 """So long it is not asked again when it did not answer."""
 
 
-class History:
-    """Recorded ticks of a bot's symbols. ``why`` says why the last reading ended early, in words; ``away``
-    whether that was since nobody is there who feeds."""
+class HistoryClient:
+    """Recorded ticks of a bot's symbols. ``reason`` says in words why the last reading ended early;
+    ``feed_absent`` whether that was since no feed runs."""
 
     def __init__(self, bus: Bus, venue: str, bot: str, symbols: Sequence[str]) -> None:
         self._bus, self._venue, self._bot, self._symbols = bus, venue, bot, tuple(symbols)
         self._not_before = 0.0
-        self.why, self.away = "", False
+        self.reason, self.feed_absent = "", False
 
     async def pages(self, after: int, since: int, until: int) -> AsyncIterator[HistoryPage]:
         """What is recorded behind number ``after`` (-1: any), from ``since`` on (ns UTC), before ``until``.
         Each page begins where the one before ended. Raises BusError."""
         if time.monotonic() < self._not_before:
             return
-        self.why, self.away = "", False
+        self.reason, self.feed_absent = "", False
         async with self._answers() as answers:
             request = HistoryRequest(self._bot, self._symbols, after, since, until)
             await self._ask(request)
             while request.after + 1 < until:
                 page = await self._wait(answers, request)
                 if page is None or page.why or not request.after < page.upto < until:
-                    self._say(page, until)
+                    self._give_up(page, until)
                     return
                 # the next one is read while this one is handled
                 request = HistoryRequest(self._bot, self._symbols, page.upto, 0, until)
@@ -69,54 +69,54 @@ class History:
         self, answers: asyncio.Queue[HistoryPage | BusError], request: HistoryRequest
     ) -> HistoryPage | None:
         """The page that was asked for; None when there is no answer."""
-        began, newest, heard = time.monotonic(), await self._newest(), False
+        began, newest, acknowledged = time.monotonic(), await self._newest(), False
         while True:
             try:
-                async with asyncio.timeout(AGAIN_S):
+                async with asyncio.timeout(REPEAT_S):
                     answer = await answers.get()
             except TimeoutError:
-                self.away = await self._newest() == newest
-                patience = BUSY_S if heard else AWAY_S if self.away else DEAF_S
-                if time.monotonic() - began > patience:
+                self.feed_absent = await self._newest() == newest
+                limit = BUSY_S if acknowledged else NO_FEED_S if self.feed_absent else NO_HISTORY_S
+                if time.monotonic() - began > limit:
                     return None
                 await self._ask(request)
                 continue
             if isinstance(answer, BusError):
                 raise answer
             if (answer.after, answer.until) == (request.after, request.until):
-                heard = True
-                if answer.upto != answer.after or answer.why:  # else it was heard, no more
+                acknowledged = True
+                if answer.upto != answer.after or answer.why:  # else it was acknowledged, no more
                     return answer
 
     async def _newest(self) -> int:
         newest = await self._bus.last(ticks_log(self._venue))
         return -1 if newest is None else newest[0]
 
-    def _say(self, page: HistoryPage | None, until: int) -> None:
+    def _give_up(self, page: HistoryPage | None, until: int) -> None:
         if page is None:
-            self.why = "no feed runs" if self.away else "the feed does not answer"
-            self._not_before = 0.0 if self.away else time.monotonic() + LATER_S
+            self.reason = "no feed runs" if self.feed_absent else "the feed does not answer"
+            self._not_before = 0.0 if self.feed_absent else time.monotonic() + RETRY_AFTER_S
         else:
-            self.why = page.why or "the feed's answer makes no sense"
-        log.warning("no recorded ticks before number %d: %s", until, self.why)
+            self.reason = page.why or "the feed's answer makes no sense"
+        log.warning("no recorded ticks before number %d: %s", until, self.reason)
 
     @asynccontextmanager
     async def _answers(self) -> AsyncIterator[asyncio.Queue[HistoryPage | BusError]]:
         """What the feed sends us."""
         answers: asyncio.Queue[HistoryPage | BusError] = asyncio.Queue()
-        async with self._bus.subscribe(history_answers(self._venue, self._bot)) as heard:
-            hearing = asyncio.create_task(_hear(heard, answers))
+        async with self._bus.subscribe(history_answers(self._venue, self._bot)) as messages:
+            receiving = asyncio.create_task(_receive(messages, answers))
             try:
                 yield answers
             finally:
-                await end([hearing])
+                await cancel_tasks([receiving])
 
 
-async def _hear(
-    heard: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
+async def _receive(
+    messages: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
 ) -> None:
     try:
-        async for _, payload in heard:
+        async for _, payload in messages:
             try:
                 answers.put_nowait(decode_history_page(payload))
             except ValueError as error:

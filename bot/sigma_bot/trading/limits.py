@@ -22,7 +22,7 @@ class AccountLimits:
         limits = (self.max_exposure, self.max_open_orders, self.max_orders_per_minute, self.max_daily_loss)
         return any(limit is not None for limit in limits)
 
-    def refuse(self, own: Usage, others: Sequence[Usage]) -> str:
+    def violation(self, own: Usage, others: Sequence[Usage]) -> str:
         """Why the orders counted in ``own`` may not go, "" when they may."""
         bots = [own, *others]
         exposure = sum((u.exposure for u in bots), Decimal(0))

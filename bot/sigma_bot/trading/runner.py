@@ -16,8 +16,9 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.database.errors import StorageError
 from sigma_bot.engine.types import REASONS
 from sigma_bot.errors import SigmaError
+from sigma_bot.health.heartbeat import Heartbeat
+from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import Readiness
 from sigma_bot.journal.errors import LeaseLostError
 from sigma_bot.journal.journal import Journal
@@ -27,21 +28,22 @@ from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.times import clock
 from sigma_bot.trading.bot import RestartError, StrategyStoppedError, TradingBot
 from sigma_bot.trading.broadcast import Broadcaster
-from sigma_bot.trading.session import Session, Settings, bot_name, sim_session
-from sigma_bot.trading.tasks import end
-from sigma_bot.trading.unsent import Unsent
+from sigma_bot.trading.session import Session, SessionContext, sim_session
+from sigma_bot.trading.settings import Settings, bot_name
+from sigma_bot.trading.tasks import cancel_tasks
+from sigma_bot.trading.unplaced import UnplacedOrders
 from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 
 log = logging.getLogger(__name__)
 SILENT_S = 60.0
 """A market without a tick for so long is not one to trade on."""
-LASTING_S = 3.0
+STEADY_S = 3.0
 FRESH_NS = 5_000_000_000
 """Without a batch for so long the feed counts as gone."""
 
 
 # what a new session may heal: (error, what /readyz says meanwhile, seconds to wait)
-HEALED: tuple[tuple[type[SigmaError], str, float], ...] = (
+RECOVERABLE: tuple[tuple[type[SigmaError], str, float], ...] = (
     (StrategyStoppedError, "StrategyRaised", 0.0),
     (RestartError, "Restarting", 0.0),
     (StorageError, "DatabaseUnreachable", 0.5),
@@ -52,7 +54,7 @@ HEALED: tuple[tuple[type[SigmaError], str, float], ...] = (
 
 
 class BotRunner:
-    """``run`` returns only by being cancelled, or raises what no new session could heal. ``connect`` gives a
+    """``run`` returns only by being cancelled, or raises what no new session could mend. ``connect`` gives a
     client of the venue for each session of LIVE."""
 
     def __init__(
@@ -60,33 +62,35 @@ class BotRunner:
         settings: Settings,
         journal: Journal,
         bus: Bus,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         metrics: BotMetrics,
         connect: Callable[[], VenueClient] | None = None,
     ) -> None:
         self.connect = connect
         self.settings, self.journal, self.bus = settings, journal, bus
-        self.pulse, self.metrics = pulse, metrics
-        self.broadcaster = Broadcaster(bus, bot_name(settings.manifest))
+        self.heartbeat, self.metrics = heartbeat, metrics
+        self.name = bot_name(settings.manifest)
+        self.broadcaster = Broadcaster(bus, self.name)
         self.session: Session | None = None
-        self.unsent = Unsent()
-        self.why_not = ("Starting", "the bot is starting")
+        self.unplaced = UnplacedOrders()
+        self.not_ready = ("Starting", "the bot is starting")
         self.sessions = 0
         self.ran = False  # a session has got as far as trading
-        self.state, self.said = ("", 0.0), ""
+        self.readiness_since, self.logged_reason = ("", 0.0), ""
 
     async def run(self) -> None:
         """Sessions, for ever."""
-        sending = asyncio.create_task(self.broadcaster.run())
-        try:
-            while True:
-                wait = await self._one()
-                self.session = None
-                # it is full of cycles: without this the next is made beside the remains of the last ones
-                gc.collect()
-                await asyncio.sleep(wait)
-        finally:
-            await end([sending])
+        with about(strategy=self.name):
+            publishing = asyncio.create_task(self.broadcaster.run())
+            try:
+                while True:
+                    wait = await self._one()
+                    self.session = None
+                    # it is full of cycles: without this the next is made with the last ones still in memory
+                    gc.collect()
+                    await asyncio.sleep(wait)
+            finally:
+                await cancel_tasks([publishing])
 
     async def _one(self) -> float:
         """One session; seconds to wait before the next."""
@@ -94,80 +98,84 @@ class BotRunner:
         try:
             await self._session()
         except SigmaError as error:
-            for kind, reason, wait in HEALED:
+            for kind, reason, wait in RECOVERABLE:
                 # what the venue refuses at the first start is a mistake; later it may pass, and a bot that
                 # runs does not end: its stops are watched here
                 if isinstance(error, kind) and (self.ran or not isinstance(error, RefusedError)):
-                    self.why_not = (reason, str(error).splitlines()[0])
+                    self.not_ready = (reason, str(error).splitlines()[0])
                     log.error("%s", str(error))  # its traceback would keep the session with the record
-                    self.pulse.touch()
+                    self.heartbeat.beat()
                     return max(wait, getattr(error, "after", 0.0))
             raise
         raise AssertionError("a session ends by an error or by being cancelled")
 
     async def _session(self) -> None:
-        self.pulse.touch()
+        self.heartbeat.beat()
         self.settings = self.settings.read()
-        self.why_not = ("Reconciling", "asking the venue and the journal what happened")
+        self.not_ready = ("Reconciling", "asking the venue and the journal what happened")
         async with self.open_session() as session:
             self.session, self.ran = session, True
             self.settings = replace(self.settings, reset=False)  # once, not at every session
             try:
-                await session.run(self._beat)
+                await session.run(self._update_metrics)
             except asyncio.CancelledError:
                 await session.end()
                 raise
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
         """The mode's session."""
-        common = (self.journal, self.bus, self.settings, self.watch, self.pulse, self.metrics)
+        context = SessionContext(
+            self.journal, self.bus, self.settings, self.observe, self.heartbeat, self.metrics
+        )
         if self.connect is None:
-            return sim_session(*common)
+            return sim_session(context)
         from sigma_bot.trading.live_session import live_session
 
-        return live_session(*common, self.connect(), self.unsent)
+        return live_session(context, self.connect(), self.unplaced)
 
-    async def _beat(self) -> None:
+    async def _update_metrics(self) -> None:
         """Write down the figures that change by themselves."""
         while True:
             ready = self.ready()
             self.metrics.ready(ready.ready)
-            self._say(ready)
+            self._log_readiness(ready)
             session = self.session
             if session is not None:
                 lease = session.opened.lease
                 self.metrics.lease(lease.alive(), lease.token)
             await asyncio.sleep(0.5)
 
-    def _say(self, ready: Readiness) -> None:
-        """Tell a change of readiness that lasts, once."""
+    def _log_readiness(self, ready: Readiness) -> None:
+        """Log a change of readiness that lasts, once."""
         now = time.monotonic()
-        if ready.reason != self.state[0]:
-            self.state = (ready.reason, now)
-        elif now - self.state[1] > LASTING_S and self.said != ready.reason:
-            self.said = ready.reason
+        if ready.reason != self.readiness_since[0]:
+            self.readiness_since = (ready.reason, now)
+        elif now - self.readiness_since[1] > STEADY_S and self.logged_reason != ready.reason:
+            self.logged_reason = ready.reason
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
 
-    def watch(self, bot: TradingBot, change: Change, commit: int) -> None:
-        """A change is stored: tell it, count it."""
-        self.broadcaster.tell(change, commit)
+    def observe(self, bot: TradingBot, change: Change, commit: int) -> None:
+        """A change is stored: publish it, log it, count it."""
+        self.broadcaster.publish(change, commit)
         for order in change.orders:
             self.metrics.order(order.state)
             if order.state is not State.INTENT:
-                log.info(
-                    "order %s: %s %s %s, %s",
-                    order.client_id, order.side, f"{order.quantity:f}", order.symbol, order.state,
-                )  # fmt: skip
+                with about(order=order.order_id):
+                    log.info(
+                        "order %s: %s %s %s, %s",
+                        order.client_id, order.side, f"{order.quantity:f}", order.symbol, order.state,
+                    )  # fmt: skip
         for fill in change.fills:
             self.metrics.fill()
             what = f"{fill.side} {fill.quantity:f} at {fill.price:f}"
-            log.info("fill %s: %s", fill.client_id, what)
+            with about(order=fill.order_id):
+                log.info("fill %s: %s", fill.client_id, what)
         for notice in change.notices:
             if notice.kind == "rejection":
                 self.metrics.rejection(notice.code)
             elif notice.kind == "alert":
                 self.metrics.alert(notice.code)
-        b = bot.core.broker
+        b = bot.decisions.broker
         self.metrics.equity(Decimal(repr(b.equity)), bot.run.currency)
         for k, symbol in enumerate(bot.run.symbols):
             self.metrics.position(symbol, quantity_of(b.markets[k], b.markets[k].lots))
@@ -178,17 +186,17 @@ class BotRunner:
         facts = self.facts()
         session = self.session
         if session is None:
-            return Readiness(False, *self.why_not, facts)
-        told = session.bot.told
-        if told.halted:
-            return Readiness(False, "Halted", f"halted: {told.halted}", facts)
-        return fed(session, facts)
+            return Readiness(False, *self.not_ready, facts)
+        progress = session.bot.progress
+        if progress.halted:
+            return Readiness(False, "Halted", f"halted: {progress.halted}", facts)
+        return readiness_of_feed(session, facts)
 
     def facts(self) -> Mapping[str, object]:
         """For /status: everything a trader asks first."""
         spec = self.settings.manifest.spec
         out: dict[str, object] = {
-            "bot": bot_name(self.settings.manifest),
+            "bot": self.name,
             "mode": spec.mode,
             "venue": spec.account.venue,
             "account": spec.account.name,
@@ -197,19 +205,19 @@ class BotRunner:
         }
         session = self.session
         if session is not None:
-            told, b = session.bot.told, session.bot.core.broker
+            progress, b = session.bot.progress, session.bot.decisions.broker
             out |= {
-                "halted": bool(told.halted),
-                "halt_reason": told.halted,
+                "halted": bool(progress.halted),
+                "halt_reason": progress.halted,
                 "run": session.bot.run.number,
-                "tick": told.tick,
-                "ticks": told.batches,
-                "commit": told.commits,
-                "holes": session.reader.holes,
+                "tick": progress.tick,
+                "ticks": progress.batches,
+                "commit": progress.commits,
+                "holes": session.reader.lost_batches,
                 "cash": b.cash,
                 "equity": b.equity,
                 "open_orders": b.n_active,
-                "flat": session.bot.core.flat,
+                "flat": session.bot.decisions.flat,
                 "orders": b.n_orders,
                 "fills": b.n_fills,
                 "rejected": {REASONS[i]: n for i, n in enumerate(b.rejected) if n},
@@ -218,25 +226,25 @@ class BotRunner:
         return out
 
 
-def fed(session: Session, facts: Mapping[str, object]) -> Readiness:
+def readiness_of_feed(session: Session, facts: Mapping[str, object]) -> Readiness:
     """Whether ticks come, and may be traded on."""
-    told = session.bot.told
+    progress = session.bot.progress
     symbols = ", ".join(session.bot.run.symbols)
-    if told.row_at == 0.0:
-        where = "is the venue reachable?" if told.batches else "is the feed running?"
+    if progress.row_at == 0.0:
+        where = "is the venue reachable?" if progress.batches else "is the feed running?"
         return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
-    age = time.time_ns() - told.tick_ts
+    age = time.time_ns() - progress.tick_ts
     if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
         return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
-    if (silent := time.monotonic() - told.row_at) > SILENT_S:
+    if (silent := time.monotonic() - progress.row_at) > SILENT_S:
         text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
         return Readiness(False, "FeedStale", text, facts)
     # what comes is not always traded on at once; a bot that has much to read is ready all the same
     if age > SILENT_S * 1e9:
-        text = f"handling the ticks of {clock(told.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
+        text = f"handling the ticks of {clock(progress.tick_ts)} UTC, {age / 60e9:.0f} minutes ago"
         return Readiness(True, "CatchingUp", text, facts)
-    if session.settled > time.time_ns():
-        return Readiness(True, "WarmingUp", f"no order before {clock(session.settled)} UTC", facts)
+    if session.warmup_ends > time.time_ns():
+        return Readiness(True, "WarmingUp", f"no order before {clock(session.warmup_ends)} UTC", facts)
     return Readiness(True, "Trading", "reconciled, ticks are coming", facts)
 
 
@@ -259,9 +267,9 @@ def banner(manifest: Manifest) -> str:
         "open orders": risk.max_open_orders,
         "orders a minute": risk.max_orders_per_minute,
     }
-    said = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    text = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
     symbols = ", ".join(market.symbol for market in spec.markets)
     return (
         f"{spec.mode.upper()} {bot_name(manifest)}: {spec.account.venue} account {spec.account.name}, "
-        f"{symbols}; limits: {said}"
+        f"{symbols}; limits: {text}"
     )

@@ -22,8 +22,8 @@ import uvloop
 from sigma_bot.bus import MEMORY, bus_url, open_bus
 from sigma_bot.database.errors import UnreachableError
 from sigma_bot.errors import SigmaError
-from sigma_bot.health.logs import configure
-from sigma_bot.health.pulse import Pulse, measure_lag
+from sigma_bot.health.heartbeat import Heartbeat, measure_lag
+from sigma_bot.health.logs import about, configure
 from sigma_bot.health.server import HealthServer, Pages, health_address
 from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import open_journal
@@ -31,9 +31,10 @@ from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.types import Action, Controls
 from sigma_bot.paths import bot_home
+from sigma_bot.trading.opening import CLOSED_BY
 from sigma_bot.trading.runner import BotRunner, banner, metrics_of
-from sigma_bot.trading.session import CLOSING, Settings, bot_name
-from sigma_bot.trading.tasks import end
+from sigma_bot.trading.settings import Settings, bot_name
+from sigma_bot.trading.tasks import cancel_tasks
 
 if TYPE_CHECKING:
     from sigma_bot.feed.feed import Feed
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("sigma_bot")
 TERMINATION_LOG = Path("/dev/termination-log")
 LEASE_HELD = 4
-PATIENCE_S = 30.0
+DATABASE_WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a bot finds things; None takes the environment's word, else the embedded default."""
+    """Where a bot finds things; None takes the environment's value, else the embedded default."""
 
     database: str | None = None
     bus: str | None = None
@@ -60,15 +61,15 @@ def serve(settings: Settings, places: Places, close: str | None = None) -> int:
     try:
         return uvloop.run(_serve(replace(settings, closing=close is not None), places, close))
     except LeaseHeldError as error:
-        say_last(LEASE_HELD, str(error))
+        write_termination_message(LEASE_HELD, str(error))
         log.error("%s", error)
         return LEASE_HELD
     except SigmaError as error:
-        say_last(error.exit_code, str(error))
+        write_termination_message(error.exit_code, str(error))
         raise
 
 
-def say_last(code: int, message: str) -> None:
+def write_termination_message(code: int, message: str) -> None:
     """Leave the reason where a cluster looks for it."""
     if "KUBERNETES_SERVICE_HOST" in os.environ or "SIGMA_NAMESPACE" in os.environ:
         with contextlib.suppress(OSError):
@@ -81,30 +82,30 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
     where = bus_url(places.bus)
     embedded = where == MEMORY
     own = bot_home(bot_name(manifest))
-    async with await opened_journal(places.database) as journal:
+    async with await wait_for_journal(places.database) as journal:
         bus = open_bus(where, own / "spool" if embedded else None)
         connect = None
         if manifest.spec.mode == "live":
             from sigma_bot.venues.open import connector
 
             connect = connector(manifest.spec.account.venue, None if embedded else where)
-        runner = BotRunner(settings, journal, bus, Pulse(), metrics_of(manifest), connect)
+        runner = BotRunner(settings, journal, bus, Heartbeat(), metrics_of(manifest), connect)
         feed = None
         if embedded:
             from sigma_bot.feed.feed import Feed
 
             feed = Feed(manifest.spec.account.venue, bus, (), places.recording or own / "ticks")
         try:
-            with watched(runner, places, Unheard(runner, places.database)):
+            with health_endpoints(runner, places, UnseenControls(runner, places.database)):
                 return await _run(runner, journal, feed, close)
         finally:
             await bus.close()
 
 
-async def opened_journal(url: str | None) -> Journal:
+async def wait_for_journal(url: str | None) -> Journal:
     """The journal; a server that can't be reached yet is waited for. Raises StorageError after half a minute,
     at once when the database can't be used at all."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + DATABASE_WAIT_S
     while True:
         try:
             return await open_journal(url)
@@ -116,9 +117,9 @@ async def opened_journal(url: str | None) -> Journal:
 
 
 @dataclass(frozen=True)
-class Unheard:
-    """A halt or flatten that the bot has not heard of, since a callback keeps its loop; read by a connection
-    of its own."""
+class UnseenControls:
+    """A halt or flatten that the bot has not read, since a callback keeps its loop; read by a connection of
+    its own."""
 
     runner: BotRunner
     database: str | None
@@ -135,7 +136,7 @@ class Unheard:
             return ""
         if controls.flatten and not session.bot.flattening:
             return f"flatten was given meanwhile by {controls.flatten[0].by}"
-        if controls.halted_by is not None and not session.bot.told.halted:
+        if controls.halted_by is not None and not session.bot.progress.halted:
             return f"halt was given meanwhile by {controls.halted_by.by}"
         return ""
 
@@ -145,16 +146,17 @@ class Unheard:
 
 
 @contextlib.contextmanager
-def watched(runner: BotRunner, places: Places, unheard: Callable[[], str]) -> Iterator[None]:
+def health_endpoints(runner: BotRunner, places: Places, unseen: Callable[[], str]) -> Iterator[None]:
     """Health port and watchdog around a run."""
     address = health_address()
     if places.health_port is not None:
         address = ("127.0.0.1", places.health_port) if places.health_port else None
-    pages = Pages(runner.pulse, runner.ready, runner.facts, runner.metrics.text)
-    runner.metrics.follow(runner.pulse.stands_for)
+    pages = Pages(runner.heartbeat, runner.ready, runner.facts, runner.metrics.text)
+    runner.metrics.follow(runner.heartbeat.age_s)
     server = None if address is None else HealthServer(pages, address[1], address[0])
-    dog = Watchdog(runner.pulse, waiting=unheard)
-    dog.start()
+    watchdog = Watchdog(runner.heartbeat, pending=unseen)
+    with about(strategy=runner.name):  # its thread logs of this bot
+        watchdog.start()
     try:
         if server is not None:
             server.start()
@@ -162,7 +164,7 @@ def watched(runner: BotRunner, places: Places, unheard: Callable[[], str]) -> It
     finally:
         if server is not None:
             server.close()
-        dog.close()
+        watchdog.close()
 
 
 async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: str | None) -> int:
@@ -184,7 +186,7 @@ async def _run(runner: BotRunner, journal: Journal, feed: Feed | None, close: st
         failed = [task for task in done if not task.cancelled() and task.exception() is not None]
     finally:
         for task in (work, *others):  # the bot first: its state is stored while its bus is still there
-            await end([task], again_s=5.0)
+            await cancel_tasks([task], again_s=5.0)
     for task in failed:
         task.result()
     log.info("stopped; run it again to go on")
@@ -197,19 +199,19 @@ async def close_account(runner: BotRunner, journal: Journal, policy: str) -> Non
         return
     bot = bot_name(runner.settings.manifest)
     action: Action = "flatten" if policy == "flatten" else "halt"
-    given = await journal.control("strategy", bot, action, "closed", by=CLOSING, now=time.time_ns())
+    given = await journal.control("strategy", bot, action, "closed", by=CLOSED_BY, now=time.time_ns())
     while True:
         await asyncio.sleep(0.05)
         session = runner.session
-        if session is None or not session.bot.told.halted:
+        if session is None or not session.bot.progress.halted:
             continue
         if policy == "cancel":
             session.bot.cancelling = True
-            done = session.bot.core.broker.n_active == 0
+            done = session.bot.decisions.broker.n_active == 0
         else:
             done = given not in (await journal.controls_for(bot)).flatten
-        if done and session.bot.whole:
+        if done and session.bot.step_complete:
             break
-    await session.look()
-    if policy == "flatten" and not session.bot.core.flat:
-        log.warning("closed, but still held: %s", ", ".join(session.bot.core.held()))
+    await session.read_controls()
+    if policy == "flatten" and not session.bot.decisions.flat:
+        log.warning("closed, but still held: %s", ", ".join(session.bot.decisions.held_symbols()))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What a task of a session runs."""
 
-async def end(tasks: Iterable[asyncio.Task[Any]], again_s: float = 1.0) -> None:
+
+async def cancel_tasks(tasks: Iterable[asyncio.Task[Any]], again_s: float = 1.0) -> None:
     """Cancel until all have ended, and take no notice of how.
 
     A single cancellation may be lost: ``asyncio.wait_for`` of Python 3.11, which the Redis client uses for

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -13,12 +12,14 @@ from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
 from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.retry import Backoff
 from sigma_bot.times import DAY
-from sigma_bot.trading.history import History
+from sigma_bot.trading.history import HistoryClient
 
 log = logging.getLogger(__name__)
-PAGE = 100
-REACH = DAY
+PAGE_SIZE = 100
+RECONNECT_BACKOFF = Backoff(0.05, maximum=2.0, jitter=(0.8, 1.2))
+MAX_CATCH_UP = DAY
 """A bot that was away is given its recorded ticks from a day before its warm-up on, ns; what is older would
 only keep it from trading."""
 
@@ -33,25 +34,25 @@ class Gap:
 
 class TickReader:
     """Batches after ``after``, for ever; None begins ``warmup`` (ns) before the newest one, or where log and
-    recording begin, with 0 behind it. ``holes`` counts batches that nobody had any more, ``malformed``
+    recording begin, with 0 behind it. ``lost_batches`` counts those that nobody had any more, ``malformed``
     payloads that were no batches."""
 
     def __init__(
-        self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: History | None = None
+        self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: HistoryClient | None = None
     ) -> None:
         self.bus, self.log, self.last, self.warmup = bus, ticks_log(venue), after, warmup
         self.history = history
-        self.holes = self.malformed = self.reconnects = 0
+        self.lost_batches = self.malformed = self.reconnects = 0
 
     async def batches(self) -> AsyncIterator[TickBatch | Gap]:
-        """Reconnects by itself; a hole that can't be filled is a Gap before the next batch."""
-        wait = 0.05
+        """Reconnects by itself; batches that can't be had any more are a Gap before the next one."""
+        failures = 0
         while True:
             try:
                 async with self.bus.subscribe(self.log) as messages:
                     async for item in self._catch_up():
                         yield item
-                    wait = 0.05
+                    failures = 0
                     async for _, payload in messages:
                         newest = self._decode(payload)
                         if newest is None or (self.last is not None and newest.seq <= self.last):
@@ -65,21 +66,21 @@ class TickReader:
             except BusError as error:
                 self.reconnects += 1
                 log.warning("ticks: %s", error)
-            await asyncio.sleep(wait * random.uniform(0.8, 1.2))
-            wait = min(wait * 2, 2.0)
+            await asyncio.sleep(RECONNECT_BACKOFF.delay(failures))
+            failures += 1
 
     async def _catch_up(self, until: int | None = None) -> AsyncIterator[TickBatch | Gap]:
         """What the recording and the log hold after the last batch, up to before ``until``."""
         if self.last is None:
             async for item in self._begin():
                 yield item
-        asked = None  # the last batch when a hole behind it was asked for
+        asked = None  # the last batch when what is missing behind it was asked for
         while self.last is not None:
-            page = await self.bus.read(self.log, self.last, PAGE)
+            page = await self.bus.read(self.log, self.last, PAGE_SIZE)
             if page and page[0][0] > self.last + 1 and self.last != asked:
                 asked = self.last
-                since = self._stamp(page[0][1]) - self.warmup - REACH
-                async for item in self._recall(self.last, since, page[0][0]):
+                since = self._stamp(page[0][1]) - self.warmup - MAX_CATCH_UP
+                async for item in self._recorded(self.last, since, page[0][0]):
                     yield item
                 continue  # the log may have moved on meanwhile
             for seq, payload in page:
@@ -89,7 +90,7 @@ class TickReader:
                 if batch is not None and batch.seq > self.last:
                     for item in self._take(batch):
                         yield item
-            if len(page) < PAGE:
+            if len(page) < PAGE_SIZE:
                 return
 
     async def _begin(self) -> AsyncIterator[TickBatch | Gap]:
@@ -106,14 +107,14 @@ class TickReader:
         oldest = found[0] if found else newest
         since = self._stamp(newest[1]) - self.warmup
         if oldest[0] > max(behind, 0) + 1 and self._stamp(oldest[1]) > since:
-            async for item in self._recall(-1, since, oldest[0]):
+            async for item in self._recorded(-1, since, oldest[0]):
                 yield item
-            if self.last is None and self.history is not None and self.history.away:
+            if self.last is None and self.history is not None and self.history.feed_absent:
                 return
         if self.last is None:
             self.last = oldest[0] - 1
 
-    async def _recall(self, after: int, since: int, until: int) -> AsyncIterator[TickBatch | Gap]:
+    async def _recorded(self, after: int, since: int, until: int) -> AsyncIterator[TickBatch | Gap]:
         """What is recorded of our symbols; batches without them, which change nothing, are passed over."""
         if self.history is None:
             return
@@ -121,21 +122,21 @@ class TickReader:
             missing = list(page.missing)
             for batch in filter(None, map(self._decode, page.batches)):
                 while missing and missing[0][0] < batch.seq:
-                    yield self._hole(*missing.pop(0))
+                    yield self._gap(*missing.pop(0))
                 self.last = batch.seq
                 yield batch
             for first, last in missing:
-                yield self._hole(first, last)
+                yield self._gap(first, last)
             self.last = page.upto
 
     def _take(self, batch: TickBatch) -> Iterator[TickBatch | Gap]:
         if self.last is not None and batch.seq > self.last + 1:
-            yield self._hole(self.last + 1, batch.seq - 1)
+            yield self._gap(self.last + 1, batch.seq - 1)
         self.last = batch.seq
         yield batch
 
-    def _hole(self, first: int, last: int) -> Gap:
-        self.holes += last - first + 1
+    def _gap(self, first: int, last: int) -> Gap:
+        self.lost_batches += last - first + 1
         log.warning("ticks %d to %d are lost", first, last)
         return Gap(first, last)
 

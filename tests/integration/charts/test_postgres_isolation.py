@@ -208,7 +208,7 @@ async def test_a_sim_bot_trades(installed: Any, tmp_path: Any) -> None:
             async with sim_rig.running(journal, bus, told) as bot:
                 for row in rows:
                     await sim_rig.publish(bus, [row])
-                    if bot.session is None or bot.session.bot.told.tick == 0:
+                    if bot.session is None or bot.session.bot.progress.tick == 0:
                         await asyncio.sleep(0.01)  # a new bot begins with the tick after it has come
                     if row.seq == last:
                         break

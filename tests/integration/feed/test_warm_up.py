@@ -41,9 +41,10 @@ from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.times import clock
 from sigma_bot.trading import history
-from sigma_bot.trading.history import History
+from sigma_bot.trading.history import HistoryClient
 from sigma_bot.trading.runner import BotRunner
-from sigma_bot.trading.session import Session, Settings
+from sigma_bot.trading.session import Session
+from sigma_bot.trading.settings import Settings
 
 LOG = ticks_log("upbit")
 SECOND = 1_000_000_000
@@ -169,7 +170,7 @@ def bot_of(journal: Journal, bus: Bus, wanted: Strategy) -> BotRunner:
 
 async def until_filled(runner: BotRunner, more: int = 0) -> Session:
     """A bot that has traded, more than ``more`` times: those are stored when the next one happens."""
-    await until(lambda: runner.session is not None and runner.session.bot.core.broker.n_fills > more + 1)
+    await until(lambda: runner.session is not None and runner.session.bot.decisions.broker.n_fills > more + 1)
     assert runner.session is not None
     return runner.session
 
@@ -183,7 +184,7 @@ async def test_a_fresh_bot_trades_at_once(fake: FakeVenue, bus_url: str, tmp_pat
     async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal, feeding(fake, bus, out):
         async with bots.running(bot_of(journal, bus, manifest())) as runner:
             session = await until_filled(runner)
-            assert session.reader.holes == 0
+            assert session.reader.lost_batches == 0
             await until(lambda: runner.ready().reason == "Trading")
         run = await journal.run_of("slow")
         assert run.first_ts is not None
@@ -223,7 +224,7 @@ async def test_one_that_is_killed_meanwhile_begins_with_the_same_tick(
         await process.wait()
         async with bots.running(bot_of(journal, bus, manifest())) as runner:
             session = await until_filled(runner)
-            assert session.reader.holes == 0
+            assert session.reader.lost_batches == 0
         run = await journal.run_of("slow")
         assert (run.number, run.first_tick) == (1, first)
         said = await verdict(journal, out)
@@ -254,9 +255,9 @@ async def test_a_bot_that_was_away_longer_than_the_log_reaches_has_no_hole(
             oldest = (await bus.read(LOG, -1, 1))[0][0]
             assert oldest > left + 20
             async with bots.running(bot_of(journal, bus, wanted)) as runner:
-                session = await until_filled(runner, session.bot.core.broker.n_fills + 3)
+                session = await until_filled(runner, session.bot.decisions.broker.n_fills + 3)
                 await until(lambda: session.bot.last > oldest)
-                assert session.reader.holes == 0
+                assert session.reader.lost_batches == 0
             said = await verdict(journal, out)
     assert [row.kind for row in said.sim.inputs if row.kind == "gap"] == []
     assert said.missing == ()
@@ -295,13 +296,13 @@ async def test_too_little_is_said_once_at_each_start(
                 await until(lambda: runner.ready().reason == "WarmingUp")
                 assert runner.ready().ready
                 assert runner.session is not None
-                settled = runner.session.settled
+                settled = runner.session.warmup_ends
                 assert runner.ready().message == f"no order before {clock(settled)} UTC"
-                await until(lambda: runner.session.bot.core.broker.rejected[R_WARMUP])
+                await until(lambda: runner.session.bot.decisions.broker.rejected[R_WARMUP])
                 await told_short(journal, start + 1)
         assert abs(settled - time.time_ns() - 2 * HOUR + length) < 60 * SECOND
-        end = f"its ticks begin at {clock(settled - 2 * HOUR)} UTC"
-        short = f"warm-up: no order before {clock(settled)} UTC; {end}"
+        begun = clock(settled - 2 * HOUR)
+        short = f"warm-up: no order before {clock(settled)} UTC; its ticks begin at {begun} UTC"
         assert {one.text for one in await told_short(journal, 2)} == {short, short + why}
         assert await journal.fills("slow") == []
         # of the orders that were refused meanwhile, the first of each start
@@ -316,8 +317,8 @@ async def test_a_feed_that_is_away_is_waited_for(
     fake: FakeVenue, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a reboot: the log is there, and the bot is up before its feed."""
-    monkeypatch.setattr(history, "AGAIN_S", 0.1)
-    monkeypatch.setattr(history, "AWAY_S", 0.2)
+    monkeypatch.setattr(history, "REPEAT_S", 0.1)
+    monkeypatch.setattr(history, "NO_FEED_S", 0.2)
     out = tmp_path / "ticks"
     last = record(out, 3 * HOUR)
     with Redis.from_url(redis_url) as admin:
@@ -329,9 +330,9 @@ async def test_a_feed_that_is_away_is_waited_for(
         await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal,
         bots.running(bot_of(journal, bus, manifest())) as runner,
     ):
-        await until(lambda: runner.session is not None and runner.session.history.why == "no feed runs")
+        await until(lambda: runner.session is not None and runner.session.history.reason == "no feed runs")
         assert (await journal.run_of("slow")).first_tick is None
-        monkeypatch.setattr(history, "AGAIN_S", 2.0)
+        monkeypatch.setattr(history, "REPEAT_S", 2.0)
         async with feeding(fake, bus, out):
             await until_filled(runner)
             first = (await journal.run_of("slow")).first_tick
@@ -344,8 +345,8 @@ async def test_a_feed_that_knows_nothing_of_this_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of an older version: its ticks go on, and nobody answers."""
-    monkeypatch.setattr(history, "AGAIN_S", 0.1)
-    monkeypatch.setattr(history, "DEAF_S", 0.3)
+    monkeypatch.setattr(history, "REPEAT_S", 0.1)
+    monkeypatch.setattr(history, "NO_HISTORY_S", 0.3)
     bus = open_bus("memory://")
 
     async def publish() -> None:
@@ -361,7 +362,7 @@ async def test_a_feed_that_knows_nothing_of_this_is_not_waited_for(
     ):
         await until(lambda: runner.ready().reason == "WarmingUp")
         assert runner.session is not None
-        assert runner.session.history.why == "the feed does not answer"
+        assert runner.session.history.reason == "the feed does not answer"
     task.cancel()
     await bus.close()
 
@@ -372,7 +373,7 @@ async def test_a_reader_that_is_killed_is_begun_again(tmp_path: Path) -> None:
     bus = open_bus("memory://")
     historian = Historian(bus, "upbit", tmp_path)
     task = asyncio.create_task(historian.run())
-    reader = History(bus, "upbit", "b", ["KRW-BTC"])
+    reader = HistoryClient(bus, "upbit", "b", ["KRW-BTC"])
     found: list[int] = []
     for _ in range(2):
         await bus.publish(history_channel("upbit"), b"no request")
@@ -384,7 +385,7 @@ async def test_a_reader_that_is_killed_is_begun_again(tmp_path: Path) -> None:
         historian._reader.kill()
         await historian._reader.wait()
     assert found == [*range(10, last, 10)] * 2
-    assert reader.why == ""
+    assert reader.reason == ""
     task.cancel()
     await asyncio.wait([task])
     assert historian._reader is None

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sigma_bot.errors import BadInputError, StrategyError
+from sigma_bot.health.heartbeat import Heartbeat
+from sigma_bot.health.logs import JsonFormatter, about
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.pulse import Pulse
 from sigma_bot.health.server import (
     LARGEST_REQUEST,
     MOST_CONNECTIONS,
@@ -29,14 +30,16 @@ from sigma_bot.health.watchdog import SIGNAL, Watchdog
 
 
 @pytest.fixture
-def pulse() -> Pulse:
-    return Pulse(callback_limit_s=0.2)
+def heartbeat() -> Heartbeat:
+    return Heartbeat(callback_limit_s=0.2)
 
 
 @pytest.fixture
-def server(pulse: Pulse) -> Iterator[HealthServer]:
+def server(heartbeat: Heartbeat) -> Iterator[HealthServer]:
     metrics = BotMetrics({"strategy": "loop"})
-    pages = Pages(pulse, lambda: Readiness(True, "Trading", "well"), lambda: {"bot": "loop"}, metrics.text)
+    pages = Pages(
+        heartbeat, lambda: Readiness(True, "Trading", "well"), lambda: {"bot": "loop"}, metrics.text
+    )
     server = HealthServer(pages, 0, patience_s=1.0)
     server.start()
     yield server
@@ -44,8 +47,8 @@ def server(pulse: Pulse) -> Iterator[HealthServer]:
 
 
 @pytest.fixture
-def watchdog(pulse: Pulse) -> Iterator[Watchdog]:
-    watchdog = Watchdog(pulse, end_after_s=60, poll_s=0.02)
+def watchdog(heartbeat: Heartbeat) -> Iterator[Watchdog]:
+    watchdog = Watchdog(heartbeat, end_after_s=60, poll_s=0.02)
     watchdog.start()
     yield watchdog
     watchdog.close()
@@ -83,7 +86,7 @@ def test_the_four_pages_over_http(server: HealthServer) -> None:
 
 
 def test_an_endless_loop_is_reported_named_and_ended(
-    server: HealthServer, pulse: Pulse, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
+    server: HealthServer, heartbeat: Heartbeat, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The callback loops in the main thread; another thread probes, then halts."""
     seen: list[tuple[int, bytes]] = []
@@ -106,7 +109,7 @@ def test_an_endless_loop_is_reported_named_and_ended(
     with caplog.at_level(logging.ERROR), ThreadPoolExecutor(1) as pool:
         probe = pool.submit(probe_then_halt)
         with pytest.raises(StrategyError, match="on_tick was stopped: halted by the user") as stopped:
-            pulse.call("on_tick", on_tick)
+            heartbeat.run_callback("on_tick", on_tick)
         probe.result()
     assert "test_health_server.py" in str(stopped.value)
     assert "in on_tick" in str(stopped.value)
@@ -119,18 +122,23 @@ def test_an_endless_loop_is_reported_named_and_ended(
     assert get(server, "/healthz")[0] == 200
 
 
-def test_a_sleeping_callback_is_ended_too(pulse: Pulse, watchdog: Watchdog) -> None:
+def test_a_sleeping_callback_is_ended_too(heartbeat: Heartbeat, watchdog: Watchdog) -> None:
     def on_bar() -> None:
         threading.Timer(0.05, lambda: watchdog.stop_callback("halted")).start()
         time.sleep(600)
 
     with pytest.raises(StrategyError, match="on_bar was stopped: halted"):
-        pulse.call("on_bar", on_bar)
+        heartbeat.run_callback("on_bar", on_bar)
 
 
-def test_a_callback_that_never_returns_is_ended_by_itself(pulse: Pulse) -> None:
-    watchdog = Watchdog(pulse, end_after_s=0.3, poll_s=0.02)
-    watchdog.start()
+def test_a_callback_that_never_returns_is_ended_by_itself(
+    heartbeat: Heartbeat, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the watchdog's thread logs of it is of the strategy that the watchdog was started for."""
+    caplog.handler.setFormatter(JsonFormatter())
+    watchdog = Watchdog(heartbeat, end_after_s=0.3, poll_s=0.02)
+    with about(strategy="stuck"):
+        watchdog.start()
 
     def on_tick() -> None:
         while True:
@@ -141,20 +149,22 @@ def test_a_callback_that_never_returns_is_ended_by_itself(pulse: Pulse) -> None:
 
     try:
         with pytest.raises(StrategyError, match=r"had not returned for 0\.3 s"):
-            pulse.call("on_tick", on_tick)
+            heartbeat.run_callback("on_tick", on_tick)
     finally:
         watchdog.close()
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert {line["strategy"] for line in lines if "has not advanced" in line["message"]} == {"stuck"}
 
 
-def test_nothing_is_stopped_when_no_callback_runs(pulse: Pulse, watchdog: Watchdog) -> None:
+def test_nothing_is_stopped_when_no_callback_runs(heartbeat: Heartbeat, watchdog: Watchdog) -> None:
     assert not watchdog.stop_callback("halted")
     signal.raise_signal(SIGNAL)  # late: the callback has returned meanwhile
-    assert pulse.call("on_tick", lambda: 3) == 3
+    assert heartbeat.run_callback("on_tick", lambda: 3) == 3
 
 
-def test_closing_gives_the_signal_back(pulse: Pulse) -> None:
+def test_closing_gives_the_signal_back(heartbeat: Heartbeat) -> None:
     before = signal.getsignal(SIGNAL)
-    watchdog = Watchdog(pulse)
+    watchdog = Watchdog(heartbeat)
     watchdog.start()
     assert signal.getsignal(SIGNAL) != before
     watchdog.close()
@@ -163,7 +173,7 @@ def test_closing_gives_the_signal_back(pulse: Pulse) -> None:
 
 def test_a_loop_outside_the_main_thread_is_refused() -> None:
     with ThreadPoolExecutor(1) as pool:
-        elsewhere = pool.submit(Pulse).result()
+        elsewhere = pool.submit(Heartbeat).result()
     with pytest.raises(ValueError, match="main thread"):
         Watchdog(elsewhere)
 
@@ -193,8 +203,8 @@ def test_idle_connections_keep_a_probe_waiting_no_longer_than_they_are_given(ser
         line.close()
 
 
-def test_connections_beyond_the_most_are_dropped_at_once(pulse: Pulse) -> None:
-    pages = Pages(pulse, lambda: Readiness(True, "Trading", ""), dict, bytes)
+def test_connections_beyond_the_most_are_dropped_at_once(heartbeat: Heartbeat) -> None:
+    pages = Pages(heartbeat, lambda: Readiness(True, "Trading", ""), dict, bytes)
     server = HealthServer(pages, 0, patience_s=60)
     server.start()
     idle = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(MOST_CONNECTIONS)]
@@ -211,21 +221,21 @@ def test_many_at_once(server: HealthServer) -> None:
     assert found == [200] * 80
 
 
-async def test_it_starts_inside_a_running_event_loop(pulse: Pulse) -> None:
-    server = HealthServer(Pages(pulse, lambda: Readiness(True, "Trading", ""), dict, bytes), 0)
+async def test_it_starts_inside_a_running_event_loop(heartbeat: Heartbeat) -> None:
+    server = HealthServer(Pages(heartbeat, lambda: Readiness(True, "Trading", ""), dict, bytes), 0)
     server.start()
     assert get(server, "/healthz")[0] == 200
     server.close()
 
 
-def test_a_taken_port_is_named(server: HealthServer, pulse: Pulse) -> None:
+def test_a_taken_port_is_named(server: HealthServer, heartbeat: Heartbeat) -> None:
     with pytest.raises(BadInputError, match=f"SIGMA_HEALTH_PORT: can't listen on 127.0.0.1:{server.port}"):
         HealthServer(server.pages, server.port).start()
 
 
-def test_closing_frees_the_port_and_the_thread(pulse: Pulse) -> None:
+def test_closing_frees_the_port_and_the_thread(heartbeat: Heartbeat) -> None:
     before = threading.active_count()
-    server = HealthServer(Pages(pulse, lambda: Readiness(True, "Trading", ""), dict, bytes), 0)
+    server = HealthServer(Pages(heartbeat, lambda: Readiness(True, "Trading", ""), dict, bytes), 0)
     server.start()
     waiting = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     assert get(server, "/healthz")[0] == 200  # by now the first connection is being served too

@@ -19,7 +19,7 @@ from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, dump_manifest, parse_manifest
 from sigma_bot.trading.runner import BotRunner
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000
@@ -236,7 +236,7 @@ class Desk:
                 if seq not in self.unrecorded:
                     self.recorder.write(seq, batch.ts, batch.encode())
                 await self.bus.append(ticks_log("upbit"), seq, batch.encode())
-            await self.until(lambda: runner.session is not None and runner.session.bot.told.tick >= cut)
+            await self.until(lambda: runner.session is not None and runner.session.bot.progress.tick >= cut)
             self.done = cut
             await meanwhile()
             for action in controls:
@@ -255,10 +255,12 @@ class Desk:
         await self.journal.control("strategy", "cross", action, "asked", by="test", now=time.time_ns())
 
         def holds() -> bool:
-            return runner.session is not None and bool(runner.session.bot.told.halted) == (action != "resume")
+            return runner.session is not None and bool(runner.session.bot.progress.halted) == (
+                action != "resume"
+            )
 
         assert runner.session is not None
-        await runner.session.look()
+        await runner.session.read_controls()
         await self.until(holds)
 
     @contextlib.asynccontextmanager

@@ -81,7 +81,7 @@ async def test_a_missing_stretch_is_told_as_the_cause(tmp_path: Path) -> None:
 
 
 async def test_ticks_that_the_bot_lost_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for patience in ("AGAIN_S", "DEAF_S", "AWAY_S"):  # no feed is here to be asked
+    for patience in ("REPEAT_S", "NO_HISTORY_S", "NO_FEED_S"):  # no feed is here to be asked
         monkeypatch.setattr(history, patience, 0.01)
     desk = Desk(tmp_path, STRATEGIES["cross"])
     async with desk.open():

@@ -53,9 +53,9 @@ async def test_an_endless_callback_halts_the_bot(tmp_path: Path) -> None:
     desk = Desk(tmp_path, ENDLESS)
     desk.prices = walk(60, "endless")
     async with desk.open(), desk.running() as runner:
-        runner.pulse.callback_limit_s = 0.2
-        pages = Pages(runner.pulse, runner.ready, runner.facts, runner.metrics.text)
-        server, dog = HealthServer(pages, 0), Watchdog(runner.pulse, end_after_s=1.0, poll_s=0.05)
+        runner.heartbeat.callback_limit_s = 0.2
+        pages = Pages(runner.heartbeat, runner.ready, runner.facts, runner.metrics.text)
+        server, dog = HealthServer(pages, 0), Watchdog(runner.heartbeat, end_after_s=1.0, poll_s=0.05)
         server.start()
         dog.start()
         prober = Prober(server.port)
@@ -68,8 +68,8 @@ async def test_an_endless_callback_halts_the_bot(tmp_path: Path) -> None:
             await desk.until(
                 lambda: (
                     runner.session is not None
-                    and runner.session.bot.told.tick >= 60
-                    and bool(runner.session.bot.told.halted)
+                    and runner.session.bot.progress.tick >= 60
+                    and bool(runner.session.bot.progress.halted)
                 )
             )
             await asyncio.to_thread(prober.join, 10)

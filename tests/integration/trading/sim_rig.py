@@ -15,7 +15,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000
@@ -94,7 +94,7 @@ async def running(
 async def processed(runner: BotRunner, seq: int) -> None:
     """Wait until the bot has handled a batch."""
     async with asyncio.timeout(60):
-        while runner.session is None or runner.session.bot.told.tick < seq:
+        while runner.session is None or runner.session.bot.progress.tick < seq:
             await asyncio.sleep(0.002)
 
 

@@ -10,10 +10,10 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.trading import runner as runner_module
 from sigma_bot.trading.bot import RestartError
-from sigma_bot.trading.executor import Bug
+from sigma_bot.trading.events import TaskFailed
 
 D = Decimal
 BEHIND = 4_000_000_000
@@ -59,7 +59,7 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
         await scene.stand(State.REFUSED)
         assert words[scene.venue == "upbit"] in await newest(scene)
         assert "refused by the venue" in await notice(scene, "rejection", "refused by the venue")
-        assert runner.session.bot.core.broker.n_active == 0, "the strategy is told"
+        assert runner.session.bot.decisions.broker.n_active == 0, "the strategy is told"
         market.rules = rules
         await scene.say(1)
         await scene.stand(State.REFUSED, State.FILLED)
@@ -70,8 +70,8 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clocks are compared all the time."""
-    monkeypatch.setattr(live_session, "CLOCK_S", 0.1)
-    monkeypatch.setattr(live_session, "DRIFTED_S", 0.1)
+    monkeypatch.setattr(live_tasks, "CLOCK_S", 0.1)
+    monkeypatch.setattr(live_tasks, "DRIFTED_S", 0.1)
 
 
 @pytest.mark.parametrize(("skew", "side"), [(BEHIND, "4.0 s behind"), (-BEHIND, "4.0 s ahead of")])
@@ -88,12 +88,12 @@ async def test_a_clock_that_drifts_away_and_comes_back(scene, quick, skew, side)
         await notice(scene, "rejection", "clock drift")
         await scene.say(2)  # what reduces is not given up, it waits
         async with asyncio.timeout(60):
-            while runner.session.bot.told.tick < scene.seq:
+            while runner.session.bot.progress.tick < scene.seq:
                 await asyncio.sleep(0.01)
         assert await scene.states() == [State.FILLED], "nothing is sent"
         scene.em.exchange.skew_ns = 0
         async with asyncio.timeout(60):
-            while runner.session.bot.desk.gate.drifted:
+            while runner.session.bot.adapter.gate.drifted:
                 await asyncio.sleep(0.01)
         await scene.say(0)
         await scene.stand(State.FILLED, State.FILLED)
@@ -118,14 +118,16 @@ async def test_the_venue_notices_the_clock_first(scene):  # noqa: F811
 @WINDOW
 async def test_a_session_that_begins_anew_waits_for_the_clock(scene, monkeypatch):  # noqa: F811
     """At the first start a wrong clock is a mistake; later the bot waits until it is right."""
-    monkeypatch.setattr(runner_module, "HEALED", tuple((e, why, 0.1) for e, why, _ in runner_module.HEALED))
+    monkeypatch.setattr(
+        runner_module, "RECOVERABLE", tuple((e, why, 0.1) for e, why, _ in runner_module.RECOVERABLE)
+    )
     async with scene.bot() as runner:
         scene.em.exchange.skew_ns = BEHIND
-        runner.session.bot.post(Bug(RestartError("the keys have changed")))
+        runner.session.bot.mailbox.put(TaskFailed(RestartError("the keys have changed")))
         async with asyncio.timeout(60):
-            while runner.why_not[0] != "VenueRefuses":
+            while runner.not_ready[0] != "VenueRefuses":
                 await asyncio.sleep(0.01)
-        assert "4.0 s behind the venue's" in runner.why_not[1]
+        assert "4.0 s behind the venue's" in runner.not_ready[1]
         scene.em.exchange.skew_ns = 0
         await scene.ready()
         await scene.say(1)
@@ -146,7 +148,7 @@ async def test_a_market_suspended_while_held_and_the_bot_started_again(scene):  
         market.status = "trading"
         await scene.say(2)
         await scene.stand(State.FILLED, State.REFUSED, State.FILLED)
-        assert runner.session.bot.core.flat
+        assert runner.session.bot.decisions.flat
     await scene.ledger_is_the_venues()
 
 
@@ -191,7 +193,7 @@ async def test_a_clock_that_is_off_at_the_start_where_the_venue_has_no_window(sc
         assert not scene.em.exchange.accounts["main"].orders
         scene.em.exchange.skew_ns = 0
         async with asyncio.timeout(60):
-            while scene.runner.session.bot.desk.gate.drifted:
+            while scene.runner.session.bot.adapter.gate.drifted:
                 await asyncio.sleep(0.01)
         await scene.say(1)
         await scene.stand(State.FILLED)

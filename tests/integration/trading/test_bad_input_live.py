@@ -17,7 +17,7 @@ from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.spec.load import dump_manifest
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue
@@ -155,7 +155,7 @@ async def test_a_market_suspended_while_running(scene):  # noqa: F811
         scene.em.exchange.markets[scene.symbol].status = "suspended"
         await scene.say(1)
         assert "does not trade now" in await refused(scene)
-        assert runner.session.bot.core.broker.n_active == 0
+        assert runner.session.bot.decisions.broker.n_active == 0
     await scene.ledger_is_the_venues()
 
 
@@ -177,7 +177,7 @@ async def test_a_bot_starts_again_though_what_it_holds_was_removed(scene):  # no
         await scene.stand(State.FILLED, State.OPEN)
     scene.em.exchange.markets[scene.symbol].status = "delisted"
     async with scene.bot() as runner:
-        assert runner.session.bot.core.broker.markets[0].lots > 0
+        assert runner.session.bot.decisions.broker.markets[0].lots > 0
         assert "the venue has removed this market" in await told(scene, "market-removed")
         await scene.say(2)
         assert "market" in await refused(scene)
@@ -194,7 +194,7 @@ async def test_money_that_went_elsewhere(scene):  # noqa: F811
         scene.em.exchange.pay_in("main", scene.currency, -account.holdings[scene.currency].free)
         await scene.say(1)
         assert "not enough free balance" in await refused(scene)
-        assert runner.session.bot.core.broker.n_active == 0, "the strategy is told"
+        assert runner.session.bot.decisions.broker.n_active == 0, "the strategy is told"
 
 
 async def test_the_journal_names_a_second_strategy_of_the_name(scene, tmp_path):  # noqa: F811

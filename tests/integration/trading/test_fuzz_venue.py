@@ -16,7 +16,7 @@ from sigma_bot.emulator.http import Answer
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import open_journal
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.venues.binance.private import BinanceClient
 from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.upbit.private import UpbitClient
@@ -94,7 +94,7 @@ class Spoiler:
 @pytest.fixture
 async def spoilt(request, tmp_path, monkeypatch):
     venue, seed = request.param
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
     for client in (BinanceClient, UpbitClient):
         monkeypatch.setattr(client, "capabilities", replace(client.capabilities, late_arrival_s=0.3))
     async with (
@@ -114,7 +114,7 @@ SEEDS = [(venue, seed) for venue in VENUES for seed in range(6)]
 async def settled(scene) -> bool:
     """Whether journal and venue agree: what is only in memory may still be lost."""
     session = scene.runner.session
-    if session is None or session.bot.desk.gate.closed or session.bot.told.tick < scene.seq:
+    if session is None or session.bot.adapter.gate.closed_reason or session.bot.progress.tick < scene.seq:
         return False
     rows = {row.client_id: row for row in await scene.orders()}
     if any(row.state in (State.INTENT, State.UNKNOWN, State.PARKED) for row in rows.values()):

@@ -8,7 +8,7 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_session
+from sigma_bot.trading import live_tasks
 from sigma_bot.venues import ccxt_client
 from sigma_bot.venues.upbit.private import UpbitClient
 
@@ -20,7 +20,7 @@ LATE = pytest.mark.parametrize("scene", ["upbit"], indirect=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for briefly, and an order that is not found is soon given up."""
     monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
     monkeypatch.setattr(UpbitClient, "capabilities", replace(UpbitClient.capabilities, late_arrival_s=0.3))
 
 
@@ -30,7 +30,7 @@ async def absent(scene: Scene, what: int):  # noqa: F811
     await scene.say(what)
     await held.reached.wait()
     await scene.stand(State.ABSENT)
-    assert scene.runner.session.bot.core.broker.n_active == 0, "the strategy is told that it is gone"
+    assert scene.runner.session.bot.decisions.broker.n_active == 0, "the strategy is told that it is gone"
     assert not scene.em.exchange.accounts["main"].orders
     return held
 
@@ -60,10 +60,10 @@ async def test_one_that_fills_is_booked(scene):  # noqa: F811
         held = await absent(scene, 1)
         held.release()
         await ends(scene, State.FILLED)
-        assert not runner.session.bot.core.flat
+        assert not runner.session.bot.decisions.flat
         await scene.say(2)
         await scene.stand(State.FILLED, State.FILLED)
-        assert runner.session.bot.core.flat
+        assert runner.session.bot.decisions.flat
     await scene.ledger_is_the_venues()
 
 

@@ -19,7 +19,7 @@ from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.service import close_account
-from sigma_bot.trading.session import Settings
+from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue
@@ -210,7 +210,7 @@ async def test_a_halted_bot_may_still_reduce(scene):
         await scene.stand(State.FILLED)
         await scene.journal.control("strategy", "script", "halt", "enough", by="me", now=1)
         async with asyncio.timeout(60):
-            while not runner.session.bot.told.halted:
+            while not runner.session.bot.progress.halted:
                 await asyncio.sleep(0.01)
         await scene.say(3)  # a new bid: refused
         await scene.say(2)  # closing: sent
@@ -228,7 +228,7 @@ async def test_flatten_cancels_and_closes_and_stays_halted(scene):
         await scene.stand(State.FILLED, State.OPEN)
         await scene.journal.control("account", "main", "flatten", "home", by="me", now=1)
         await scene.stand(State.FILLED, State.CANCELLED, State.FILLED)
-        assert runner.session.bot.core.flat
+        assert runner.session.bot.decisions.flat
         async with asyncio.timeout(60):
             while (await scene.journal.controls_for("script")).flatten:
                 await asyncio.sleep(0.02)
@@ -244,7 +244,7 @@ async def test_a_close_ends_although_something_cant_be_sold(scene, caplog):
         scene.em.exchange.pay_in("main", "BTC", -holding.free)  # somebody took it away
         async with asyncio.timeout(60):
             await close_account(runner, scene.journal, "flatten")
-        assert not runner.session.bot.core.flat
+        assert not runner.session.bot.decisions.flat
         assert "still held" in caplog.text
         assert "not-flat" in [e.row.code for e in await scene.journal.notices("script")]
 
@@ -259,11 +259,11 @@ async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
             "account limit: 2 open orders of all its bots, at most 1"
         ]
         assert len(list(scene.em.exchange.accounts["main"].orders)) == 1
-        assert {r.session.bot.core.broker.n_active for r in (first, second)} == {0, 1}
+        assert {r.session.bot.decisions.broker.n_active for r in (first, second)} == {0, 1}
         for runner in (first, second):
-            runner.session.bot.desk.executor.reconcile_soon([scene.symbol])
+            runner.session.bot.adapter.executor.reconcile_soon([scene.symbol])
         async with asyncio.timeout(60):
-            while {r.session.bot.desk.foreign for r in (first, second)} != {0, 1}:
+            while {r.session.bot.adapter.foreign_orders for r in (first, second)} != {0, 1}:
                 await asyncio.sleep(0.01)
         await scene.say(4)
         await scene.until(lambda: _gone(scene))
@@ -286,7 +286,7 @@ async def test_a_halt_given_while_the_bot_was_away_comes_before_its_first_tick(s
     await scene.say(3)
     async with scene.bot() as runner:
         async with asyncio.timeout(60):
-            while not runner.session.bot.told.halted:
+            while not runner.session.bot.progress.halted:
                 await asyncio.sleep(0.01)
         await scene.say(3)
         await scene.until(lambda: _rejected(scene, "halted"))

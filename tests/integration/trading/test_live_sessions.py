@@ -10,7 +10,7 @@ from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
 from sigma_bot.trading.bot import RestartError
-from sigma_bot.trading.executor import Bug
+from sigma_bot.trading.events import TaskFailed
 from sigma_bot.venues.limiter import LocalLimiter
 
 
@@ -20,8 +20,10 @@ async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: 
         await scene.say(1)
         await scene.stand(State.FILLED)
         session = runner.session
-        parts = [weakref.ref(part) for part in (session, session.bot.core, session.bot.desk.executor.venue)]
-        session.bot.post(Bug(RestartError("anew")))
+        parts = [
+            weakref.ref(part) for part in (session, session.bot.decisions, session.bot.adapter.executor.venue)
+        ]
+        session.bot.mailbox.put(TaskFailed(RestartError("anew")))
         del session
         gc.disable()  # but for what the runner does itself
         try:
@@ -54,7 +56,7 @@ async def test_a_cancel_does_not_overtake_its_order(scene, monkeypatch):  # noqa
         await asked.wait()
         await scene.say(4)
         async with asyncio.timeout(60):
-            while runner.session.bot.told.tick < scene.seq:
+            while runner.session.bot.progress.tick < scene.seq:
                 await asyncio.sleep(0.01)
         assert not scene.em.exchange.accounts["main"].orders
         free.set()
@@ -74,11 +76,11 @@ async def test_a_resume_drops_a_flatten_that_is_not_finished(scene):  # noqa: F8
         await scene.journal.control("strategy", "script", "resume", "no, stay", by="me", now=2)
         bot = runner.session.bot
         async with asyncio.timeout(60):
-            while bot.told.halted or bot.flattening:
+            while bot.progress.halted or bot.flattening:
                 await asyncio.sleep(0.01)
         held.release()
         await scene.stand(State.FILLED, State.CANCELLED)
-        assert not bot.core.flat, "what it holds stays"
+        assert not bot.decisions.flat, "what it holds stays"
         await scene.say(2)
         await scene.stand(State.FILLED, State.CANCELLED, State.FILLED)
     kinds = [e.row.kind for e in await scene.journal.inputs("script")]

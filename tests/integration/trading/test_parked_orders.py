@@ -6,7 +6,7 @@ import pytest
 from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
-from sigma_bot.trading import executor, live_session
+from sigma_bot.trading import executor, live_tasks
 from sigma_bot.venues import ccxt_client
 
 
@@ -14,8 +14,8 @@ from sigma_bot.venues import ccxt_client
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are waited for briefly, and an order in doubt is parked after a second."""
     monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
-    monkeypatch.setattr(executor, "PARK_AFTER_S", 1.0)
-    monkeypatch.setattr(live_session, "RECONCILE_S", 0.2)
+    monkeypatch.setattr(executor, "REVIEW_AFTER_S", 1.0)
+    monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
 
 
 def hush(scene: Scene) -> None:  # noqa: F811
@@ -28,7 +28,7 @@ async def halted(scene: Scene) -> None:  # noqa: F811
     """Wait until the bot is halted for the order that is parked."""
 
     async def so() -> bool:
-        return "settle it by hand" in (scene.runner.session.bot.told.halted or "")
+        return "settle it by hand" in (scene.runner.session.bot.progress.halted or "")
 
     await scene.until(so)
     assert [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "alert"] == ["parked"]
@@ -44,13 +44,13 @@ async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
         await scene.say(1)
 
         async def handled() -> bool:
-            return runner.session.bot.told.tick == scene.seq
+            return runner.session.bot.progress.tick == scene.seq
 
         await scene.until(handled)
         assert await scene.states() == [State.PARKED], "nothing is sent beside it"
         scene.em.faults.clear()
         await scene.stand(State.FILLED)
-        assert runner.session.bot.told.halted, "only a human resumes"
+        assert runner.session.bot.progress.halted, "only a human resumes"
     await scene.ledger_is_the_venues()
 
 

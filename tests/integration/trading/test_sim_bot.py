@@ -14,10 +14,10 @@ from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
 from sigma_bot.model.messages import ticks_log
 from sigma_bot.runtime.callbacks import start
-from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.trading.service import close_account
-from sigma_bot.trading.session import Settings, bot_name
+from sigma_bot.trading.settings import Settings, bot_name
 
 
 def walk(n: int, seed: int = 7) -> list[float]:
@@ -31,11 +31,11 @@ def walk(n: int, seed: int = 7) -> list[float]:
 def expected(rows, told):
     code = load_strategy(told.spec.strategy, Path())
     start(code.instance)
-    core = Core(told.spec, code.instance)
+    decisions = DecisionEngine(told.spec, code.instance)
     events: list[Event] = []
     for batch in rows:
-        core.run(batch)
-        events += core.drain()
+        decisions.handle(batch)
+        events += decisions.take_events()
     return [e for e in events if e.kind == E_FILL]
 
 
@@ -83,9 +83,9 @@ async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path)
             await processed(runner, 12)
             assert runner.sessions == 2
             assert runner.session is not None
-            assert runner.session.bot.core.strategy.seen == 4
+            assert runner.session.bot.decisions.strategy.seen == 4
             async with asyncio.timeout(60):
-                while not runner.session.bot.told.halted:
+                while not runner.session.bot.progress.halted:
                     await asyncio.sleep(0.01)
             assert not runner.ready().ready
         controls = await journal.controls_for("cross")
@@ -93,10 +93,10 @@ async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path)
         async with running(journal, bus, told) as runner:
             await publish(bus, rows[12:15])
             await processed(runner, 15)
-            assert runner.session.bot.core.strategy.seen == 4
+            assert runner.session.bot.decisions.strategy.seen == 4
             await journal.control("strategy", "cross", "resume", "fixed", by="me", now=1)
             async with asyncio.timeout(60):
-                while runner.session.bot.core.silent_from is not None:
+                while runner.session.bot.decisions.suspended_from is not None:
                     await asyncio.sleep(0.01)
             await publish(bus, rows[15:16])
             async with asyncio.timeout(60):
@@ -146,7 +146,7 @@ async def test_reset_begins_a_new_run_once(tmp_path):
             await publish(bus, rows[200:])
             await processed(runner, 400)
             assert runner.session.bot.run.number == 2
-            assert runner.session.bot.core.broker.row == 199
+            assert runner.session.bot.decisions.broker.row == 199
             assert not runner.settings.reset
         async with running(journal, bus, told) as runner:
             await listening(runner)

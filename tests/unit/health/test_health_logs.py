@@ -32,7 +32,6 @@ def _restore() -> Iterator[None]:
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(False)
     redaction.forget_secrets()
-    logs._everywhere.clear()
 
 
 def lines(form: str, act: Callable[[], object]) -> list[str]:
@@ -51,8 +50,7 @@ def only(act: Callable[[], object]) -> dict[str, object]:
 
 def test_a_record_is_one_json_object_with_its_facts() -> None:
     def act() -> None:
-        logs.always(strategy="ema-cross")
-        with logs.about(order=17), logs.about(tick=204911):
+        with logs.about(strategy="ema-cross", order=17), logs.about(tick=204911):
             log.info(
                 "sent %s\nand more", Decimal("0.10"), extra={"price": Decimal("1.50"), "at": float("nan")}
             )

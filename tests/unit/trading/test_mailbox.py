@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.model.messages import TickBatch
-from sigma_bot.trading.mailbox import MOST, Mailbox
+from sigma_bot.trading.mailbox import MAX_GROUP, Mailbox
 
 
 def batch(seq: int) -> TickBatch:
@@ -34,9 +34,9 @@ def test_order_is_kept_and_ticks_stand_alone(kinds):
 
 def test_a_group_is_bounded():
     box = Mailbox()
-    for i in range(MOST + 1):
+    for i in range(MAX_GROUP + 1):
         box.put(i)
-    assert [len(box.take()), len(box.take()), len(box.take())] == [MOST, 1, 0]
+    assert [len(box.take()), len(box.take()), len(box.take())] == [MAX_GROUP, 1, 0]
 
 
 async def test_get_waits():

@@ -1,4 +1,4 @@
-"""The decision loop's pulse: when it last advanced and which callback it is in.
+"""The decision loop's heartbeat: when it last advanced and which callback it is in.
 
 The loop writes, other threads read. Every attribute is replaced as a whole, so no lock is needed.
 """
@@ -20,7 +20,7 @@ from sigma_bot.errors import StrategyError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OURS = str(Path(__file__).parents[1])
+_OWN_PACKAGE = str(Path(__file__).parents[1])
 LOOP_LIMIT_S = 15.0
 CALLBACK_LIMIT_S = 5.0
 
@@ -30,20 +30,20 @@ class StopCallback(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """The loop has not advanced for ``seconds``; ``since`` is seconds since 1970; ``doing`` names the
+class Stall:
+    """The loop has not advanced for ``seconds``; ``since`` is seconds since 1970; ``callback`` names the
     callback it is in, empty when it waits for something else."""
 
     since: float
     seconds: float
-    doing: str
+    callback: str
 
     def __str__(self) -> str:
-        where = f"in {self.doing}" if self.doing else "outside the strategy"
+        where = f"in {self.callback}" if self.callback else "outside the strategy"
         return f"the decision loop has not advanced for {self.seconds:.1f} s, {where}"
 
 
-class Pulse:
+class Heartbeat:
     """Made and touched by the thread that decides.
 
     ``limit_s``: how long the loop may stand still; ``callback_limit_s``: how long one callback may take.
@@ -56,43 +56,43 @@ class Pulse:
         self.stop_reason = "a signal from outside"
         self._state = (time.monotonic(), "")
 
-    def touch(self) -> None:
+    def beat(self) -> None:
         """The loop has advanced: an input is processed, a timer ran, a wait is tried again."""
         self._state = (time.monotonic(), "")
 
     @property
-    def doing(self) -> str:
+    def callback(self) -> str:
         """The callback that runs now, or an empty string."""
         return self._state[1]
 
-    def stands_for(self) -> float:
+    def age_s(self) -> float:
         """Seconds since the loop last advanced."""
         return time.monotonic() - self._state[0]
 
-    def stuck(self) -> Stuck | None:
+    def stall(self) -> Stall | None:
         """None while the loop advances."""
-        at, doing = self._state
+        at, callback = self._state
         seconds = time.monotonic() - at
-        if seconds <= (self.callback_limit_s if doing else self.limit_s):
+        if seconds <= (self.callback_limit_s if callback else self.limit_s):
             return None
-        return Stuck(time.time() - seconds, seconds, doing)
+        return Stall(time.time() - seconds, seconds, callback)
 
-    def call(self, doing: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``function(*args)``, known as ``doing`` while it runs.
+    def run_callback(self, callback: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """``function(*args)``, known as ``callback`` while it runs.
 
         Raises StrategyError with the strategy's line when the call was stopped from outside; what the
         function itself raises goes through.
         """
         try:
-            self._state = (time.monotonic(), doing)
+            self._state = (time.monotonic(), callback)
             try:
                 return function(*args, **kwargs)
             finally:
                 self._state = (time.monotonic(), "")
         except StopCallback as stop:
             self._state = (time.monotonic(), "")
-            where = "".join(_strangers(stop.__traceback__)) or "  (not in the strategy's code)\n"
-            raise StrategyError(f"{doing} was stopped: {self.stop_reason}\n{where.rstrip()}") from stop
+            where = "".join(_user_frames(stop.__traceback__)) or "  (not in the strategy's code)\n"
+            raise StrategyError(f"{callback} was stopped: {self.stop_reason}\n{where.rstrip()}") from stop
 
     def interrupt(self, _number: int, _frame: FrameType | None) -> None:
         """A signal handler: runs in the thread that decides, so it sees for certain whether a callback
@@ -101,9 +101,9 @@ class Pulse:
             raise StopCallback
 
 
-def _strangers(trace: TracebackType | None) -> list[str]:
+def _user_frames(trace: TracebackType | None) -> list[str]:
     """The frames that are not ours, outermost first."""
-    frames = [f for f in traceback.extract_tb(trace) if not f.filename.startswith(_OURS)]
+    frames = [f for f in traceback.extract_tb(trace) if not f.filename.startswith(_OWN_PACKAGE)]
     return [f"  {f.filename}:{f.lineno} in {f.name}\n    {f.line}\n" for f in frames[-8:]]
 
 

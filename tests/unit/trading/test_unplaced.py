@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from sigma_bot.engine.types import R_ABSENT, R_VENUE
 from sigma_bot.model.orders import OrderRow, State
-from sigma_bot.trading.unsent import Known, Unsent
+from sigma_bot.trading.unplaced import UnplacedOrders, UnplacedReason
 
 
 def row(client_id="sx-1", token=7, state=State.INTENT):
@@ -29,45 +29,45 @@ def row(client_id="sx-1", token=7, state=State.INTENT):
 
 
 def test_an_order_of_which_nothing_was_written_is_known():
-    unsent = Unsent()
-    unsent.keep(row())
-    known = unsent.of(row())
+    unsent = UnplacedOrders()
+    unsent.add(row())
+    known = unsent.reason_for(row())
     assert known is not None
     assert known.code == R_ABSENT
 
 
 def test_an_order_that_is_about_to_be_written_is_the_venue_s_to_tell():
-    unsent = Unsent()
-    unsent.keep(row())
-    unsent.written(row())
-    assert unsent.of(row()) is None
-    unsent.written(row())  # a second attempt
+    unsent = UnplacedOrders()
+    unsent.add(row())
+    unsent.mark_written(row())
+    assert unsent.reason_for(row()) is None
+    unsent.mark_written(row())  # a second attempt
 
 
 def test_a_refusal_is_known_after_it_was_written():
-    unsent = Unsent()
-    unsent.written(row())
-    unsent.keep(row(), Known("too small", R_VENUE))
-    assert unsent.of(row()) == Known("too small", R_VENUE)
+    unsent = UnplacedOrders()
+    unsent.mark_written(row())
+    unsent.add(row(), UnplacedReason("too small", R_VENUE))
+    assert unsent.reason_for(row()) == UnplacedReason("too small", R_VENUE)
 
 
 def test_another_holder_of_the_lease_may_have_sent_the_same_id():
-    unsent = Unsent()
-    unsent.keep(row(token=7))
-    assert unsent.of(row(token=8)) is None
+    unsent = UnplacedOrders()
+    unsent.add(row(token=7))
+    assert unsent.reason_for(row(token=8)) is None
 
 
 def test_an_order_of_which_the_journal_holds_more_is_not_judged():
-    unsent = Unsent()
-    unsent.keep(row())
-    assert unsent.of(row(state=State.UNKNOWN)) is None
-    assert unsent.of(row(state=State.OPEN)) is None
+    unsent = UnplacedOrders()
+    unsent.add(row())
+    assert unsent.reason_for(row(state=State.UNKNOWN)) is None
+    assert unsent.reason_for(row(state=State.OPEN)) is None
 
 
 def test_what_is_stored_is_forgotten():
-    unsent = Unsent()
+    unsent = UnplacedOrders()
     for client_id in ("lives", "ended", "never-stored"):
-        unsent.keep(row(client_id))
-    unsent.stored({"lives": row("lives"), "ended": row("ended", state=State.REFUSED)})
+        unsent.add(row(client_id))
+    unsent.prune({"lives": row("lives"), "ended": row("ended", state=State.REFUSED)})
     assert len(unsent) == 1
-    assert unsent.of(row("lives")) is not None
+    assert unsent.reason_for(row("lives")) is not None

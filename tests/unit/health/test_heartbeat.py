@@ -1,4 +1,4 @@
-"""The pulse and what a request gets, without sockets or threads."""
+"""The heartbeat and what a request gets, without sockets or threads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.errors import BadInputError, StrategyError
-from sigma_bot.health.pulse import Pulse, measure_lag
+from sigma_bot.health.heartbeat import Heartbeat, measure_lag
 from sigma_bot.health.server import Pages, Readiness, health_address, respond
 
 
 class Clock:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 50.0
-        patch.setattr("sigma_bot.health.pulse.time.monotonic", lambda: self.now)
+        patch.setattr("sigma_bot.health.heartbeat.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def pages(pulse: Pulse, ready: Readiness | None = None) -> Pages:
+def pages(heartbeat: Heartbeat, ready: Readiness | None = None) -> Pages:
     state = ready or Readiness(True, "Trading", "reconciled, feed fresh", {"halted": False})
-    return Pages(pulse, lambda: state, lambda: {"equity": "1.50"}, lambda: b"sigma_ticks_total 1\n")
+    return Pages(heartbeat, lambda: state, lambda: {"equity": "1.50"}, lambda: b"sigma_ticks_total 1\n")
 
 
 def get(pages: Pages, path: str) -> tuple[int, dict[str, object]]:
@@ -38,66 +38,66 @@ def get(pages: Pages, path: str) -> tuple[int, dict[str, object]]:
 
 
 def test_a_loop_that_advances_is_alive(clock: Clock) -> None:
-    pulse = Pulse(limit_s=10)
+    heartbeat = Heartbeat(limit_s=10)
     clock.now += 9.9
-    assert pulse.stuck() is None
-    assert get(pages(pulse), "/healthz")[0] == 200
+    assert heartbeat.stall() is None
+    assert get(pages(heartbeat), "/healthz")[0] == 200
     clock.now += 0.2
-    status, body = get(pages(pulse), "/healthz")
+    status, body = get(pages(heartbeat), "/healthz")
     assert status == 503
     assert body["reason"] == "Stuck"
     assert body["message"] == "the decision loop has not advanced for 10.1 s, outside the strategy"
-    pulse.touch()
-    assert get(pages(pulse), "/healthz")[0] == 200
+    heartbeat.beat()
+    assert get(pages(heartbeat), "/healthz")[0] == 200
 
 
 def test_a_callback_has_its_own_shorter_limit_and_is_named(clock: Clock) -> None:
-    pulse = Pulse(limit_s=10, callback_limit_s=5)
+    heartbeat = Heartbeat(limit_s=10, callback_limit_s=5)
 
     def slow() -> int:
         clock.now += 5.1
-        stuck = pulse.stuck()
+        stuck = heartbeat.stall()
         assert stuck is not None
-        assert stuck.doing == "on_tick"
-        assert get(pages(pulse), "/healthz")[0] == 503
-        assert get(pages(pulse), "/readyz")[1]["reason"] == "Stuck"
+        assert stuck.callback == "on_tick"
+        assert get(pages(heartbeat), "/healthz")[0] == 503
+        assert get(pages(heartbeat), "/readyz")[1]["reason"] == "Stuck"
         return 7
 
-    assert pulse.call("on_tick", slow) == 7
-    assert pulse.doing == ""
-    assert pulse.stuck() is None
+    assert heartbeat.run_callback("on_tick", slow) == 7
+    assert heartbeat.callback == ""
+    assert heartbeat.stall() is None
 
 
 def test_what_a_callback_raises_goes_through(clock: Clock) -> None:
-    pulse = Pulse()
+    heartbeat = Heartbeat()
 
     def fail(number: int) -> None:
         raise ZeroDivisionError(number)
 
     with pytest.raises(ZeroDivisionError):
-        pulse.call("on_tick", fail, 3)
-    assert pulse.doing == ""
+        heartbeat.run_callback("on_tick", fail, 3)
+    assert heartbeat.callback == ""
 
 
 def test_an_interruption_ends_a_callback_with_its_line_and_nothing_else() -> None:
-    pulse = Pulse()
-    pulse.stop_reason = "halted"
-    pulse.interrupt(signal.SIGUSR1, None)  # no callback runs: nothing happens
+    heartbeat = Heartbeat()
+    heartbeat.stop_reason = "halted"
+    heartbeat.interrupt(signal.SIGUSR1, None)  # no callback runs: nothing happens
 
     def swallows() -> None:
         try:
-            pulse.interrupt(signal.SIGUSR1, None)
+            heartbeat.interrupt(signal.SIGUSR1, None)
         except Exception:  # noqa: BLE001 - what users write
             pytest.fail("except Exception must not hold it up")
 
     with pytest.raises(StrategyError, match=r"on_tick was stopped: halted\n(.*\n)*.*in swallows"):
-        pulse.call("on_tick", swallows)
-    assert pulse.doing == ""
+        heartbeat.run_callback("on_tick", swallows)
+    assert heartbeat.callback == ""
 
 
 def test_not_ready_says_why() -> None:
     waiting = Readiness(False, "LeaseHeld", "another process holds the lease: pod-1", {"halted": True})
-    status, body = get(pages(Pulse(), waiting), "/readyz")
+    status, body = get(pages(Heartbeat(), waiting), "/readyz")
     assert status == 503
     assert body == {
         "ready": False,
@@ -105,18 +105,18 @@ def test_not_ready_says_why() -> None:
         "message": "another process holds the lease: pod-1",
         "halted": True,
     }
-    assert get(pages(Pulse()), "/readyz") == (
+    assert get(pages(Heartbeat()), "/readyz") == (
         200,
         {"ready": True, "reason": "Trading", "message": "reconciled, feed fresh", "halted": False},
     )
 
 
 def test_other_pages() -> None:
-    assert get(pages(Pulse()), "/status?verbose=1") == (200, {"equity": "1.50"})
-    assert get(pages(Pulse()), "/")[0] == 404
-    metrics = respond(pages(Pulse()), b"GET /metrics HTTP/1.1\r\n\r\n")
+    assert get(pages(Heartbeat()), "/status?verbose=1") == (200, {"equity": "1.50"})
+    assert get(pages(Heartbeat()), "/")[0] == 404
+    metrics = respond(pages(Heartbeat()), b"GET /metrics HTTP/1.1\r\n\r\n")
     assert metrics.endswith(b"\r\n\r\nsigma_ticks_total 1\n")
-    head = respond(pages(Pulse()), b"HEAD /metrics HTTP/1.1\r\n\r\n")
+    head = respond(pages(Heartbeat()), b"HEAD /metrics HTTP/1.1\r\n\r\n")
     assert head.endswith(b"\r\n\r\n")
     assert b"Content-Length: 20" in head
 
@@ -125,7 +125,7 @@ def test_a_page_that_fails_is_answered_without_what_failed() -> None:
     def broken() -> Readiness:
         raise RuntimeError("key s3cr3t-key")
 
-    answer = respond(Pages(Pulse(), broken, dict, lambda: b""), b"GET /readyz HTTP/1.1\r\n\r\n")
+    answer = respond(Pages(Heartbeat(), broken, dict, lambda: b""), b"GET /readyz HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"s3cr3t-key" not in answer
 
@@ -145,13 +145,13 @@ def test_a_page_that_fails_is_answered_without_what_failed() -> None:
     ],
 )
 def test_malformed_requests_are_refused(request_line: bytes, status: int) -> None:
-    assert respond(pages(Pulse()), request_line).split()[1] == str(status).encode()
+    assert respond(pages(Heartbeat()), request_line).split()[1] == str(status).encode()
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_get_an_answer(request: bytes) -> None:
     for sent in (request, request + b"\r\n\r\n", b"GET " + request + b" HTTP/1.1\r\n\r\n"):
-        assert respond(pages(Pulse()), sent).startswith(b"HTTP/1.1 ")
+        assert respond(pages(Heartbeat()), sent).startswith(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""LiveBook: whatever the order, repetition or lateness of reports, the account comes out the same."""
+"""OrderManager: whatever the order, repetition or lateness of reports, the account comes out the same."""
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from decimal import Decimal
@@ -14,12 +15,12 @@ from hypothesis import strategies as st
 from sigma_bot.model.conversion import Run
 from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.model.orders import LIVING, Change, Inputs, State
-from sigma_bot.runtime import checkpoint as state
+from sigma_bot.runtime import checkpoint
 from sigma_bot.runtime.callbacks import start
-from sigma_bot.runtime.decision_engine import Core
+from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec import parse_manifest
-from sigma_bot.trading.live import LiveBook, Missing
+from sigma_bot.trading.order_manager import FillsMissing, OrderManager
 from sigma_bot.venues.types import VenueFill, VenueOrder
 
 D = Decimal
@@ -68,27 +69,27 @@ MANIFEST = {
 
 
 class Bench:
-    """A live core and book, and the reports a venue makes."""
+    """A live decision engine and order manager, and the reports a venue makes."""
 
     def __init__(self, text: str | None = None) -> None:
         spec = parse_manifest(MANIFEST).spec
         code = load_strategy(spec.strategy, Path())
         start(code.instance)
-        self.core = Core(spec, code.instance)
+        self.decisions = DecisionEngine(spec, code.instance)
         run = Run("told", 1, NOW, ("AAABBB",), "BBB", 8)
-        desk = {} if text is None else state.load(text, self.core.broker, self.core.strategy)
-        self.book = LiveBook(self.core, run, Inputs(0), desk, 1, {"AAABBB": "AAA"})
+        stored = {} if text is None else checkpoint.load(text, self.decisions.broker, self.decisions.strategy)
+        self.orders = OrderManager(self.decisions, run, Inputs(0), stored, 1, {"AAABBB": "AAA"})
         self.seq = 0
         self.changes: list[Change] = []
 
     def tick(self, what: int, price: float = 100.0):
         """One tick; the rows to send and to cancel."""
-        self.core.strategy.what = what
+        self.decisions.strategy.what = what
         self.seq += 1
         message = TickMessage("AAABBB", price - 0.01, price + 0.01, 9.0, 9.0, price, 1.0, price, price, 0, 0)
-        self.core.run(TickBatch("binance", self.seq, NOW + self.seq * 10**8, (), (message,)))
+        self.decisions.handle(TickBatch("binance", self.seq, NOW + self.seq * 10**8, (), (message,)))
         change = self.change()
-        return self.book.collect(change, NOW, lambda _: 0)
+        return self.orders.collect(change, NOW, lambda _: 0)
 
     def change(self) -> Change:
         change = Change(self.seq, NOW)
@@ -96,16 +97,16 @@ class Bench:
         return change
 
     def settle(self, row, order, fills):
-        found = self.book.settle(self.change(), row, order, fills, NOW)
-        self.core.tell()
+        found = self.orders.apply_report(self.change(), row, order, fills, NOW)
+        self.decisions.deliver_fills()
         return found
 
     def text(self) -> str:
-        return state.dump(self.core.broker, self.core.strategy, self.book.desk())
+        return checkpoint.dump(self.decisions.broker, self.decisions.strategy, self.orders.state())
 
     @property
     def market(self):
-        return self.core.broker.markets[0]
+        return self.decisions.broker.markets[0]
 
 
 def report(row, status: str, filled: Decimal) -> VenueOrder:
@@ -147,36 +148,36 @@ def test_any_order_of_reports_gives_the_same_account(data):
     told = [item for item in said for _ in range(data.draw(st.integers(1, 2)))]
     data.draw(st.randoms(use_true_random=False)).shuffle(told)
     for order, news in told:
-        if isinstance(bench.settle(row, order, news), Missing):
+        if isinstance(bench.settle(row, order, news), FillsMissing):
             bench.settle(row, order, fills)  # as the executor does: it asks for all fills
     bench.settle(row, report(row, ended, so_far), fills)
     assert row.filled == so_far
     assert row.state == {"open": State.PARTIAL}.get(ended, State(ended))
     assert bench.market.lots == total
     spent = sum(int(f.quantity * f.price * 10**8 + f.fee * 10**8) for f in fills)
-    assert bench.core.broker.cash_quanta == 10_000 * 10**8 - spent
-    assert bench.core.strategy.fills == len(fills)
+    assert bench.decisions.broker.cash_quanta == 10_000 * 10**8 - spent
+    assert bench.decisions.strategy.fills == len(fills)
     booked = [f.trade_id for change in bench.changes for f in change.fills]
     assert sorted(booked) == sorted(f.trade_id for f in fills)
-    assert bench.core.broker.n_active == (1 if ended == "open" else 0)
+    assert bench.decisions.broker.n_active == (1 if ended == "open" else 0)
 
 
 def test_a_refused_order_is_gone_for_the_strategy():
     bench = Bench()
     (row,), _ = bench.tick(2)
     change = bench.change()
-    bench.book.refused(change, row, State.REFUSED, "no money", NOW)
-    bench.book.note(change)
+    bench.orders.end(change, row, State.REFUSED, "no money", NOW)
+    bench.orders.collect_rejections(change)
     assert row.state is State.REFUSED
-    assert bench.core.broker.n_active == 0
+    assert bench.decisions.broker.n_active == 0
     assert [n.code for n in change.notices] == ["refused by the venue"]
 
 
-def test_an_absent_order_that_turns_up_is_adopted_and_booked():
+def test_an_absent_order_that_turns_up_is_tracked_and_booked():
     bench = Bench()
     (row,), _ = bench.tick(2)
-    bench.book.refused(bench.change(), row, State.ABSENT, "not found", NOW)
-    assert bench.core.broker.n_active == 0
+    bench.orders.end(bench.change(), row, State.ABSENT, "not found", NOW)
+    assert bench.decisions.broker.n_active == 0
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
     assert row.state is State.FILLED
     assert bench.market.lots == 1000
@@ -185,7 +186,7 @@ def test_an_absent_order_that_turns_up_is_adopted_and_booked():
 def test_an_impossible_report_is_refused_and_told():
     bench = Bench()
     (row,), _ = bench.tick(1)
-    bench.book.refused(bench.change(), row, State.REFUSED, "no", NOW)
+    bench.orders.end(bench.change(), row, State.REFUSED, "no", NOW)
     bench.settle(row, report(row, "cancelled", D(0)), [])
     assert row.state is State.REFUSED
     (notice,) = [n for change in bench.changes for n in change.notices if n.kind == "alert"]
@@ -210,7 +211,7 @@ def test_exits_of_a_bracket_wait_and_go_one_at_a_time():
     assert (stop.kind, stop.side, stop.quantity) == ("market", "sell", D(1))
     bench.settle(stop, report(stop, "filled", D(1)), [execution(stop, 2, D(1))])
     assert bench.market.lots == 0
-    assert bench.core.broker.n_active == 0
+    assert bench.decisions.broker.n_active == 0
 
 
 def test_a_fee_in_units_makes_the_holding_smaller():
@@ -218,9 +219,9 @@ def test_a_fee_in_units_makes_the_holding_smaller():
     (row,), _ = bench.tick(1)
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1), "0.0015", "AAA")])
     assert bench.market.lots == 998  # 0.9985 are held: 998 whole lots, half a lot of dust
-    assert bench.book.dust["AAABBB"] == D("-0.0005")
-    assert bench.book.missing({"AAA": D("0.9985")}) == {}
-    assert bench.book.missing({"AAA": D("0.9")}) == {"AAABBB": D("0.098")}
+    assert bench.orders.residual["AAABBB"] == D("-0.0005")
+    assert bench.orders.position_shortfalls({"AAA": D("0.9985")}) == {}
+    assert bench.orders.position_shortfalls({"AAA": D("0.9")}) == {"AAABBB": D("0.098")}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -232,8 +233,8 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
     for k, (what, price) in enumerate(steps):
         two = Bench(one.text())
         two.seq = one.seq
-        for row in one.book.rows.values():
-            two.book.remember(replace(row), one.book.trades[row.client_id])
+        for row in one.orders.rows.values():
+            two.orders.track(replace(row), one.orders.booked_trades[row.client_id])
         for bench in (one, two):
             sends, cancels = bench.tick(what, price)
             for row in sends:
@@ -248,7 +249,7 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
                 bench.settle(row, report(row, "cancelled", row.filled), [])
             bench.tick(0, price)
         assert one.text() == two.text()
-        living = [[r.client_id for r in b.book.rows.values() if r.state in LIVING] for b in (one, two)]
+        living = [[r.client_id for r in b.orders.rows.values() if r.state in LIVING] for b in (one, two)]
         assert living[0] == living[1]
 
 
@@ -258,13 +259,13 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
     [row], _ = bench.tick(2)
     bench.settle(row, report(row, "open", D(0)), ())
     old = replace(row, client_id=f"{row.client_id[:12]}-zz-1-1", state=State.ABSENT, quantity=D(3))
-    bench.book.remember(old, ())
-    assert bench.settle(old, report(old, "filled", D(2)), ()) == Missing(report(old, "filled", D(2)))
+    bench.orders.track(old, ())
+    assert bench.settle(old, report(old, "filled", D(2)), ()) == FillsMissing(report(old, "filled", D(2)))
     bench.settle(old, report(old, "cancelled", D(2)), [execution(old, 7, D(2))])
     assert (old.state, old.filled) == (State.CANCELLED, D(2))
     assert bench.market.lots == 0
-    assert bench.core.strategy.fills == 0
-    assert bench.core.broker.n_active == 1, "ours rests still"
+    assert bench.decisions.strategy.fills == 0
+    assert bench.decisions.broker.n_active == 1, "ours rests still"
     change = bench.changes[-1]
     assert [(f.trade_id, f.notional, f.realized) for f in change.fills] == [("t7", D("200.02"), D(0))]
     assert [n.code for n in change.notices] == ["earlier-run"]
@@ -275,9 +276,25 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
 
 def test_what_a_checkpoint_holds():
     bench = Bench()
-    assert not state.holds(bench.text())
+    assert not checkpoint.holds_position(bench.text())
     [row], _ = bench.tick(1)
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
-    assert state.holds(bench.text())
+    assert checkpoint.holds_position(bench.text())
     bench.market.min_notional = 101 * 10**8
-    assert not state.holds(bench.text()), "too small to be sold"
+    assert not checkpoint.holds_position(bench.text()), "too small to be sold"
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read():
+    """Its keys were others; nothing of what it holds is lost."""
+    bench = Bench()
+    [row], _ = bench.tick(1)
+    bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1), "0.0004", "AAA")])
+    bench.orders.balances.differences({"AAA": D(3), "BBB": D(5)})
+    stored = json.loads(bench.text())
+    assert set(stored["adapter"]) == {"residual", "moved", "opening"}
+    assert bench.orders.residual == {"AAABBB": D("-0.0006")}
+    old = {name: value for name, value in stored.items() if name != "adapter"}
+    old["desk"] = {name: value for name, value in stored["adapter"].items() if name != "residual"}
+    old["desk"]["dust"] = stored["adapter"]["residual"]
+    again = Bench(json.dumps(old))
+    assert again.text() == bench.text()

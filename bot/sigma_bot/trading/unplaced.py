@@ -16,44 +16,44 @@ from sigma_bot.model.orders import OrderRow, State
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class UnplacedReason:
     """Why the venue does not have it; ``code`` is the engine's reason."""
 
-    reason: str
+    text: str
     code: int
 
 
-NOT_WRITTEN = Known("not sent: the session ended before", R_ABSENT)
+NOT_WRITTEN = UnplacedReason("not sent: the session ended before", R_ABSENT)
 
 
-class Unsent:
-    """Kept over the sessions of one process.
+class UnplacedOrders:
+    """Orders of which nothing is at the venue, and why. Kept over the sessions of one process.
 
     An order is known by its id and the fencing token under which it was stored: the same id may have been
     decided again, stored and sent by another holder of the lease, and of that nothing is known here.
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Known] = {}
+        self._reasons: dict[tuple[str, int], UnplacedReason] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._reasons)
 
-    def keep(self, row: OrderRow, known: Known = NOT_WRITTEN) -> None:
+    def add(self, row: OrderRow, reason: UnplacedReason = NOT_WRITTEN) -> None:
         """Nothing of it is at the venue."""
-        self._known[row.client_id, row.token] = known
+        self._reasons[row.client_id, row.token] = reason
 
-    def written(self, row: OrderRow) -> None:
+    def mark_written(self, row: OrderRow) -> None:
         """Its first byte is about to be written: from now on only the venue knows."""
-        self._known.pop((row.client_id, row.token), None)
+        self._reasons.pop((row.client_id, row.token), None)
 
-    def of(self, row: OrderRow) -> Known | None:
+    def reason_for(self, row: OrderRow) -> UnplacedReason | None:
         """Why the venue does not have an order that the journal holds as an intent; None: it may have it."""
-        return self._known.get((row.client_id, row.token)) if row.state is State.INTENT else None
+        return self._reasons.get((row.client_id, row.token)) if row.state is State.INTENT else None
 
-    def stored(self, rows: Mapping[str, OrderRow]) -> None:
+    def prune(self, rows: Mapping[str, OrderRow]) -> None:
         """Everything that ``rows`` say is in the journal now: forget what it holds, or has never held."""
-        for client_id, token in list(self._known):
+        for client_id, token in list(self._reasons):
             row = rows.get(client_id)
             if row is None or row.state is not State.INTENT:
-                del self._known[client_id, token]
+                del self._reasons[client_id, token]
