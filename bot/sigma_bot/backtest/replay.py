@@ -34,7 +34,7 @@ from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
 from sigma_bot.engine.step import drawdown
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, Bar, Tick
 from sigma_bot.errors import BadInputError, StrategyError
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.struct import dtype_of, record
 from sigma_bot.results.result import BacktestResult
 from sigma_bot.runtime.callbacks import start, stop

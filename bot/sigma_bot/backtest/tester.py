@@ -23,7 +23,7 @@ from sigma_bot.engine.broker import Broker, reject_counts
 from sigma_bot.engine.step import drawdown
 from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
 from sigma_bot.errors import BadInputError
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
 from sigma_bot.runtime.callbacks import check_called, start, stop
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy

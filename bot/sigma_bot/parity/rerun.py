@@ -19,7 +19,7 @@ from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSess
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import TICK_COLUMNS
 from sigma_bot.engine.types import KINDS, TIFS
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.model.conversion import optional_price, side_of
 from sigma_bot.model.orders import InputRow
 from sigma_bot.model.units import money_of, price_of, quantity_of
