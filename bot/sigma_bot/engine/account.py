@@ -16,12 +16,12 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import fee_of, notional_of, quantity
 
 
-def emit(broker, kind, order, lots, price, reason):
+def append_event(broker, kind, order, lots, price, reason):
     """Append an event about order ``o``; its index, or -1 when the queue is full (the caller drains it
     before that)."""
     index = broker.n_events
     if index >= MAX_EVENTS:
-        broker.lost += 1
+        broker.lost_events += 1
         return -1
     broker.n_events = index + 1
     event = broker.events[index]
@@ -30,7 +30,7 @@ def emit(broker, kind, order, lots, price, reason):
     event.id = order.id
     event.symbol = order.symbol
     event.side = order.side
-    event.order_kind = order.kind
+    event.order_type = order.order_type
     event.tif = order.tif
     event.lots = lots
     event.quantity = quantity(broker.markets[order.symbol], lots)
@@ -53,10 +53,10 @@ def settle(broker, order, lots, price, maker, ts):
     """A fill of ``lots`` at ``price``, with the value and the fee that the market's rules give."""
     market = broker.markets[order.symbol]
     notional = notional_of(market, lots, price)
-    book(broker, order, lots, price, maker, ts, notional, fee_of(market, order, lots, notional, maker))
+    book_fill(broker, order, lots, price, maker, ts, notional, fee_of(market, order, lots, notional, maker))
 
 
-def book(broker, order, lots, price, maker, ts, notional, fee):
+def book_fill(broker, order, lots, price, maker, ts, notional, fee):
     """Book a fill: cash, position, cost basis, realised profit, fee, event.
 
     Average-cost accounting: a reduction takes its share of the cost, a full close takes all of it, so a
@@ -96,9 +96,9 @@ def book(broker, order, lots, price, maker, ts, notional, fee):
     broker.cash = broker.cash_quanta / broker.scale
     broker.fee_quanta += fee
     broker.n_fills += 1
-    order.left -= lots
+    order.remaining -= lots
     order.filled += lots
-    index = emit(broker, E_FILL, order, lots, price, 0)
+    index = append_event(broker, E_FILL, order, lots, price, 0)
     if index >= 0:
         event = broker.events[index]
         event.ts = ts
@@ -128,7 +128,7 @@ def maintenance(broker):
     return margin
 
 
-def mark(broker):
+def mark_to_market(broker):
     """Account value at the last marks, in money."""
     equity = broker.cash
     for i in range(broker.n_markets):
@@ -137,7 +137,7 @@ def mark(broker):
     return equity
 
 
-def fund(broker, symbol, rate, ts):
+def pay_funding(broker, symbol, rate, ts):
     """Exchange of funding between longs and shorts: a long pays ``rate`` of its value when the rate is
     positive."""
     market = broker.markets[symbol]
@@ -153,7 +153,7 @@ def fund(broker, symbol, rate, ts):
     order = broker.scratch
     order.symbol = symbol
     order.side = 1 if market.lots > 0 else -1
-    index = emit(broker, E_FUNDING, order, abs(market.lots), market.mid, 0)
+    index = append_event(broker, E_FUNDING, order, abs(market.lots), market.mid, 0)
     if index >= 0:
         broker.events[index].ts = ts
         broker.events[index].notional = paid
@@ -170,7 +170,7 @@ def liquidate(broker, worse):
         order = broker.orders[broker.active[i]]
         if order.state != DONE:
             order.state = DONE
-            emit(broker, E_CANCEL, order, order.left, order.limit, R_LIQUIDATION)
+            append_event(broker, E_CANCEL, order, order.remaining, order.limit, R_LIQUIDATION)
     for index in range(broker.n_markets):
         market = broker.markets[index]
         if market.lots == 0:
@@ -180,14 +180,14 @@ def liquidate(broker, worse):
         broker.next_id += 1
         order.symbol = index
         order.side = -1 if market.lots > 0 else 1
-        order.kind = MARKET
-        order.left = abs(market.lots)
+        order.order_type = MARKET
+        order.remaining = abs(market.lots)
         order.filled = 0
         order.fee_base = 0
         order.fee_paid = 0
-        emit(broker, E_LIQUIDATE, order, order.left, market.mid, 0)
+        append_event(broker, E_LIQUIDATE, order, order.remaining, market.mid, 0)
         price = market.mid * (1.0 + order.side * worse)
-        fee = int(round(float(notional_of(market, order.left, price)) * broker.liquidation_fee))
+        fee = int(round(float(notional_of(market, order.remaining, price)) * broker.liquidation_fee))
         order.fee_base = fee
-        settle(broker, order, order.left, price, 0, broker.ts)
-    broker.dirty = 1
+        settle(broker, order, order.remaining, price, 0, broker.ts)
+    broker.needs_matching = 1

@@ -19,17 +19,17 @@
 from __future__ import annotations
 
 from sigma_bot.engine.matching import (
-    arrive,
-    compact,
-    fence,
+    advance_order,
+    after_slippage,
+    cancel_unfilled,
+    drag_trailing_stop,
+    end_order,
     fill,
-    finish,
-    fresh_row,
-    leftover,
-    new_day,
-    trail,
+    remove_ended,
+    reset_row_usage,
+    roll_risk_day,
     trigger,
-    worse,
+    update_wake_prices,
 )
 from sigma_bot.engine.types import (
     E_CANCEL,
@@ -45,10 +45,10 @@ from sigma_bot.engine.venue import lots_of, on_grid
 
 def taker_price(broker, market, side, price):
     """What a taker pays when the market is at ``price``: half the spread and the slippage against him."""
-    return worse(broker, market, side, on_grid(market, price * (1.0 + side * broker.half_spread)))
+    return after_slippage(broker, market, side, on_grid(market, price * (1.0 + side * broker.half_spread)))
 
 
-def volume_left(broker, market, bar, want):
+def remaining_volume(broker, market, bar, want):
     """Lots that a resting order may still take from the bar's volume."""
     if broker.volume_limit <= 0.0:
         return want
@@ -58,48 +58,48 @@ def volume_left(broker, market, bar, want):
 def at_open(broker, market, order, bar, arrived):
     """One live order against the bar's open. True when it acted there."""
     price = bar.open
-    if order.kind > LIMIT:
+    if order.order_type > LIMIT:
         if (price - order.stop) * order.side < 0.0:
             return False
         trigger(broker, order, bar.ts)
         arrived = True
-    if order.kind == MARKET:
-        fill(broker, order, order.left, taker_price(broker, market, order.side, price), 0, bar.ts)
+    if order.order_type == MARKET:
+        fill(broker, order, order.remaining, taker_price(broker, market, order.side, price), 0, bar.ts)
         return True
     if (price - order.limit) * order.side > 0.0 or (price == order.limit and not arrived):
         return arrived
     if not arrived:
-        amount = volume_left(broker, market, bar, order.left)
+        amount = remaining_volume(broker, market, bar, order.remaining)
         if amount > 0:
             market.used_volume += fill(broker, order, amount, order.limit, 1, bar.ts)
         return True
     if order.post_only != 0:
-        finish(broker, order, E_CANCEL, R_POST_ONLY)
+        end_order(broker, order, E_CANCEL, R_POST_ONLY)
         return True
     fill_price = taker_price(broker, market, order.side, price)
     if (fill_price - order.limit) * order.side > 0.0:
         fill_price = order.limit
-    fill(broker, order, order.left, fill_price, 0, bar.ts)
+    fill(broker, order, order.remaining, fill_price, 0, bar.ts)
     return True
 
 
-def level(order):
+def trigger_price(order):
     """The price at which a working order acts inside a bar."""
-    return order.limit if order.kind <= LIMIT else order.stop
+    return order.limit if order.order_type <= LIMIT else order.stop
 
 
 def acts_in(order, symbol, direction, end):
     """Whether a move up (1) or down (-1) that ends at ``end`` reaches the order."""
-    if order.symbol != symbol or order.state != WORKING or order.left <= 0 or order.kind == MARKET:
+    if order.symbol != symbol or order.state != WORKING or order.remaining <= 0 or order.order_type == MARKET:
         return False
-    if order.kind == LIMIT:
-        if order.fresh != 0 or order.side == direction:
+    if order.order_type == LIMIT:
+        if order.woken != 0 or order.side == direction:
             return False
         return (end - order.limit) * direction > 0.0
     return order.side == direction and (end - order.stop) * direction >= 0.0
 
 
-def leg(broker, market, bar, start, end):
+def move_price(broker, market, bar, start, end):
     """The price moves from ``start`` to ``end``: orders on the way act, nearest first."""
     direction = 1 if end > start else -1
     if end == start:
@@ -109,8 +109,8 @@ def leg(broker, market, bar, start, end):
         nearest = 0.0
         for i in range(broker.n_active):
             order = broker.orders[broker.active[i]]
-            if acts_in(order, bar.symbol, direction, end) and order.acted != broker.row:
-                distance = (level(order) - start) * direction
+            if acts_in(order, bar.symbol, direction, end) and order.acted_row != broker.row:
+                distance = (trigger_price(order) - start) * direction
                 if slot < 0 or distance < nearest:
                     slot = broker.active[i]
                     nearest = distance
@@ -122,46 +122,46 @@ def leg(broker, market, bar, start, end):
             market,
             order,
             bar,
-            max(start, level(order)) if direction > 0 else min(start, level(order)),
+            max(start, trigger_price(order)) if direction > 0 else min(start, trigger_price(order)),
         )
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
-        if order.symbol == bar.symbol and order.state == WORKING and order.kind == TRAIL:
-            trail(order, market, min(start, end), max(start, end))
+        if order.symbol == bar.symbol and order.state == WORKING and order.order_type == TRAIL:
+            drag_trailing_stop(order, market, min(start, end), max(start, end))
 
 
 def act_inside(broker, market, order, bar, price):
     """The market has reached the order at ``price`` inside the bar."""
-    order.acted = broker.row
-    if order.kind > LIMIT:
+    order.acted_row = broker.row
+    if order.order_type > LIMIT:
         trigger(broker, order, bar.end)
-        if order.kind == LIMIT:
-            amount = volume_left(broker, market, bar, order.left)
+        if order.order_type == LIMIT:
+            amount = remaining_volume(broker, market, bar, order.remaining)
             if (price - order.limit) * order.side <= 0.0 and amount > 0:
                 market.used_volume += fill(broker, order, amount, price, 0, bar.end)
         else:
-            fill(broker, order, order.left, taker_price(broker, market, order.side, price), 0, bar.end)
+            fill(broker, order, order.remaining, taker_price(broker, market, order.side, price), 0, bar.end)
     else:
-        amount = volume_left(broker, market, bar, order.left)
+        amount = remaining_volume(broker, market, bar, order.remaining)
         if amount > 0:
             market.used_volume += fill(broker, order, amount, order.limit, 1, bar.end)
 
 
-def woken_inside(broker, market, bar):
+def trigger_woken_stops(broker, market, bar):
     """Stops that a fill inside this bar has woken, against the whole bar."""
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
-        if order.fresh == 0 or order.symbol != bar.symbol:
+        if order.woken == 0 or order.symbol != bar.symbol:
             continue
-        order.fresh = 0
-        if order.state != WORKING or order.kind <= LIMIT or order.left <= 0:
+        order.woken = 0
+        if order.state != WORKING or order.order_type <= LIMIT or order.remaining <= 0:
             continue
         reached = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
         if reached:
             act_inside(broker, market, order, bar, order.stop)
 
 
-def both_sides(broker, bar):
+def is_ambiguous(broker, bar):
     """Could orders above and orders below the open act in this bar?"""
     up = False
     down = False
@@ -174,55 +174,57 @@ def both_sides(broker, bar):
 
 def match_bar(broker, bar):
     """Every open order of the bar's symbol against the bar; then new fences."""
-    broker.dirty = 0
+    broker.needs_matching = 0
     market = broker.markets[bar.symbol]
-    fresh_row(broker, market)
-    new_day(broker, bar.ts)
-    broker.inside = 0
+    reset_row_usage(broker, market)
+    roll_risk_day(broker, bar.ts)
+    broker.inside_bar = 0
     market.mid = bar.open
     broker.ts = bar.ts
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if order.symbol != bar.symbol:
             continue
-        status = arrive(broker, order, bar.ts)
+        status = advance_order(broker, order, bar.ts)
         if status != 0:
-            leftover(broker, order, at_open(broker, market, order, bar, status == 2))
+            cancel_unfilled(broker, order, at_open(broker, market, order, bar, status == 2))
     broker.ts = bar.end
-    compact(broker)
+    remove_ended(broker)
     if broker.n_active > 0:
-        inside(broker, market, bar)
-        compact(broker)
-    fence(broker, bar.symbol)
+        match_inside_bar(broker, market, bar)
+        remove_ended(broker)
+    update_wake_prices(broker, bar.symbol)
 
 
-def inside(broker, market, bar):
+def match_inside_bar(broker, market, bar):
     """The bar after its open: the way to one extreme, to the other, and to the close."""
-    broker.inside = 1
-    if both_sides(broker, bar):
+    broker.inside_bar = 1
+    if is_ambiguous(broker, bar):
         broker.n_ambiguous += 1
     down = market.lots > 0 or (market.lots == 0 and bar.open - bar.low <= bar.high - bar.open)
     first = bar.low if down else bar.high
     second = bar.high if down else bar.low
-    leg(broker, market, bar, bar.open, first)
-    leg(broker, market, bar, first, second)
-    leg(broker, market, bar, second, bar.close)
-    woken_inside(broker, market, bar)
-    broker.inside = 0
+    move_price(broker, market, bar, bar.open, first)
+    move_price(broker, market, bar, first, second)
+    move_price(broker, market, bar, second, bar.close)
+    trigger_woken_stops(broker, market, bar)
+    broker.inside_bar = 0
 
 
 def match_close(broker, bar):
     """Market orders sent at this bar's close, filled at that close (``fill_at_close``)."""
-    broker.dirty = 0
+    broker.needs_matching = 0
     market = broker.markets[bar.symbol]
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if (
             order.symbol == bar.symbol
-            and order.kind == MARKET
+            and order.order_type == MARKET
             and (order.state == PENDING or order.state == WORKING)
         ):
             order.state = WORKING
-            fill(broker, order, order.left, taker_price(broker, market, order.side, bar.close), 0, bar.end)
-    compact(broker)
-    fence(broker, bar.symbol)
+            fill(
+                broker, order, order.remaining, taker_price(broker, market, order.side, bar.close), 0, bar.end
+            )
+    remove_ended(broker)
+    update_wake_prices(broker, bar.symbol)

@@ -3,7 +3,7 @@ state."""
 
 from __future__ import annotations
 
-from sigma_bot.engine.orders import cancel, find, kind_of, link, modify, submit
+from sigma_bot.engine.orders import cancel, find_slot, link, modify, order_type_of, submit
 from sigma_bot.engine.risk import RiskManager
 from sigma_bot.engine.types import (
     DONE,
@@ -16,11 +16,11 @@ from sigma_bot.engine.types import (
     MAX_SAMPLES,
     MAX_SYMBOLS,
     MAX_TIMEFRAMES,
-    REASONS,
     Bar,
     Event,
     Market,
     Order,
+    Reason,
     Sample,
 )
 from sigma_bot.engine.venue import lots_of, notional_of, quantity
@@ -38,12 +38,12 @@ class Broker(Struct):
     ts: int
     symbol: int
     row: int
-    wake: int
-    dirty: int
-    inside: int
-    seen: int
-    busy: int
-    lost: int
+    next_wake: int
+    needs_matching: int
+    inside_bar: int
+    delivered: int
+    event_budget: int
+    lost_events: int
     n_markets: int
     n_timeframes: int
     data_timeframe: int
@@ -55,7 +55,7 @@ class Broker(Struct):
     fill_at_close: int
     leveraged: int
     has_volume: int
-    queue: int
+    queue_model: int
     half_spread: float
     slippage: float
     slippage_ticks: float
@@ -148,7 +148,7 @@ class Broker(Struct):
 
     def is_open(self, order_id):
         """Whether an order can still fill."""
-        return find(self, order_id) >= 0
+        return find_slot(self, order_id) >= 0
 
     # --- orders
     # --------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Broker(Struct):
     ):
         index = self._index(symbol)
         lots = lots_of(self.markets[index], qty)
-        order_type = kind_of(limit, stop, trail)
+        order_type = order_type_of(limit, stop, trail)
         post = 1 if post_only else 0
         reduce = 1 if reduce_only else 0
         order_id = submit(
@@ -238,7 +238,7 @@ class Broker(Struct):
                 index,
                 -side,
                 lots,
-                kind_of(0.0, stop_loss, 0.0),
+                order_type_of(0.0, stop_loss, 0.0),
                 0.0,
                 float(stop_loss),
                 0.0,
@@ -305,12 +305,12 @@ class Broker(Struct):
             order = self.orders[self.active[i]]
             if (
                 order.symbol == index
-                and order.kind <= LIMIT
+                and order.order_type <= LIMIT
                 and order.parent == 0
                 and order.state != DONE
                 and order.state != HELD
             ):
-                total += order.side * order.left
+                total += order.side * order.remaining
         return total
 
     def cancel(self, order_id):
@@ -329,7 +329,7 @@ class Broker(Struct):
     def modify(self, order_id, limit=0.0, stop=0.0, qty=0.0):
         """Change the prices or the remaining quantity of an order; 0 keeps. False when not open or not
         possible."""
-        slot = find(self, order_id)
+        slot = find_slot(self, order_id)
         if slot < 0:
             return False
         lots = lots_of(self.markets[self.orders[slot].symbol], qty)
@@ -346,4 +346,4 @@ class Broker(Struct):
 
 def reject_counts(broker):
     """Rejections by reason, in words."""
-    return {REASONS[i]: int(n) for i, n in enumerate(broker.rejected) if n > 0}
+    return {Reason(i).text: int(n) for i, n in enumerate(broker.rejected) if n > 0}

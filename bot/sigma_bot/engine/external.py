@@ -7,9 +7,9 @@ orders alone. Interpreted only.
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import book
-from sigma_bot.engine.matching import compact, fence, finish, follow
-from sigma_bot.engine.orders import change
+from sigma_bot.engine.account import book_fill
+from sigma_bot.engine.matching import end_order, remove_ended, update_linked_orders, update_wake_prices
+from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -25,39 +25,39 @@ from sigma_bot.engine.types import (
 )
 from sigma_bot.engine.venue import notional_of, quantity
 
-# what ``Order.sent`` says: held here; at the venue; a cancel is on its way; a cancel that makes room for a
-# change
+# what ``Order.venue_state`` says: held here; at the venue; a cancel is on its way; a cancel that makes room
+# for a change
 HELD_HERE, SENT, LEAVING, CHANGING = 0, 1, 2, 3
 SEND, CANCEL = 1, 2
 
 
-def due(broker):
+def due_commands(broker):
     """What must go to the venue now: (SEND or CANCEL, order). Marks each as under way."""
     out = []
-    settle_unsent(broker)
+    settle_held_orders(broker)
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if order.state == DONE or order.state == HELD:
             continue
-        if order.sent == SENT and (order.cancel_at != NEVER or order.modify_at != NEVER):
-            order.sent = LEAVING if order.cancel_at != NEVER else CHANGING
+        if order.venue_state == SENT and (order.cancel_at != NEVER or order.modify_at != NEVER):
+            order.venue_state = LEAVING if order.cancel_at != NEVER else CHANGING
             out.append((CANCEL, order))
         elif (
-            order.sent == HELD_HERE
-            and order.kind <= LIMIT
-            and order.left > 0
-            and alone(broker, order)
-            and covered(broker, order)
+            order.venue_state == HELD_HERE
+            and order.order_type <= LIMIT
+            and order.remaining > 0
+            and is_only_exit_at_venue(broker, order)
+            and is_covered(broker, order)
         ):
             order.state = WORKING
-            order.sent = SENT
-            order.leg += 1
+            order.venue_state = SENT
+            order.attempt += 1
             out.append((SEND, order))
-    compact(broker)
+    remove_ended(broker)
     return out
 
 
-def covered(broker, order):
+def is_covered(broker, order):
     """Whether a sell can go now. It waits for one that is leaving and binds the holding until then; and it
     sells no more than is held, which a fee in units may have made less than was bought."""
     if order.side > 0 or broker.leveraged != 0:
@@ -70,39 +70,39 @@ def covered(broker, order):
             other.id != order.id
             and other.symbol == order.symbol
             and other.side < 0
-            and other.sent != HELD_HERE
+            and other.venue_state != HELD_HERE
             and other.state != DONE
         ):
-            bound += other.left
+            bound += other.remaining
             leaving = leaving or other.cancel_at != NEVER or other.modify_at != NEVER
-    if order.left > held - bound and leaving:
+    if order.remaining > held - bound and leaving:
         return False
-    order.left = min(order.left, held)
-    if order.left == 0:
-        finish(broker, order, E_CANCEL, R_REDUCE_ONLY if order.reduce_only != 0 else R_FUNDS)
-    return order.left > 0
+    order.remaining = min(order.remaining, held)
+    if order.remaining == 0:
+        end_order(broker, order, E_CANCEL, R_REDUCE_ONLY if order.reduce_only != 0 else R_FUNDS)
+    return order.remaining > 0
 
 
-def hold(order):
+def hold_back(order):
     """It was due and did not go: it is due again at the next step."""
-    order.sent = HELD_HERE
-    order.leg -= 1
+    order.venue_state = HELD_HERE
+    order.attempt -= 1
 
 
-def settle_unsent(broker):
+def settle_held_orders(broker):
     """Cancels and changes of orders that never left take effect at once."""
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
-        if order.state == DONE or order.sent != HELD_HERE:
+        if order.state == DONE or order.venue_state != HELD_HERE:
             continue
         if order.cancel_at != NEVER:
-            finish(broker, order, E_CANCEL, R_STRATEGY)
+            end_order(broker, order, E_CANCEL, R_STRATEGY)
         elif order.modify_at != NEVER:
-            change(broker, order)
-    compact(broker)
+            apply_change(broker, order)
+    remove_ended(broker)
 
 
-def alone(broker, order):
+def is_only_exit_at_venue(broker, order):
     """Whether no other order of its group is at the venue, where it would bind the same holding. One that is
     there is asked to go first."""
     free = True
@@ -113,7 +113,7 @@ def alone(broker, order):
                 other.id == order.id
                 or other.group != order.group
                 or other.state == DONE
-                or other.sent == HELD_HERE
+                or other.venue_state == HELD_HERE
                 or other.parent == 0
             ):
                 continue
@@ -132,7 +132,7 @@ def order_of(broker, order_id):
     return None
 
 
-def filled(broker, order_id, symbol, side, lots, price, maker, ts, fee):
+def order_filled(broker, order_id, symbol, side, lots, price, maker, ts, fee):
     """The venue filled ``lots`` of an order at ``price`` for ``fee`` quanta. An order that has ended here is
     booked all the same: it is the account's."""
     order = order_of(broker, order_id)
@@ -142,37 +142,37 @@ def filled(broker, order_id, symbol, side, lots, price, maker, ts, fee):
         order.id = order_id
         order.symbol = symbol
         order.side = side
-        order.left = lots
+        order.remaining = lots
         order.filled = 0
         order.parent = 0
         order.group = 0
     market = broker.markets[symbol]
-    book(broker, order, lots, price, maker, ts, notional_of(market, lots, price), fee)
+    book_fill(broker, order, lots, price, maker, ts, notional_of(market, lots, price), fee)
     if known:
-        follow(broker, order, lots)
-        if order.left <= 0:
+        update_linked_orders(broker, order, lots)
+        if order.remaining <= 0:
             order.state = DONE
-    tidy(broker, symbol)
+    clean_up(broker, symbol)
 
 
-def ended(broker, order_id, kind, reason):
+def order_ended(broker, order_id, kind, reason):
     """The venue holds the order no longer. One that was to change goes out again with its new terms."""
     order = order_of(broker, order_id)
     if order is None:
         return
-    if order.sent == CHANGING and order.left > 0:
-        change(broker, order)
-        order.sent = HELD_HERE
+    if order.venue_state == CHANGING and order.remaining > 0:
+        apply_change(broker, order)
+        order.venue_state = HELD_HERE
         return
-    finish(broker, order, kind, reason)
-    tidy(broker, order.symbol)
+    end_order(broker, order, kind, reason)
+    clean_up(broker, order.symbol)
 
 
-def kept(broker, order_id):
+def cancel_failed(broker, order_id):
     """A cancel did not succeed and the order is still there: it may be asked again."""
     order = order_of(broker, order_id)
-    if order is not None and order.sent > SENT:
-        order.sent = SENT
+    if order is not None and order.venue_state > SENT:
+        order.venue_state = SENT
         order.cancel_at = NEVER
         order.modify_at = NEVER
 
@@ -184,16 +184,16 @@ def received_fee(broker, symbol, lots):
     market.qty = quantity(market, market.lots)
 
 
-def tidy(broker, symbol):
+def clean_up(broker, symbol):
     """Free what has ended, and look at the fences again."""
-    compact(broker)
-    fence(broker, symbol)
+    remove_ended(broker)
+    update_wake_prices(broker, symbol)
 
 
-def tell(broker, strategy):
+def deliver_fills(broker, strategy):
     """Let the strategy know its fills."""
-    while broker.seen < broker.n_events:
-        event = broker.events[broker.seen]
-        broker.seen += 1
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
         if event.kind == E_FILL:
             strategy.on_fill(event, broker)

@@ -8,8 +8,8 @@ queue.
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import fund
-from sigma_bot.engine.step import sample, step_bar, step_tick
+from sigma_bot.engine.account import pay_funding
+from sigma_bot.engine.step import step_bar, step_tick, take_sample
 from sigma_bot.engine.types import DRAIN, MAX_SAMPLES
 
 TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
@@ -19,7 +19,7 @@ BAR_COLUMNS = ("ts", "end", "symbol", "open", "high", "low", "close", "volume")
 def sample_before(broker, ts):
     """The row at ``ts`` crosses a sampling boundary: keep the state that stood before it."""
     if broker.row >= 0:
-        sample(broker)
+        take_sample(broker)
     broker.next_sample = -(-ts // broker.sample_every) * broker.sample_every
 
 
@@ -75,7 +75,7 @@ def bar_loop(broker, bar, strategy, ts, close_ts, symbol, open_, high, low, clos
 
 def fund_loop(broker, symbol, rate, ts):
     """One funding payment, between two rows."""
-    fund(broker, symbol, rate, ts)
+    pay_funding(broker, symbol, rate, ts)
     return 0
 
 

@@ -14,8 +14,8 @@ This file holds what ticks and bars share and the tick rules; ``bars.py`` holds 
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import emit, settle
-from sigma_bot.engine.orders import change
+from sigma_bot.engine.account import append_event, settle
+from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -44,13 +44,13 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import lots_of, notional_of, on_grid, step_at
 
 
-def finish(broker, order, kind, reason):
+def end_order(broker, order, kind, reason):
     """End an order that has something left."""
     order.state = DONE
-    emit(broker, kind, order, order.left, order.limit, reason)
+    append_event(broker, kind, order, order.remaining, order.limit, reason)
 
 
-def worse(broker, market, side, price):
+def after_slippage(broker, market, side, price):
     """``price`` after slippage against the taker."""
     if broker.slippage == 0.0 and broker.slippage_ticks == 0.0:
         return price
@@ -66,7 +66,7 @@ def fill(broker, order, lots, price, maker, ts):
     the rest of the order is cancelled. Then brackets and OCO groups follow.
     """
     market = broker.markets[order.symbol]
-    amount = min(lots, order.left)
+    amount = min(lots, order.remaining)
     reason = 0
     if order.reduce_only != 0:
         room = abs(market.lots) if market.lots * order.side < 0 else 0
@@ -80,11 +80,11 @@ def fill(broker, order, lots, price, maker, ts):
             reason = R_FUNDS
     if amount > 0:
         settle(broker, order, amount, price, maker, ts)
-        follow(broker, order, amount)
-    if order.left == 0:
+        update_linked_orders(broker, order, amount)
+    if order.remaining == 0:
         order.state = DONE
     elif reason != 0 and order.state != DONE:
-        finish(broker, order, E_CANCEL, reason)
+        end_order(broker, order, E_CANCEL, reason)
     return amount
 
 
@@ -105,45 +105,45 @@ def cost_of(market, lots, price):
     return notional_of(market, lots, price) * (1.0 + market.fee_rate) + lots * market.fee_per_lot + 1.0
 
 
-def follow(broker, order, lots):
+def update_linked_orders(broker, order, lots):
     """After a fill: children of a bracket wake with the filled lots, siblings of a group shrink or go."""
     for i in range(broker.n_active):
         other = broker.orders[broker.active[i]]
         if other.state == DONE or other.id == order.id:
             continue
         if other.parent == order.id and order.parent == 0:
-            if other.sent != 0:
-                enlarge(broker, other, lots)
+            if other.venue_state != 0:
+                replace_with_more(broker, other, lots)
                 continue
-            other.left += lots
+            other.remaining += lots
             if other.state == HELD:
                 other.state = WORKING
-                other.fresh = broker.inside
-                if other.kind == TRAIL:
+                other.woken = broker.inside_bar
+                if other.order_type == TRAIL:
                     market = broker.markets[other.symbol]
                     other.stop = on_grid(
                         market, market.mid - other.trail if other.side < 0 else market.mid + other.trail
                     )
-            broker.dirty = 1
+            broker.needs_matching = 1
         elif order.parent > 0 and other.id == order.parent:
-            drop(broker, other)
+            cancel_linked(broker, other)
         elif order.group > 0 and other.group == order.group:
-            if other.parent > 0 and other.sent == 0:
-                other.left -= lots
-            if other.parent == 0 or other.left <= 0 or other.sent != 0:
-                drop(broker, other)
-                broker.dirty = 1
+            if other.parent > 0 and other.venue_state == 0:
+                other.remaining -= lots
+            if other.parent == 0 or other.remaining <= 0 or other.venue_state != 0:
+                cancel_linked(broker, other)
+                broker.needs_matching = 1
 
 
-def drop(broker, order):
+def cancel_linked(broker, order):
     """End an order whose group has been decided. What a venue holds is only asked to go."""
-    if order.sent != 0:
+    if order.venue_state != 0:
         order.cancel_at = broker.ts
     else:
-        finish(broker, order, E_CANCEL, R_OCO)
+        end_order(broker, order, E_CANCEL, R_OCO)
 
 
-def trail(order, market, low, high):
+def drag_trailing_stop(order, market, low, high):
     """Drag a trailing stop behind the best trade."""
     if order.side < 0:
         stop = on_grid(market, high - order.trail)
@@ -157,13 +157,13 @@ def trail(order, market, low, high):
 
 def trigger(broker, order, ts):
     """A stop becomes a market order, a stop-limit a limit order."""
-    index = emit(broker, E_TRIGGER, order, order.left, order.stop, 0)
+    index = append_event(broker, E_TRIGGER, order, order.remaining, order.stop, 0)
     if index >= 0:
         broker.events[index].ts = ts
-    order.kind = LIMIT if order.kind == STOP_LIMIT else MARKET
+    order.order_type = LIMIT if order.order_type == STOP_LIMIT else MARKET
 
 
-def arrive(broker, order, ts):
+def advance_order(broker, order, ts):
     """Whether ``o`` can act at ``ts``. Cancels, changes and expiries that have arrived happen here.
 
     0 = not now, 1 = working, 2 = it arrives just now.
@@ -171,10 +171,10 @@ def arrive(broker, order, ts):
     if order.state == DONE or order.state == HELD:
         return 0
     if ts >= order.expire:
-        finish(broker, order, E_EXPIRE, 0)
+        end_order(broker, order, E_EXPIRE, 0)
         return 0
     if ts >= order.cancel_at:
-        finish(broker, order, E_CANCEL, R_STRATEGY)
+        end_order(broker, order, E_CANCEL, R_STRATEGY)
         return 0
     status = 1
     if order.state == PENDING:
@@ -183,22 +183,27 @@ def arrive(broker, order, ts):
         order.state = WORKING
         status = 2
     if ts >= order.modify_at:
-        change(broker, order)
+        apply_change(broker, order)
         status = 2
-    return status if order.left > 0 else 0
+    return status if order.remaining > 0 else 0
 
 
-def leftover(broker, order, at_once):
+def cancel_unfilled(broker, order, at_once):
     """IOC and FOK orders that met the market end; a stop waits for its trigger first."""
-    if at_once and order.state == WORKING and order.kind <= LIMIT and (order.tif == IOC or order.tif == FOK):
-        finish(broker, order, E_CANCEL, R_UNFILLED)
+    if (
+        at_once
+        and order.state == WORKING
+        and order.order_type <= LIMIT
+        and (order.tif == IOC or order.tif == FOK)
+    ):
+        end_order(broker, order, E_CANCEL, R_UNFILLED)
 
 
-def meet_tick(broker, market, order, tick, arrived):
+def match_order(broker, market, order, tick, arrived):
     """One live order against one tick."""
-    if order.kind == TRAIL:
-        trail(order, market, tick.low, tick.high)
-    if order.kind > LIMIT:
+    if order.order_type == TRAIL:
+        drag_trailing_stop(order, market, tick.low, tick.high)
+    if order.order_type > LIMIT:
         if arrived:
             hit = tick.last >= order.stop if order.side > 0 else tick.last <= order.stop
         else:
@@ -207,21 +212,25 @@ def meet_tick(broker, market, order, tick, arrived):
             return False
         trigger(broker, order, tick.ts)
         arrived = True
-    if order.kind == MARKET:
-        take(broker, market, order, tick, 0.0)
+    if order.order_type == MARKET:
+        fill_market_order(broker, market, order, tick, 0.0)
     elif order.side > 0:
         if tick.ask <= order.limit:
-            cross(broker, market, order, tick, arrived)
+            fill_marketable_limit(broker, market, order, tick, arrived)
         elif not arrived and tick.low <= order.limit:
-            rest(broker, market, order, tick, tick.low < order.limit, tick.bid == order.limit, tick.bid_size)
+            fill_resting_limit(
+                broker, market, order, tick, tick.low < order.limit, tick.bid == order.limit, tick.bid_size
+            )
         elif arrived and order.limit > tick.bid:
             order.queue = 0.0
         elif arrived and order.limit == tick.bid:
             order.queue = tick.bid_size
     elif tick.bid >= order.limit:
-        cross(broker, market, order, tick, arrived)
+        fill_marketable_limit(broker, market, order, tick, arrived)
     elif not arrived and tick.high >= order.limit:
-        rest(broker, market, order, tick, tick.high > order.limit, tick.ask == order.limit, tick.ask_size)
+        fill_resting_limit(
+            broker, market, order, tick, tick.high > order.limit, tick.ask == order.limit, tick.ask_size
+        )
     elif arrived and order.limit < tick.ask:
         order.queue = 0.0
     elif arrived and order.limit == tick.ask:
@@ -229,7 +238,7 @@ def meet_tick(broker, market, order, tick, arrived):
     return True
 
 
-def touch(broker, market, order, tick):
+def taker_quote(broker, market, order, tick):
     """Price a taker meets: the other side's quote, or where the data have none the last price and half the
     spread."""
     price = tick.ask if order.side > 0 else tick.bid
@@ -238,14 +247,14 @@ def touch(broker, market, order, tick):
     return price
 
 
-def displayed(market, order, tick):
+def displayed_lots(market, order, tick):
     """Lots at the touch that no other own order has taken in this row."""
     if order.side > 0:
         return max(lots_of(market, tick.ask_size) - market.used_ask, 0)
     return max(lots_of(market, tick.bid_size) - market.used_bid, 0)
 
 
-def took(market, order, lots):
+def record_taken(market, order, lots):
     """Remember what was taken from the displayed size."""
     if order.side > 0:
         market.used_ask += lots
@@ -253,44 +262,44 @@ def took(market, order, lots):
         market.used_bid += lots
 
 
-def take(broker, market, order, tick, limit):
+def fill_market_order(broker, market, order, tick, limit):
     """A market order: the displayed size at the touch, the rest one slip beyond. ``limit`` > 0 bounds the
     price."""
-    price = touch(broker, market, order, tick)
-    amount = min(order.left, displayed(market, order, tick))
+    price = taker_quote(broker, market, order, tick)
+    amount = min(order.remaining, displayed_lots(market, order, tick))
     if amount > 0:
-        took(market, order, fill(broker, order, amount, price, 0, tick.ts))
-    if order.left > 0 and order.state != DONE:
-        slipped = worse(broker, market, order.side, price)
+        record_taken(market, order, fill(broker, order, amount, price, 0, tick.ts))
+    if order.remaining > 0 and order.state != DONE:
+        slipped = after_slippage(broker, market, order.side, price)
         if limit <= 0.0 or (slipped - limit) * order.side <= 0.0:
-            fill(broker, order, order.left, slipped, 0, tick.ts)
+            fill(broker, order, order.remaining, slipped, 0, tick.ts)
 
 
-def cross(broker, market, order, tick, arrived):
+def fill_marketable_limit(broker, market, order, tick, arrived):
     """A limit order that the quote has reached: as taker on arrival, else at its own price."""
     if arrived and order.post_only != 0:
-        finish(broker, order, E_CANCEL, R_POST_ONLY)
+        end_order(broker, order, E_CANCEL, R_POST_ONLY)
         return
-    amount = min(order.left, displayed(market, order, tick))
-    if order.tif == FOK and amount < order.left:
+    amount = min(order.remaining, displayed_lots(market, order, tick))
+    if order.tif == FOK and amount < order.remaining:
         return
     if amount > 0:
         price = order.limit
         if arrived:
-            price = touch(broker, market, order, tick)
+            price = taker_quote(broker, market, order, tick)
             if (price - order.limit) * order.side > 0.0:
                 price = order.limit
-        took(market, order, fill(broker, order, amount, price, 0 if arrived else 1, tick.ts))
+        record_taken(market, order, fill(broker, order, amount, price, 0 if arrived else 1, tick.ts))
 
 
-def rest(broker, market, order, tick, through, at_touch, size):
+def fill_resting_limit(broker, market, order, tick, through, at_touch, size):
     """A resting limit order whose price was traded at or through. A last price that only stands since an
     earlier tick is no trade."""
     volume = tick.volume
     if volume == 0.0 and (broker.has_volume != 0 or (tick.low == market.last and tick.high == market.last)):
         return
     if not through:
-        if broker.queue == 0:
+        if broker.queue_model == 0:
             return
         if order.queue < 0.0:
             # how much stood ahead is only known from now on
@@ -299,50 +308,50 @@ def rest(broker, market, order, tick, through, at_touch, size):
         ahead = min(order.queue, volume)
         order.queue -= ahead
         volume -= ahead
-    amount = order.left
+    amount = order.remaining
     if broker.volume_limit > 0.0:
         amount = min(amount, lots_of(market, volume * broker.volume_limit) - market.used_volume)
     if amount > 0:
         market.used_volume += fill(broker, order, amount, order.limit, 1, tick.ts)
 
 
-def watch_tick(broker, market, tick):
+def trigger_stops(broker, market, tick):
     """Where a venue fills the orders (LIVE): the tick only triggers the stops that are held here and ends
     what has expired."""
-    new_day(broker, tick.ts)
+    roll_risk_day(broker, tick.ts)
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if order.symbol != tick.symbol or order.state == DONE or order.state == HELD:
             continue
-        if order.sent != 0:
+        if order.venue_state != 0:
             if tick.ts >= order.expire and order.cancel_at == NEVER:
                 order.cancel_at = tick.ts
             continue
-        status = arrive(broker, order, tick.ts)
-        if status == 0 or order.kind <= LIMIT:
+        status = advance_order(broker, order, tick.ts)
+        if status == 0 or order.order_type <= LIMIT:
             continue
-        if order.kind == TRAIL:
-            trail(order, market, tick.low, tick.high)
+        if order.order_type == TRAIL:
+            drag_trailing_stop(order, market, tick.low, tick.high)
         hit = tick.high >= order.stop if order.side > 0 else tick.low <= order.stop
         if status == 2:
             hit = tick.last >= order.stop if order.side > 0 else tick.last <= order.stop
         if hit:
             trigger(broker, order, tick.ts)
-    compact(broker)
-    fence(broker, tick.symbol)
+    remove_ended(broker)
+    update_wake_prices(broker, tick.symbol)
 
 
-def enlarge(broker, order, lots):
+def replace_with_more(broker, order, lots):
     """The exit of a bracket that a venue holds must cover more: it is replaced."""
-    more = order.next_left if order.modify_at != NEVER else order.left
+    more = order.next_remaining if order.modify_at != NEVER else order.remaining
     if order.modify_at == NEVER:
         order.next_limit = order.limit
         order.next_stop = order.stop
-    order.next_left = more + lots
+    order.next_remaining = more + lots
     order.modify_at = broker.ts
 
 
-def fresh_row(broker, market):
+def reset_row_usage(broker, market):
     """Displayed size and volume are shared among own orders once a row."""
     if market.used_row != broker.row:
         market.used_row = broker.row
@@ -353,32 +362,32 @@ def fresh_row(broker, market):
 
 def match_tick(broker, tick):
     """Every open order of the tick's symbol against the tick, in order of arrival; then new fences."""
-    broker.dirty = 0
+    broker.needs_matching = 0
     market = broker.markets[tick.symbol]
     if broker.external != 0:
-        watch_tick(broker, market, tick)
+        trigger_stops(broker, market, tick)
         return
-    fresh_row(broker, market)
-    new_day(broker, tick.ts)
+    reset_row_usage(broker, market)
+    roll_risk_day(broker, tick.ts)
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if order.symbol != tick.symbol:
             continue
-        status = arrive(broker, order, tick.ts)
+        status = advance_order(broker, order, tick.ts)
         if status != 0:
-            acted = meet_tick(broker, market, order, tick, status == 2)
-            leftover(broker, order, acted)
-    compact(broker)
-    fence(broker, tick.symbol)
+            acted = match_order(broker, market, order, tick, status == 2)
+            cancel_unfilled(broker, order, acted)
+    remove_ended(broker)
+    update_wake_prices(broker, tick.symbol)
 
 
-def new_day(broker, ts):
+def roll_risk_day(broker, ts):
     """Roll the risk day; its equity is the last one of the old day."""
     if ts >= broker.risk.next_day:
         broker.risk.roll_day(ts, broker.equity)
 
 
-def compact(broker):
+def remove_ended(broker):
     """Free the slots of ended orders; the rest keep their order of arrival. Children of an ended parent
     end."""
     again = True
@@ -391,10 +400,10 @@ def compact(broker):
             if (
                 order.state != DONE
                 and order.parent > 0
-                and order.left == 0
+                and order.remaining == 0
                 and not is_open(broker, order.parent)
             ):
-                finish(broker, order, E_CANCEL, R_PARENT)
+                end_order(broker, order, E_CANCEL, R_PARENT)
                 again = True
             if order.state == DONE:
                 order.state = FREE
@@ -415,7 +424,7 @@ def is_open(broker, order_id):
     return False
 
 
-def fence(broker, symbol):
+def update_wake_prices(broker, symbol):
     """The nearest prices at which an order of ``symbol`` could act, and the next moment anything becomes
     due."""
     wake_below = -FAR
@@ -428,9 +437,9 @@ def fence(broker, symbol):
             next_wake = min(next_wake, order.live_at)
         if order.state != WORKING or order.symbol != symbol:
             continue
-        if order.kind == MARKET:
+        if order.order_type == MARKET:
             next_wake = broker.ts
-        elif order.kind == LIMIT:
+        elif order.order_type == LIMIT:
             if order.side > 0:
                 wake_below = max(wake_below, order.limit)
             else:
@@ -440,11 +449,11 @@ def fence(broker, symbol):
                 wake_above = min(wake_above, order.stop)
             else:
                 wake_below = max(wake_below, order.stop)
-            if order.kind == TRAIL:
+            if order.order_type == TRAIL:
                 if order.side > 0:
                     wake_below = max(wake_below, order.stop - order.trail)
                 else:
                     wake_above = min(wake_above, order.stop + order.trail)
-    broker.wake = min(next_wake, NEVER)
-    broker.markets[symbol].lo = wake_below
-    broker.markets[symbol].hi = wake_above
+    broker.next_wake = min(next_wake, NEVER)
+    broker.markets[symbol].wake_below = wake_below
+    broker.markets[symbol].wake_above = wake_above

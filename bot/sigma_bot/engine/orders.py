@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sigma_bot.engine.account import emit
+from sigma_bot.engine.account import append_event
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -30,7 +30,7 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import on_grid
 
 
-def price_ok(price):
+def is_valid_price(price):
     """A price that can be sent: positive and finite."""
     return price > 0.0 and price < math.inf
 
@@ -60,11 +60,11 @@ def submit(
     reason = OK
     needs_limit = order_type == LIMIT or order_type == STOP_LIMIT
     needs_stop = order_type == STOP or order_type == STOP_LIMIT
-    if (needs_limit and not price_ok(limit)) or (needs_stop and not price_ok(stop)):
+    if (needs_limit and not is_valid_price(limit)) or (needs_stop and not is_valid_price(stop)):
         reason = R_PRICE
         limit = 0.0
         stop = 0.0
-    if order_type == TRAIL and not price_ok(trail):
+    if order_type == TRAIL and not is_valid_price(trail):
         reason = R_PRICE
         trail = 0.0
     if limit > 0.0:
@@ -80,7 +80,7 @@ def submit(
         reason = broker.risk.check(broker, symbol, side, lots, reference, reduce_only, 1 if parent > 0 else 0)
     if reason == OK and broker.n_active >= MAX_ORDERS:
         reason = R_OPEN_ORDERS
-    if broker.n_events > broker.busy:
+    if broker.n_events > broker.event_budget:
         reason = R_QUEUE_FULL
     order = (
         broker.orders[broker.free[broker.n_free - 1]]
@@ -91,10 +91,10 @@ def submit(
     broker.next_id += 1
     order.symbol = symbol
     order.side = side
-    order.kind = order_type
+    order.order_type = order_type
     order.tif = tif
     order.lots = lots
-    order.left = lots
+    order.remaining = lots
     order.filled = 0
     order.limit = limit
     order.stop = stop
@@ -108,18 +108,18 @@ def submit(
     order.reduce_only = reduce_only
     order.group = group
     order.parent = parent
-    order.fresh = 0
-    order.acted = -1
-    order.sent = 0
-    order.leg = 0
+    order.woken = 0
+    order.acted_row = -1
+    order.venue_state = 0
+    order.attempt = 0
     order.queue = -1.0
     order.fee_base = 0
     order.fee_paid = 0
     if reason != OK:
         broker.rejected[reason] += 1
         broker.n_rejected += 1
-        if broker.n_events <= broker.busy:
-            emit(broker, E_REJECT, order, lots, limit, reason)
+        if broker.n_events <= broker.event_budget:
+            append_event(broker, E_REJECT, order, lots, limit, reason)
         return 0
     if order_type == TRAIL:
         order.stop = on_grid(market, market.bid - trail if side < 0 else market.ask + trail)
@@ -130,23 +130,23 @@ def submit(
     order.state = PENDING
     if parent > 0:
         order.state = HELD
-        order.left = 0
+        order.remaining = 0
         order.live_at = NEVER
-    wake_at(broker, order.live_at)
-    wake_at(broker, order.expire)
+    wake_no_later_than(broker, order.live_at)
+    wake_no_later_than(broker, order.expire)
     if broker.latency == 0:
-        broker.dirty = 1
-    emit(broker, E_NEW, order, lots, order.limit, 0)
+        broker.needs_matching = 1
+    append_event(broker, E_NEW, order, lots, order.limit, 0)
     return order.id
 
 
-def wake_at(broker, ts):
+def wake_no_later_than(broker, ts):
     """The next matching must happen at ``ts`` at the latest."""
-    if ts < broker.wake:
-        broker.wake = ts
+    if ts < broker.next_wake:
+        broker.next_wake = ts
 
 
-def find(broker, order_id):
+def find_slot(broker, order_id):
     """Slot of the open order ``oid``, or -1."""
     if order_id <= 0:
         return -1
@@ -157,7 +157,7 @@ def find(broker, order_id):
     return -1
 
 
-def at_once(broker, order):
+def takes_effect_at_once(broker, order):
     """Whether a cancel or a change needs no time to arrive.
 
     On bars, the bar of another symbol that closes now may still be to come: what happened inside it happened
@@ -171,17 +171,17 @@ def at_once(broker, order):
 def cancel(broker, order_id):
     """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order
     was open."""
-    slot = find(broker, order_id)
-    if slot < 0 or broker.n_events > broker.busy:
+    slot = find_slot(broker, order_id)
+    if slot < 0 or broker.n_events > broker.event_budget:
         return 0
     order = broker.orders[slot]
-    if at_once(broker, order):
+    if takes_effect_at_once(broker, order):
         order.state = DONE
-        broker.dirty = 1
-        emit(broker, E_CANCEL, order, order.left, order.limit, R_STRATEGY)
+        broker.needs_matching = 1
+        append_event(broker, E_CANCEL, order, order.remaining, order.limit, R_STRATEGY)
     elif order.cancel_at == NEVER:
         order.cancel_at = broker.ts + broker.latency
-        wake_at(broker, order.cancel_at)
+        wake_no_later_than(broker, order.cancel_at)
     return 1
 
 
@@ -192,49 +192,49 @@ def modify(broker, order_id, limit, stop, lots):
     The order works at its old terms until the change arrives. 1 if the order was open and the terms can be
     sent.
     """
-    slot = find(broker, order_id)
-    if slot < 0 or broker.n_events > broker.busy or lots < 0:
+    slot = find_slot(broker, order_id)
+    if slot < 0 or broker.n_events > broker.event_budget or lots < 0:
         return 0
     order = broker.orders[slot]
     market = broker.markets[order.symbol]
-    limited = order.kind == LIMIT or order.kind == STOP_LIMIT
-    stopped = order.kind == STOP or order.kind == STOP_LIMIT
-    if (limit != 0.0 and not (limited and price_ok(limit))) or (
-        stop != 0.0 and not (stopped and price_ok(stop))
+    limited = order.order_type == LIMIT or order.order_type == STOP_LIMIT
+    stopped = order.order_type == STOP or order.order_type == STOP_LIMIT
+    if (limit != 0.0 and not (limited and is_valid_price(limit))) or (
+        stop != 0.0 and not (stopped and is_valid_price(stop))
     ):
         return 0
     order.next_limit = on_grid(market, limit) if limit > 0.0 else order.limit
     order.next_stop = on_grid(market, stop) if stop > 0.0 else order.stop
-    order.next_left = lots if lots > 0 and order.state != HELD else order.left
-    if at_once(broker, order):
-        change(broker, order)
-        broker.dirty = 1
+    order.next_remaining = lots if lots > 0 and order.state != HELD else order.remaining
+    if takes_effect_at_once(broker, order):
+        apply_change(broker, order)
+        broker.needs_matching = 1
     else:
         order.modify_at = broker.ts + broker.latency
-        wake_at(broker, order.modify_at)
+        wake_no_later_than(broker, order.modify_at)
     return 1
 
 
-def change(broker, order):
+def apply_change(broker, order):
     """A modification arrives at the venue. More than before needs the account's means like a new order."""
-    if order.next_left > order.left and order.state != HELD:
-        grown = order.next_left - order.left
+    if order.next_remaining > order.remaining and order.state != HELD:
+        grown = order.next_remaining - order.remaining
         reference = order.next_limit if order.next_limit > 0.0 else broker.markets[order.symbol].mid
         if broker.risk.check(broker, order.symbol, order.side, grown, reference, order.reduce_only, 0) != OK:
-            order.next_left = order.left
+            order.next_remaining = order.remaining
     order.limit = order.next_limit
     order.stop = order.next_stop
-    order.lots += order.next_left - order.left
-    order.left = order.next_left
+    order.lots += order.next_remaining - order.remaining
+    order.remaining = order.next_remaining
     order.modify_at = NEVER
     order.queue = -1.0
-    emit(broker, E_MODIFY, order, order.lots, order.limit, 0)
+    append_event(broker, E_MODIFY, order, order.lots, order.limit, 0)
 
 
 def link(broker, first, second):
     """Make two open orders one-cancels-other: any fill of one cancels the other. 1 if both were open."""
-    first_slot = find(broker, first)
-    second_slot = find(broker, second)
+    first_slot = find_slot(broker, first)
+    second_slot = find_slot(broker, second)
     if first_slot < 0 or second_slot < 0 or first_slot == second_slot:
         return 0
     broker.orders[first_slot].group = first
@@ -242,7 +242,7 @@ def link(broker, first, second):
     return 1
 
 
-def kind_of(limit, stop, trail):
+def order_type_of(limit, stop, trail):
     """The order kind that these prices ask for; 0 leaves a price out."""
     if trail != 0.0:
         return TRAIL

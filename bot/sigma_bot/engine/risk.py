@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from sigma_bot.engine.account import used_margin
 from sigma_bot.engine.types import (
-    DAY,
     DONE,
     HELD,
-    MINUTE,
     OK,
     R_COLLAR,
     R_DAILY_LOSS,
@@ -30,6 +28,7 @@ from sigma_bot.engine.types import (
 )
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.kernel.struct import Struct
+from sigma_bot.times import DAY, MINUTE
 
 
 class RiskManager(Struct):
@@ -99,7 +98,7 @@ class RiskManager(Struct):
         if self.max_per_minute > 0 and self.too_many(broker.ts // MINUTE):
             return R_RATE
         if child == 0:
-            return funds(broker, symbol, side, lots, notional, reduces)
+            return check_funds(broker, symbol, side, lots, notional, reduces)
         return OK
 
     def too_many(self, minute):
@@ -147,11 +146,11 @@ def open_lots(broker, symbol, side):
                 ):
                     first = False
         if first:
-            total += order.left
+            total += order.remaining
     return total
 
 
-def funds(broker, symbol, side, lots, notional, reduces):
+def check_funds(broker, symbol, side, lots, notional, reduces):
     """Can the account pay? Cash accounts neither borrow nor sell what they do not hold; margin accounts keep
     the initial margin. Fees and price moves until the fill are checked again when the order fills."""
     market = broker.markets[symbol]
@@ -166,5 +165,5 @@ def funds(broker, symbol, side, lots, notional, reduces):
         order = broker.orders[broker.active[i]]
         if order.side > 0 and order.state != DONE and order.state != HELD:
             other = broker.markets[order.symbol]
-            bound += notional_of(other, order.left, order.limit if order.limit > 0.0 else other.ask)
+            bound += notional_of(other, order.remaining, order.limit if order.limit > 0.0 else other.ask)
     return OK if notional + bound <= broker.cash_quanta else R_FUNDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import liquidate, maintenance, mark
+from sigma_bot.engine.account import liquidate, maintenance, mark_to_market
 from sigma_bot.engine.bars import match_bar, match_close
 from sigma_bot.engine.matching import match_tick
 from sigma_bot.engine.types import BUDGET, E_FILL
@@ -37,7 +37,7 @@ def open_bar(bar, start, width, price):
     bar.count = 0
 
 
-def drawdown(broker, equity):
+def record_equity(broker, equity):
     """Book the equity of this row: peak and deepest fall from it."""
     broker.equity = equity
     if equity > broker.peak:
@@ -46,7 +46,7 @@ def drawdown(broker, equity):
         broker.max_drawdown = broker.peak - equity
 
 
-def sample(broker):
+def take_sample(broker):
     """Keep a point of the equity curve: the state after the row before the one that crossed the interval."""
     point = broker.samples[broker.n_samples]
     broker.n_samples += 1
@@ -57,7 +57,7 @@ def sample(broker):
     for i in range(broker.n_markets):
         market = broker.markets[i]
         gross += abs(market.qty) * market.mid
-        benchmark += market.mid / market.first if market.first > 0.0 else 1.0
+        benchmark += market.mid / market.first_price if market.first_price > 0.0 else 1.0
         point.marks[i] = market.mid
     point.gross = gross
     point.benchmark = benchmark / broker.n_markets
@@ -66,34 +66,34 @@ def sample(broker):
 def after_tick(broker, tick, strategy):
     """After the strategy: fill what it sent without latency, tell it every fill, also those that this
     causes."""
-    if broker.dirty != 0:
+    if broker.needs_matching != 0:
         match_tick(broker, tick)
-    while broker.seen < broker.n_events:
-        event = broker.events[broker.seen]
-        broker.seen += 1
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
         if event.kind == E_FILL:
             strategy.on_fill(event, broker)
-            if broker.dirty != 0:
+            if broker.needs_matching != 0:
                 match_tick(broker, tick)
 
 
 def after_bar(broker, bar, strategy):
     """After the strategy: with ``fill_at_close`` fill its market orders; tell it every fill."""
-    if broker.dirty != 0 and broker.fill_at_close != 0:
+    if broker.needs_matching != 0 and broker.fill_at_close != 0:
         match_close(broker, bar)
-    while broker.seen < broker.n_events:
-        event = broker.events[broker.seen]
-        broker.seen += 1
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
         if event.kind == E_FILL:
             strategy.on_fill(event, broker)
-            if broker.dirty != 0 and broker.fill_at_close != 0:
+            if broker.needs_matching != 0 and broker.fill_at_close != 0:
                 match_close(broker, bar)
 
 
 def step_tick(broker, tick, strategy):
     """One tick. Ticks are stamped at the end of their interval, so a tick at a bar's end still belongs to
     that bar."""
-    broker.busy = broker.n_events + BUDGET
+    broker.event_budget = broker.n_events + BUDGET
     broker.ts = tick.ts
     broker.symbol = tick.symbol
     market = broker.markets[tick.symbol]
@@ -102,20 +102,20 @@ def step_tick(broker, tick, strategy):
     market.ask = tick.ask
     mid = (tick.bid + tick.ask) * 0.5
     market.mid = mid
-    if market.first == 0.0:
-        market.first = mid
+    if market.first_price == 0.0:
+        market.first_price = mid
     if (
-        tick.ts >= broker.wake
-        or tick.ask <= market.lo
-        or tick.low <= market.lo
-        or tick.bid >= market.hi
-        or tick.high >= market.hi
+        tick.ts >= broker.next_wake
+        or tick.ask <= market.wake_below
+        or tick.low <= market.wake_below
+        or tick.bid >= market.wake_above
+        or tick.high >= market.wake_above
     ):
         match_tick(broker, tick)
     if broker.n_markets == 1:
         equity = broker.cash + market.qty * mid
     else:
-        equity = mark(broker)
+        equity = mark_to_market(broker)
     if market.lots > 0:
         if mid > market.best:
             market.best = mid
@@ -128,20 +128,20 @@ def step_tick(broker, tick, strategy):
             market.worst = mid
     broker.equity = equity
     if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
-        drawdown(broker, equity)
+        record_equity(broker, equity)
     if broker.leveraged != 0 and equity < maintenance(broker):
         liquidate(broker, broker.half_spread + broker.slippage)
-        drawdown(broker, mark(broker))
+        record_equity(broker, mark_to_market(broker))
     if broker.n_timeframes != 0:
         for index in range(broker.n_timeframes):
-            grow(broker, market.bars[index], tick, strategy, index)
+            add_tick_to_bar(broker, market.bars[index], tick, strategy, index)
     strategy.on_tick(tick, broker)
-    if broker.dirty != 0 or broker.seen != broker.n_events:
+    if broker.needs_matching != 0 or broker.delivered != broker.n_events:
         after_tick(broker, tick, strategy)
     market.last = tick.last
 
 
-def grow(broker, built, tick, strategy, index):
+def add_tick_to_bar(broker, built, tick, strategy, index):
     """Grow the bar of a timeframe by a tick; deliver it when it is complete."""
     if tick.ts > built.end:
         if built.count > 0:
@@ -166,13 +166,13 @@ def step_bar(broker, bar, strategy):
     end = bar.end
     close = bar.close
     symbol = bar.symbol
-    broker.busy = broker.n_events + BUDGET
+    broker.event_budget = broker.n_events + BUDGET
     broker.ts = end
     broker.symbol = symbol
     market = broker.markets[symbol]
-    if market.first == 0.0:
-        market.first = bar.open
-    if end > broker.wake or bar.low <= market.lo or bar.high >= market.hi:
+    if market.first_price == 0.0:
+        market.first_price = bar.open
+    if end > broker.next_wake or bar.low <= market.wake_below or bar.high >= market.wake_above:
         match_bar(broker, bar)
     market.ts = end
     market.bid = close
@@ -183,16 +183,16 @@ def step_bar(broker, bar, strategy):
     if broker.n_markets == 1:
         equity = broker.cash + market.qty * close
     else:
-        equity = mark(broker)
+        equity = mark_to_market(broker)
     broker.equity = equity
     if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
-        drawdown(broker, equity)
+        record_equity(broker, equity)
     if broker.own_bars != 0:
         strategy.on_bar(bar, broker)
     if broker.n_timeframes != 0:
         for index in range(broker.n_timeframes):
-            build(broker, bar, strategy, index)
-    if broker.dirty != 0 or broker.seen != broker.n_events:
+            add_bar_to_bar(broker, bar, strategy, index)
+    if broker.needs_matching != 0 or broker.delivered != broker.n_events:
         after_bar(broker, bar, strategy)
 
 
@@ -214,12 +214,12 @@ def watermarks(broker, market, bar):
             market.worst = high
     if broker.leveraged != 0:
         market.mid = extreme
-        if mark(broker) < maintenance(broker):
+        if mark_to_market(broker) < maintenance(broker):
             liquidate(broker, broker.half_spread + broker.slippage)
         market.mid = bar.close
 
 
-def build(broker, bar, strategy, index):
+def add_bar_to_bar(broker, bar, strategy, index):
     """Grow the bar of a longer timeframe by a bar of the data; deliver it when it is complete."""
     built = broker.markets[bar.symbol].bars[index]
     if bar.ts >= built.end:
