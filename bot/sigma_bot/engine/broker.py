@@ -213,60 +213,48 @@ class Broker(Struct):
     ):
         index = self._index(symbol)
         lots = lots_of(self.markets[index], qty)
-        order_type = order_type_of(limit, stop, trail)
-        post = 1 if post_only else 0
-        reduce = 1 if reduce_only else 0
         order_id = submit(
             self,
-            index,
-            side,
-            lots,
-            order_type,
-            float(limit),
-            float(stop),
-            float(trail),
-            tif,
-            expire,
-            post,
-            reduce,
-            0,
-            0,
+            symbol=index,
+            side=side,
+            lots=lots,
+            order_type=order_type_of(limit, stop, trail),
+            limit=float(limit),
+            stop=float(stop),
+            trail=float(trail),
+            tif=tif,
+            expire=expire,
+            post_only=1 if post_only else 0,
+            reduce_only=1 if reduce_only else 0,
+            parent=0,
+            group=0,
         )
         if order_id > 0 and stop_loss != 0.0:
-            submit(
-                self,
-                index,
-                -side,
-                lots,
-                order_type_of(0.0, stop_loss, 0.0),
-                0.0,
-                float(stop_loss),
-                0.0,
-                GTC,
-                0,
-                0,
-                1,
-                order_id,
-                order_id,
+            self._submit_exit(
+                index, -side, lots, order_type_of(0.0, stop_loss, 0.0), 0.0, float(stop_loss), order_id
             )
         if order_id > 0 and take_profit != 0.0:
-            submit(
-                self,
-                index,
-                -side,
-                lots,
-                LIMIT,
-                float(take_profit),
-                0.0,
-                0.0,
-                GTC,
-                0,
-                0,
-                1,
-                order_id,
-                order_id,
-            )
+            self._submit_exit(index, -side, lots, LIMIT, float(take_profit), 0.0, order_id)
         return order_id
+
+    def _submit_exit(self, index, side, lots, order_type, limit, stop, parent):
+        """An exit of a bracket: it waits for its parent's fill, and the exits cancel one another."""
+        submit(
+            self,
+            symbol=index,
+            side=side,
+            lots=lots,
+            order_type=order_type,
+            limit=limit,
+            stop=stop,
+            trail=0.0,
+            tif=GTC,
+            expire=0,
+            post_only=0,
+            reduce_only=1,
+            parent=parent,
+            group=parent,
+        )
 
     def target(self, qty, symbol=-1):
         """Trade at market so that, with the entries already on their way, the position becomes ``qty``
@@ -296,7 +284,22 @@ class Broker(Struct):
         reduce = (
             1 if self.markets[index].lots * lots < 0 and abs(lots) <= abs(self.markets[index].lots) else 0
         )
-        return submit(self, index, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, reduce, 0, 0)
+        return submit(
+            self,
+            symbol=index,
+            side=side,
+            lots=abs(lots),
+            order_type=MARKET,
+            limit=0.0,
+            stop=0.0,
+            trail=0.0,
+            tif=GTC,
+            expire=0,
+            post_only=0,
+            reduce_only=reduce,
+            parent=0,
+            group=0,
+        )
 
     def _coming(self, index):
         """Lots that open market and limit orders will still add; exits of brackets do not count."""

@@ -99,7 +99,22 @@ class DecisionEngine:
             if lots != 0 and tries < FLATTEN_ATTEMPTS:
                 self.close_attempts[k] = tries + 1
                 side = -1 if lots > 0 else 1
-                submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
+                submit(
+                    b,
+                    symbol=k,
+                    side=side,
+                    lots=abs(lots),
+                    order_type=MARKET,
+                    limit=0.0,
+                    stop=0.0,
+                    trail=0.0,
+                    tif=GTC,
+                    expire=0,
+                    post_only=0,
+                    reduce_only=1,
+                    parent=0,
+                    group=0,
+                )
                 closing = True
         return not closing
 
