@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sigma_bot.version import VERSION as RELEASE
+
 GROUP, VERSION = "sigma-x.io", "v1alpha1"
 MANAGER = "sigma-x-operator"  # field manager of everything we write
 BACKTEST_LABEL = f"{GROUP}/backtest"
@@ -19,7 +21,7 @@ REVISION_LABEL = f"{GROUP}/revision"
 class BacktestSettings:
     """How the pods of backtests are run."""
 
-    image: str = "docker.io/sigma-x/backtest:0.1.0"
+    image: str = f"docker.io/sigma-x/backtest:{RELEASE}"
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     priority_class: str = ""
@@ -68,8 +70,8 @@ def _operators() -> tuple[Mapping[str, Any], ...]:
 class BotSettings:
     """How the pods of strategies are run."""
 
-    image: str = "docker.io/sigma-x/sigma:0.1.0"
-    live_image: str = "docker.io/sigma-x/sigma-live:0.1.0"
+    image: str = f"docker.io/sigma-x/sigma:{RELEASE}"
+    live_image: str = f"docker.io/sigma-x/sigma-live:{RELEASE}"
     """Image in LIVE, where the exchange's client is needed."""
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
