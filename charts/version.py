@@ -1,5 +1,5 @@
-"""The version of everything: ``python charts/version.py`` prints it. With an argument it becomes that one, in the
-package and in the charts, which can't read the package.
+"""The version of everything: ``python charts/version.py`` prints it. With an argument it becomes that one, in
+the package and in the charts, which can't read the package.
 """
 
 from __future__ import annotations
