@@ -12,8 +12,8 @@ from typing import Any, cast
 import kopf
 
 from sigma_operator.backtest.reconcile import BacktestReconciler
-from sigma_operator.handlers import CHILDREN, OWN, SELECTOR, registry, settings
-from sigma_operator.health import DEPTH, DURATION, RECONCILES, Health
+from sigma_operator.handlers import CHILDREN, RESOURCES, SELECTOR, registry, settings
+from sigma_operator.health import QUEUE_DEPTH, RECONCILE_DURATION, RECONCILES, Health
 from sigma_operator.kubernetes.api import Api, ApiError, connect
 from sigma_operator.kubernetes.watchdog import Watchdog
 from sigma_operator.kubernetes.workqueue import Key, WorkQueue, run_worker
@@ -22,12 +22,12 @@ from sigma_operator.settings import MANAGER, Settings
 from sigma_operator.strategy.reconcile import StrategyReconciler
 
 WORKERS = 8
-CHECK = 60.0  # seconds between two lists that the watches are held against
+RELIST_INTERVAL_S = 60.0  # seconds between two lists that the watches are held against
 
 log = logging.getLogger("sigma_operator")
 
 
-def step_of(*reconcilers: tuple[str, Callable[[str, str], Awaitable[float | None]]]) -> Any:
+def dispatcher(*reconcilers: tuple[str, Callable[[str, str], Awaitable[float | None]]]) -> Any:
     """One step by the kind of its key, timed and counted."""
     by_kind = dict(reconcilers)
 
@@ -35,7 +35,7 @@ def step_of(*reconcilers: tuple[str, Callable[[str, str], Awaitable[float | None
         kind, namespace, name = key
         result = "error"
         try:
-            with DURATION.labels(kind).time():
+            with RECONCILE_DURATION.labels(kind).time():
                 after = await by_kind[kind](namespace, name)
             result = "success"
             return after
@@ -45,12 +45,12 @@ def step_of(*reconcilers: tuple[str, Callable[[str, str], Awaitable[float | None
     return step
 
 
-def report(key: Key, error: Exception, delay: float) -> None:
+def log_failure(key: Key, error: Exception, delay: float) -> None:
     """A step that failed is told in the log."""
     log.warning("%s %s/%s: %s: %s; again in %.1f s", *key, type(error).__name__, error, delay)
 
 
-async def announce(api: Api, watching: asyncio.Event, health: Health) -> None:
+async def become_ready(api: Api, watching: asyncio.Event, health: Health) -> None:
     """Ready: kopf runs and the API server answers. kopf's own flag says no more than that its tasks were
     started."""
     await watching.wait()
@@ -60,11 +60,11 @@ async def announce(api: Api, watching: asyncio.Event, health: Health) -> None:
     await asyncio.Future()  # the process ends when any of its tasks does
 
 
-async def guard(api: Api, watchdog: Watchdog, namespaces: tuple[str, ...], queue: WorkQueue) -> None:
+async def check_watches(api: Api, watchdog: Watchdog, namespaces: tuple[str, ...], queue: WorkQueue) -> None:
     """Hold the watches against lists. What a watch has lost is looked at; a dead watch fails the probe."""
     while True:
-        await asyncio.sleep(CHECK)
-        for kind in (*OWN, *CHILDREN):
+        await asyncio.sleep(RELIST_INTERVAL_S)
+        for kind in (*RESOURCES, *CHILDREN):
             listed: dict[tuple[str, str], str] = {}
             try:
                 for namespace in namespaces or ("",):
@@ -74,7 +74,7 @@ async def guard(api: Api, watchdog: Watchdog, namespaces: tuple[str, ...], queue
                 continue
             for lost in watchdog.check(kind, listed):
                 log.error("the watch of %s has not shown %s/%s", kind, *lost)
-                if kind in OWN:
+                if kind in RESOURCES:
                     queue.add((kind, *lost))
 
 
@@ -84,15 +84,15 @@ async def run() -> int:
     queue, watchdog = WorkQueue(), Watchdog()
     watching, stop = asyncio.Event(), asyncio.Event()
     health = Health(watchdog)
-    DEPTH.set_function(lambda: len(queue))
+    QUEUE_DEPTH.set_function(lambda: len(queue))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = await health.serve()
     bots = PodProbe(lambda namespace, name: queue.add(("Strategy", namespace, name), urgent=True))
     async with connect() as api, bots:
-        step = step_of(
-            ("Backtest", BacktestReconciler(api, configuration, bots.progress)),
+        step = dispatcher(
+            ("Backtest", BacktestReconciler(api, configuration, bots.probe_run)),
             ("Strategy", StrategyReconciler(api, configuration, bots)),
         )
         watch = kopf.operator(
@@ -107,11 +107,11 @@ async def run() -> int:
         )
         tasks = [asyncio.create_task(watch, name="watching")]
         tasks += [
-            asyncio.create_task(run_worker(queue, step, report), name="working") for _ in range(WORKERS)
+            asyncio.create_task(run_worker(queue, step, log_failure), name="working") for _ in range(WORKERS)
         ]
-        tasks.append(asyncio.create_task(announce(api, watching, health), name="announcing"))
+        tasks.append(asyncio.create_task(become_ready(api, watching, health), name="announcing"))
         tasks.append(asyncio.create_task(bots.run(), name="asking bots"))
-        guarding = guard(api, watchdog, configuration.namespaces, queue)
+        guarding = check_watches(api, watchdog, configuration.namespaces, queue)
         tasks.append(asyncio.create_task(guarding, name="guarding"))
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

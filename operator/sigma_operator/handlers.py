@@ -8,13 +8,13 @@ from typing import Any
 
 import kopf
 
-from sigma_operator.health import Lag
+from sigma_operator.health import GenerationLag
 from sigma_operator.kubernetes.objects import MANAGED_BY
 from sigma_operator.kubernetes.watchdog import Watchdog
 from sigma_operator.kubernetes.workqueue import Key
 from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, STRATEGY_LABEL, VERSION
 
-OWN = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
+RESOURCES = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
 CHILDREN = {
     "Job": ("batch", "v1", "jobs"),
     "Pod": ("", "v1", "pods"),
@@ -34,9 +34,9 @@ def key_of(namespace: str, labels: Mapping[str, str]) -> Key | None:
     return None
 
 
-def registry(wake: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
+def registry(enqueue: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
     """The handlers: a resource wakes itself, its children wake it by their label, pods and Jobs urgently."""
-    handlers, lag = kopf.OperatorRegistry(), Lag()
+    handlers, lag = kopf.OperatorRegistry(), GenerationLag()
 
     def login(**known: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
@@ -44,23 +44,23 @@ def registry(wake: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.Oper
     def own_event(kind: str) -> Callable[..., Any]:
         async def seen(*, namespace: str | None, name: str, body: Mapping[str, Any], **more: Any) -> None:
             meta, shown = body["metadata"], body.get("status", {}).get("observedGeneration", 0)
-            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
+            watchdog.record(kind, str(namespace), name, meta["resourceVersion"])
             gone = more["event"]["type"] == "DELETED"
-            lag.note(kind, str(namespace), name, not gone and shown < meta["generation"])
-            wake((kind, str(namespace), name), False)
+            lag.set(kind, str(namespace), name, not gone and shown < meta["generation"])
+            enqueue((kind, str(namespace), name), False)
 
         return seen
 
     def child_event(kind: str) -> Callable[..., Any]:
         async def seen(*, namespace: str | None, name: str, meta: Mapping[str, Any], **_: Any) -> None:
-            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
+            watchdog.record(kind, str(namespace), name, meta["resourceVersion"])
             if (key := key_of(str(namespace), meta.get("labels", {}))) is not None:
-                wake(key, kind in URGENT)
+                enqueue(key, kind in URGENT)
 
         return seen
 
     kopf.on.login(registry=handlers)(login)
-    for kind, resource in OWN.items():
+    for kind, resource in RESOURCES.items():
         kopf.on.event(*resource, registry=handlers, id=kind)(own_event(kind))
     for kind, resource in CHILDREN.items():
         kopf.on.event(*resource, labels={MANAGED_BY: MANAGER}, registry=handlers, id=kind)(child_event(kind))

@@ -10,24 +10,26 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 from sigma_operator.kubernetes.watchdog import Watchdog
 
 RECONCILES = Counter("sigmax_reconcile_total", "Steps by their result", ["kind", "result"])
-DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])
-DEPTH = Gauge("sigmax_queue_depth", "Resources waiting or worked on")
-DEAD = Gauge("sigmax_dead_watches", "Watches that have lost an object")
-LAG = Gauge("sigmax_generation_lag", "Resources whose newest generation is not in their status yet", ["kind"])
+RECONCILE_DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])
+QUEUE_DEPTH = Gauge("sigmax_queue_depth", "Resources waiting or worked on")
+DEAD_WATCHES = Gauge("sigmax_dead_watches", "Watches that have lost an object")
+GENERATION_LAG = Gauge(
+    "sigmax_generation_lag", "Resources whose newest generation is not in their status yet", ["kind"]
+)
 PORT = 8080
 
 
-class Lag:
+class GenerationLag:
     """Which resources have a generation that their status does not show."""
 
     def __init__(self) -> None:
         self._behind: dict[str, set[tuple[str, str]]] = {}
 
-    def note(self, kind: str, namespace: str, name: str, behind: bool) -> None:
+    def set(self, kind: str, namespace: str, name: str, behind: bool) -> None:
         """Set the state of one resource."""
         names = self._behind.setdefault(kind, set())
         (names.add if behind else names.discard)((namespace, name))
-        LAG.labels(kind).set(len(names))
+        GENERATION_LAG.labels(kind).set(len(names))
 
 
 class Health:
@@ -37,7 +39,7 @@ class Health:
     def __init__(self, watchdog: Watchdog) -> None:
         self.ready = False
         self._watchdog = watchdog
-        DEAD.set_function(lambda: len(watchdog.dead))
+        DEAD_WATCHES.set_function(lambda: len(watchdog.dead))
 
     async def healthz(self, _: web.Request) -> web.Response:
         """503 names a watch that is dead: the kubelet starts the operator anew."""

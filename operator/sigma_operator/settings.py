@@ -45,13 +45,13 @@ class BacktestSettings:
 
 
 # Networks a bot has no business in: the cluster's own, the cloud's, and the address that hands out its keys.
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+PRIVATE_NETWORKS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 
 
-def _ways_out() -> tuple[Mapping[str, Any], ...]:
+def _default_egress() -> tuple[Mapping[str, Any], ...]:
     system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     anywhere: dict[str, Any] = {"namespaceSelector": {}}
-    abroad = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE)}}
+    abroad = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_NETWORKS)}}
     return (
         {"to": [system], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
         {"to": [anywhere], "ports": [{"protocol": "TCP", "port": port} for port in (6379, 5432)]},
@@ -59,7 +59,7 @@ def _ways_out() -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def _operators() -> tuple[Mapping[str, Any], ...]:
+def _default_ingress() -> tuple[Mapping[str, Any], ...]:
     operator = {"matchLabels": {"app.kubernetes.io/component": "operator"}}
     return ({"namespaceSelector": {}, "podSelector": operator},)
 
@@ -102,9 +102,9 @@ class BotSettings:
     """Seconds that closing orders and positions may take when a Strategy is deleted."""
     network_policy: bool = True
     """Let bots reach Redis, Postgres, the DNS and the venue, and nothing else."""
-    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_ways_out)
+    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_default_egress)
     """Everything a bot reaches, as egress rules of a NetworkPolicy: DNS, Redis, Postgres, the venue."""
-    ingress: tuple[Mapping[str, Any], ...] = field(default_factory=_operators)
+    ingress: tuple[Mapping[str, Any], ...] = field(default_factory=_default_ingress)
     """Who reaches a bot's health port, as peers of a NetworkPolicy; at least one, for none means all."""
 
 
@@ -124,11 +124,11 @@ class Settings:
         namespaces = tuple(filter(None, environment.get("SIGMA_NAMESPACES", "").split(",")))
         return cls(
             namespaces,
-            BacktestSettings(**_given(environment, "SIGMA_BACKTEST")),
-            BotSettings(**_given(environment, "SIGMA_BOT")),
+            BacktestSettings(**_overrides(environment, "SIGMA_BACKTEST")),
+            BotSettings(**_overrides(environment, "SIGMA_BOT")),
         )
 
 
-def _given(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
+def _overrides(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(environment.get(variable, "{}"))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -12,9 +12,9 @@ from sigma_bot.spec.units import Duration
 from sigma_bot.times import SECOND
 from sigma_operator.kubernetes.objects import (
     Object,
+    common_labels,
     container_security,
     content_hash,
-    labels,
     metadata,
     pod_security,
     resources,
@@ -28,12 +28,12 @@ PROGRESS_PORT = 8080  # where a pod says how far it is
 BAD_INPUT, RAISED, INTERRUPTED = 2, 3, 130  # exit codes of `sigma backtest`
 
 
-def marks(name: str) -> dict[str, str]:
+def child_labels(name: str) -> dict[str, str]:
     """Labels of a Backtest's children."""
-    return labels(name, "backtest", BACKTEST_LABEL)
+    return common_labels(name, "backtest", BACKTEST_LABEL)
 
 
-def suspended(resource: Mapping[str, Any]) -> bool:
+def is_suspended(resource: Mapping[str, Any]) -> bool:
     """Whether the run is to wait."""
     return bool(resource["spec"].get("suspend"))
 
@@ -60,7 +60,7 @@ def config_map(resource: Mapping[str, Any]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(resource, f"{name}-{content_hash(data)}", marks(name)),
+        "metadata": metadata(resource, f"{name}-{content_hash(data)}", child_labels(name)),
         "immutable": True,
         "data": data,
     }
@@ -76,7 +76,7 @@ def _data_volume(options: JobOptions, settings: BacktestSettings) -> Object | No
     return {"name": "data", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
 
 
-def from_database(resource: Mapping[str, Any], settings: BacktestSettings) -> bool:
+def reads_database(resource: Mapping[str, Any], settings: BacktestSettings) -> bool:
     """Whether the run reads the catalogue in the database: that is where it is when nothing lies at /data."""
     source = resource["spec"].get("data", {}).get("source")
     return source == "catalogue" and _data_volume(_options(resource), settings) is None
@@ -95,16 +95,16 @@ def _environment(resource: Mapping[str, Any], settings: BacktestSettings, part: 
         {"name": "HOME", "value": "/tmp"},
         {"name": "SIGMA_PROGRESS_PORT", "value": str(PROGRESS_PORT)},
     ]
-    if settings.results and from_database(resource, settings):
-        out.append(_address("SIGMA_DATA", settings, needed=True))
+    if settings.results and reads_database(resource, settings):
+        out.append(_database_url("SIGMA_DATA", settings, needed=True))
     elif _data_volume(_options(resource), settings) is not None:
         out.append({"name": "SIGMA_DATA", "value": "/data"})
     if settings.results:
-        out.append(_address("SIGMA_DATABASE_URL", settings, needed=bool(part)))
+        out.append(_database_url("SIGMA_DATABASE_URL", settings, needed=bool(part)))
     return out
 
 
-def _address(variable: str, settings: BacktestSettings, *, needed: bool) -> Object:
+def _database_url(variable: str, settings: BacktestSettings, *, needed: bool) -> Object:
     reference = {"name": settings.results, "key": "database-url", "optional": not needed}
     return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
 
@@ -132,7 +132,7 @@ def _container(resource: Mapping[str, Any], settings: BacktestSettings, data: bo
     }
 
 
-def pod(resource: Mapping[str, Any], settings: BacktestSettings, config: str, part: str = "") -> Object:
+def pod_spec(resource: Mapping[str, Any], settings: BacktestSettings, config: str, part: str = "") -> Object:
     """The pod's spec: the `restricted` standard, no token, nothing writable but a scratch folder."""
     volumes: list[Object] = [
         {"name": "config", "configMap": {"name": config}},
@@ -165,15 +165,15 @@ def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) ->
     """The Job. Only what the machine broke off is repeated: an answer of the command line, good or bad, is
     final. A sweep has an index for each of its parts; one whose pod is lost is run again by itself."""
     options, sweep = _options(resource), sweep_of(resource)
-    inside = pod(resource, settings, config, SHARD if sweep else "")
-    out = _job(resource, settings, job_name(resource), inside)
+    pod = pod_spec(resource, settings, config, SHARD if sweep else "")
+    out = _job(resource, settings, job_name(resource), pod)
     retries = settings.retries if options.retries is None else options.retries
     if sweep is None:
-        out["spec"] |= {"backoffLimit": retries, "podFailurePolicy": _failures(INTERRUPTED, 137)}
+        out["spec"] |= {"backoffLimit": retries, "podFailurePolicy": _pod_failure_policy(INTERRUPTED, 137)}
     else:
         parts = {"completions": sweep.shards, "parallelism": sweep.shards, "completionMode": "Indexed"}
-        out["spec"] |= parts | {"backoffLimitPerIndex": retries, "podFailurePolicy": _failures()}
-    if suspended(resource):
+        out["spec"] |= parts | {"backoffLimitPerIndex": retries, "podFailurePolicy": _pod_failure_policy()}
+    if is_suspended(resource):
         out["spec"]["suspend"] = True
     return out
 
@@ -181,8 +181,8 @@ def job(resource: Mapping[str, Any], settings: BacktestSettings, config: str) ->
 def merge_job(resource: Mapping[str, Any], settings: BacktestSettings) -> Object:
     """The Job that joins the parts of a sweep into what one process would have found."""
     config = config_map(resource)["metadata"]["name"]
-    out = _job(resource, settings, merge_name(resource), pod(resource, settings, config, MERGE))
-    out["spec"] |= {"backoffLimit": settings.retries, "podFailurePolicy": _failures()}
+    out = _job(resource, settings, merge_name(resource), pod_spec(resource, settings, config, MERGE))
+    out["spec"] |= {"backoffLimit": settings.retries, "podFailurePolicy": _pod_failure_policy()}
     return out
 
 
@@ -190,36 +190,36 @@ def _options(resource: Mapping[str, Any]) -> JobOptions:
     return JobOptions.model_validate(resource["spec"].get("job", {}))
 
 
-def _failures(*also: int) -> Object:
+def _pod_failure_policy(*also: int) -> Object:
     final = {"operator": "In", "containerName": CONTAINER, "values": [1, BAD_INPUT, RAISED, *also]}
     disrupted = [{"type": "DisruptionTarget", "status": "True"}]
     ignored = {"action": "Ignore", "onPodConditions": disrupted}
     return {"rules": [ignored, {"action": "FailJob", "onExitCodes": final}]}
 
 
-def _job(resource: Mapping[str, Any], settings: BacktestSettings, name: str, inside: Object) -> Object:
-    own, options = marks(resource["metadata"]["name"]), _options(resource)
+def _job(resource: Mapping[str, Any], settings: BacktestSettings, name: str, pod: Object) -> Object:
+    labels, options = child_labels(resource["metadata"]["name"]), _options(resource)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata(resource, name, own),
+        "metadata": metadata(resource, name, labels),
         "spec": {
             "activeDeadlineSeconds": _seconds(options.deadline, settings.deadline),
             "ttlSecondsAfterFinished": _seconds(options.ttl, settings.keep),
             "podReplacementPolicy": "Failed",
-            "template": {"metadata": {"labels": own}, "spec": inside},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
 
 
-def suspension(resource: Mapping[str, Any]) -> Object:
+def suspend_patch(resource: Mapping[str, Any]) -> Object:
     """The one field of the Job that changes: the rest of it can't."""
-    own = resource["metadata"]
+    meta = resource["metadata"]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": job_name(resource), "namespace": own["namespace"]},
-        "spec": {"suspend": suspended(resource)},
+        "metadata": {"name": job_name(resource), "namespace": meta["namespace"]},
+        "spec": {"suspend": is_suspended(resource)},
     }
 
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from sigma_operator.crds.status import Condition
 
 Object = Mapping[str, Any]
-Truth = Literal["True", "False", "Unknown"]
-LONGEST, SHORT = 4096, 300  # characters of a message, and of its repetition in the other conditions
+ConditionStatus = Literal["True", "False", "Unknown"]
+MAX_MESSAGE, MAX_SUMMARY = 4096, 300  # characters of a message, and of its repetition in the other conditions
 # What the kubelet says of a container that can't start, in words for the one who wrote the manifest.
-WAITING = {
+WAITING_REASONS = {
     "ErrImagePull": "the image can't be pulled",
     "ImagePullBackOff": "the image can't be pulled",
     "ErrImageNeverPull": "the image is not on the node",
@@ -29,27 +29,29 @@ def condition_of(resource: Object, kind: str) -> Object | None:
     return next((c for c in conditions if c["type"] == kind), None)
 
 
-def holds(resource: Object, kind: str) -> Object | None:
+def true_condition(resource: Object, kind: str) -> Object | None:
     """The condition of this type when its status is True."""
     found = condition_of(resource, kind)
     return found if found is not None and found["status"] == "True" else None
 
 
-def condition(resource: Object, kind: str, truth: Truth, reason: str, message: str, now: str) -> Condition:
+def condition(
+    resource: Object, kind: str, status: ConditionStatus, reason: str, message: str, now: str
+) -> Condition:
     """The condition to write, its transition time kept while its status stays. ``now`` is ISO 8601 UTC."""
     before = condition_of(resource, kind)
-    since = before["lastTransitionTime"] if before is not None and before["status"] == truth else now
+    since = before["lastTransitionTime"] if before is not None and before["status"] == status else now
     return Condition(
         type=kind,
-        status=truth,
+        status=status,
         reason=reason[:64] or "Unknown",
-        message=message[-LONGEST:],
+        message=message[-MAX_MESSAGE:],
         last_transition_time=since,
         observed_generation=resource["metadata"]["generation"],
     )
 
 
-def read_error(ended: Object) -> str:
+def termination_error(ended: Object) -> str:
     """What a container that failed said last: our own message, or the end of its log."""
     message = ended.get("message") or ""
     try:
@@ -60,4 +62,4 @@ def read_error(ended: Object) -> str:
 
 def last_line(text: str) -> str:
     """The end of a message, which says what is wrong, short enough for a table."""
-    return text.rstrip().rpartition("\n")[2][:SHORT]
+    return text.rstrip().rpartition("\n")[2][:MAX_SUMMARY]

@@ -23,7 +23,7 @@ def content_hash(document: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def labels(name: str, component: str, key: str) -> dict[str, str]:
+def common_labels(name: str, component: str, key: str) -> dict[str, str]:
     """The labels of a child; `key` is the label that leads back to its resource."""
     return {
         "app.kubernetes.io/name": "sigma-x",
@@ -34,7 +34,7 @@ def labels(name: str, component: str, key: str) -> dict[str, str]:
     }
 
 
-def owner(resource: Mapping[str, Any]) -> Object:
+def owner_reference(resource: Mapping[str, Any]) -> Object:
     """The reference by which the garbage collector takes the children with the resource."""
     return {
         "apiVersion": resource["apiVersion"],
@@ -46,13 +46,13 @@ def owner(resource: Mapping[str, Any]) -> Object:
     }
 
 
-def metadata(resource: Mapping[str, Any], name: str, marks: Mapping[str, str]) -> Object:
+def metadata(resource: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> Object:
     """A child's metadata."""
     return {
         "name": name,
         "namespace": resource["metadata"]["namespace"],
-        "labels": dict(marks),
-        "ownerReferences": [owner(resource)],
+        "labels": dict(labels),
+        "ownerReferences": [owner_reference(resource)],
     }
 
 

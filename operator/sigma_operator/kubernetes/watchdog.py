@@ -3,24 +3,24 @@ not shown by the next time is one it has lost."""
 
 from __future__ import annotations
 
-Name = tuple[str, str]  # namespace and name
+NamespacedName = tuple[str, str]  # namespace and name
 
 
 class Watchdog:
     """What the watches have shown, held against what there is. Pure: the lists are given."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[Name, str]] = {}
-        self._unseen: dict[str, dict[Name, str]] = {}
-        self._unlisted: dict[str, set[Name]] = {}
-        self.dead: dict[str, Name] = {}
+        self._seen: dict[str, dict[NamespacedName, str]] = {}
+        self._unseen: dict[str, dict[NamespacedName, str]] = {}
+        self._unlisted: dict[str, set[NamespacedName]] = {}
+        self.dead: dict[str, NamespacedName] = {}
         """Kinds whose watch is dead, each with an object it lost."""
 
-    def saw(self, kind: str, namespace: str, name: str, version: str) -> None:
+    def record(self, kind: str, namespace: str, name: str, version: str) -> None:
         """A watch showed this version of an object."""
         self._seen.setdefault(kind, {})[namespace, name] = version
 
-    def check(self, kind: str, listed: dict[Name, str]) -> set[Name]:
+    def check(self, kind: str, listed: dict[NamespacedName, str]) -> set[NamespacedName]:
         """Hold a list of versions against what was shown; the objects that were not shown by then although
         they were listed so the last time. The kind is dead while there are any."""
         seen = self._seen.setdefault(kind, {})

@@ -19,9 +19,9 @@ class WorkQueue:
     def __init__(self) -> None:
         self._ready: asyncio.PriorityQueue[tuple[bool, int, Key]] = asyncio.PriorityQueue()
         self._numbers = itertools.count()  # first come, first served
-        self._waiting: dict[Key, bool] = {}  # whether it is urgent
-        self._working: set[Key] = set()
-        self._again: dict[Key, bool] = {}
+        self._queued: dict[Key, bool] = {}  # whether it is urgent
+        self._processing: set[Key] = set()
+        self._dirty: dict[Key, bool] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
 
@@ -29,13 +29,13 @@ class WorkQueue:
         """Wake `key` now."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
-        if key in self._working:
-            self._again[key] = urgent or self._again.get(key, False)
-        elif key not in self._waiting or (urgent and not self._waiting[key]):
-            self._waiting[key] = urgent
+        if key in self._processing:
+            self._dirty[key] = urgent or self._dirty.get(key, False)
+        elif key not in self._queued or (urgent and not self._queued[key]):
+            self._queued[key] = urgent
             self._ready.put_nowait((not urgent, next(self._numbers), key))
 
-    def add_later(self, key: Key, delay: float) -> None:
+    def add_after(self, key: Key, delay: float) -> None:
         """Wake `key` after `delay` seconds, unless it is woken before."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
@@ -45,12 +45,12 @@ class WorkQueue:
         self._timers.pop(key, None)
         self.add(key)
 
-    async def take(self) -> Key:
+    async def get(self) -> Key:
         """The next key; `done` must be called with it."""
         while True:
             _, _, key = await self._ready.get()
-            if self._waiting.pop(key, None) is not None:  # else it has overtaken this place of its own
-                self._working.add(key)
+            if self._queued.pop(key, None) is not None:  # else it has overtaken this place of its own
+                self._processing.add(key)
                 return key
 
     def done(self, key: Key, after: float | None) -> None:
@@ -67,14 +67,14 @@ class WorkQueue:
         return delay
 
     def _finish(self, key: Key, after: float | None) -> None:
-        self._working.discard(key)
-        if key in self._again:
-            self.add(key, self._again.pop(key))
+        self._processing.discard(key)
+        if key in self._dirty:
+            self.add(key, self._dirty.pop(key))
         elif after is not None:
-            self.add_later(key, after)
+            self.add_after(key, after)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._working)
+        return len(self._queued) + len(self._processing)
 
 
 async def run_worker(
@@ -85,7 +85,7 @@ async def run_worker(
     """Take keys for ever. A reconcile that raises is reported and tried again later; it never ends the
     worker."""
     while True:
-        key = await queue.take()
+        key = await queue.get()
         try:
             after = await reconcile(key)
         except Exception as error:  # noqa: BLE001 - one resource's trouble must not stop the others

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sigma_operator.crds.status import Revision
-from sigma_operator.strategy.findings import Finding
+from sigma_operator.strategy.state import StrategyState
 
-KEPT = 10
+HISTORY_LIMIT = 10
 
 
 @dataclass(frozen=True)
-class Progress:
+class RolloutProgress:
     """Whether a new revision is on its way."""
 
     on: bool
@@ -22,13 +22,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class History:
+class RevisionHistory:
     """The last contents, the newest last."""
 
     entries: tuple[Revision, ...] = ()
 
     @classmethod
-    def of(cls, resource: Mapping[str, Any]) -> History:
+    def of(cls, resource: Mapping[str, Any]) -> RevisionHistory:
         """As the resource's status has it."""
         return cls(tuple(Revision(**entry) for entry in resource.get("status", {}).get("revisions", ())))
 
@@ -38,81 +38,87 @@ class History:
         return self.entries[-1] if self.entries else None
 
     @property
-    def proven(self) -> Revision | None:
+    def last_ready(self) -> Revision | None:
         """The newest content that once was ready."""
         return next((entry for entry in reversed(self.entries) if entry.outcome == "Ready"), None)
 
-    def take_up(self, wanted: str, now: str) -> History:
+    def with_revision(self, wanted: str, now: str) -> RevisionHistory:
         """With the content that is wanted now, if that is another one."""
         if self.newest is not None and self.newest.revision == wanted:
             return self
-        ran = self.proven is not None and self.proven.revision == wanted
+        ran = self.last_ready is not None and self.last_ready.revision == wanted
         entry = Revision(revision=wanted, time=now, outcome="Ready" if ran else "Starting")
-        kept = (*self._closed(), entry)
-        dropped = kept[:-KEPT]
-        if dropped and self.proven in dropped and self.proven is not None:
-            return History((self.proven, *kept[-KEPT + 1 :]))  # what a roll-back would go back to
-        return History(kept[-KEPT:])
+        kept = (*self._superseded(), entry)
+        dropped = kept[:-HISTORY_LIMIT]
+        if dropped and self.last_ready in dropped and self.last_ready is not None:
+            return RevisionHistory(
+                (self.last_ready, *kept[-HISTORY_LIMIT + 1 :])
+            )  # what a roll-back would go back to
+        return RevisionHistory(kept[-HISTORY_LIMIT:])
 
-    def _closed(self) -> tuple[Revision, ...]:
+    def _superseded(self) -> tuple[Revision, ...]:
         """A content that another one follows before it was ready has failed."""
         newest = self.newest
         if newest is None or newest.outcome != "Starting":
             return self.entries
         return (*self.entries[:-1], newest.model_copy(update={"outcome": "Failed"}))
 
-    def _with(self, outcome: str, message: str = "") -> History:
+    def _with_outcome(self, outcome: str, message: str = "") -> RevisionHistory:
         newest = self.entries[-1].model_copy(update={"outcome": outcome, "message": message[-1024:] or None})
         return replace(self, entries=(*self.entries[:-1], newest))
 
-    def warned(self, problem: str) -> History:
+    def with_warning(self, problem: str) -> RevisionHistory:
         """What the revision before held could not be closed; the newest takes it over."""
         newest = self.entries[-1].model_copy(update={"warning": problem[-1024:]})
         return replace(self, entries=(*self.entries[:-1], newest))
 
-    def to_run(self) -> str:
+    def target(self) -> str:
         """The revision to run: the newest, or the one that ran before where the newest was taken back."""
         newest = self.entries[-1]
-        if newest.outcome == "RolledBack" and self.proven is not None:
-            return self.proven.revision
+        if newest.outcome == "RolledBack" and self.last_ready is not None:
+            return self.last_ready.revision
         return newest.revision
 
-    def resumed(self) -> History:
+    def with_retry(self) -> RevisionHistory:
         """Suspended: a content that was taken back is tried anew afterwards."""
         newest = self.newest
-        return self._with("Starting") if newest is not None and newest.outcome == "RolledBack" else self
+        return (
+            self._with_outcome("Starting") if newest is not None and newest.outcome == "RolledBack" else self
+        )
 
-    def judged(self, running: str, finding: Finding, waited: float, deadline: float) -> History:
+    def with_verdict(
+        self, running: str, observed: StrategyState, waited: float, deadline: float
+    ) -> RevisionHistory:
         """With what became of the newest content, whose pod has been there for `waited` seconds."""
         newest = self.newest
         if newest is None or newest.outcome != "Starting" or running != newest.revision:
             return self
-        if finding.ready or finding.phase == "Halted":
-            return self._with("Ready")
-        if self.proven is not None and (finding.final or waited > deadline):
-            return self._with("RolledBack", finding.message)
+        if observed.ready or observed.phase == "Halted":
+            return self._with_outcome("Ready")
+        if self.last_ready is not None and (observed.permanent or waited > deadline):
+            return self._with_outcome("RolledBack", observed.message)
         return self
 
-    def forgotten(self, earlier: History) -> set[str]:
+    def removed_since(self, earlier: RevisionHistory) -> set[str]:
         """Contents of an earlier history that nothing here needs any more."""
         return {e.revision for e in earlier.entries} - {e.revision for e in self.entries}
 
-    def progress(self, finding: Finding, refusal: str = "") -> Progress:
+    def progress(self, observed: StrategyState, error: str = "") -> RolloutProgress:
         """The condition Progressing."""
         newest = self.newest
-        if refusal:
-            return Progress(False, "BadInput", refusal)
+        if error:
+            return RolloutProgress(False, "BadInput", error)
         if newest is None:
-            return Progress(True, "Starting", "nothing has run yet")
+            return RolloutProgress(True, "Starting", "nothing has run yet")
         if newest.outcome == "RolledBack":
-            runs = f"revision {self.to_run()} runs again"
+            runs = f"revision {self.target()} runs again"
             why = newest.message or "no reason was told"
             text = f"revision {newest.revision} did not become ready, {runs}"
             remedy = "change it, or suspend and resume to try it once more"
-            return Progress(False, "RolledBack", f"{text}; {remedy}. {why}")
+            return RolloutProgress(False, "RolledBack", f"{text}; {remedy}. {why}")
         if newest.warning is not None:
             text = f"revision {newest.revision} took over what was held: {newest.warning}"
-            return Progress(newest.outcome == "Starting", "FlattenFailed", text)
-        if newest.outcome == "Starting" and finding.phase != "Suspended":
-            return Progress(True, "Starting", f"revision {newest.revision} is on its way")
-        return Progress(False, "Settled", f"revision {newest.revision} is the newest")
+            return RolloutProgress(newest.outcome == "Starting", "FlattenFailed", text)
+        if newest.outcome == "Starting" and observed.phase != "Suspended":
+            return RolloutProgress(True, "Starting", f"revision {newest.revision} is on its way")
+        return RolloutProgress(False, "Settled", f"revision {newest.revision} is the newest")

@@ -9,39 +9,42 @@ from dataclasses import dataclass
 from sigma_operator.kubernetes.objects import Object
 from sigma_operator.strategy import render
 from sigma_operator.strategy.close_jobs import CloseJobs
-from sigma_operator.strategy.findings import Answer, Finding
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 from sigma_operator.strategy.observe import revision_of
-from sigma_operator.strategy.revisions import History, Progress
+from sigma_operator.strategy.revisions import RevisionHistory, RolloutProgress
 
 
 @dataclass(frozen=True)
-class Hold:
+class RolloutPause:
     """Why the newest revision does not start yet. `stop`: the old bot must end first."""
 
-    progress: Progress
-    stop: bool
+    progress: RolloutProgress
+    stop_old_pod: bool
 
 
 @dataclass(frozen=True)
 class RolloutDecision:
     """Between two revisions: what the new one waits for, and what went wrong where it waits no longer."""
 
-    hold: Hold | None = None
+    pause: RolloutPause | None = None
     warning: str = ""
 
 
-def draining(
-    history: History, pods: Sequence[Object], finding: Finding, answer: Answer | None
-) -> Hold | None:
+def drain_pause(
+    history: RevisionHistory,
+    pods: Sequence[Object],
+    observed: StrategyState,
+    readiness: BotReadiness | None,
+) -> RolloutPause | None:
     """While the old revision trades and holds something. One that can't close, since it is halted or down, is
     not waited for."""
     newest = history.entries[-1].revision
-    if not pods or revision_of(pods[0]) == newest or finding.phase != "Running":
+    if not pods or revision_of(pods[0]) == newest or observed.phase != "Running":
         return None
-    if answer is not None and answer.flat:
+    if readiness is not None and readiness.flat:
         return None
     text = f"revision {newest} starts when {revision_of(pods[0])} holds nothing (swapPolicy: drain)"
-    return Hold(Progress(True, "Draining", text), stop=False)
+    return RolloutPause(RolloutProgress(True, "Draining", text), stop_old_pod=False)
 
 
 class Rollout:
@@ -53,21 +56,21 @@ class Rollout:
     async def decide(
         self,
         resource: Object,
-        history: History,
+        history: RevisionHistory,
         pods: Sequence[Object],
-        finding: Finding,
-        answer: Answer | None,
+        observed: StrategyState,
+        readiness: BotReadiness | None,
     ) -> RolloutDecision:
         """Without a hold the newest revision may start. A close that failed holds nothing: a position with a
         bot is better than one without."""
-        newest, proven = history.newest, history.proven
+        newest, proven = history.newest, history.last_ready
         if newest is None or newest.outcome != "Starting" or newest.warning is not None:
             return RolloutDecision()
         if proven is None or proven.revision == newest.revision:
             return RolloutDecision()
         policy = resource["spec"].get("swapPolicy", "adopt")
         if policy == "drain":
-            return RolloutDecision(draining(history, pods, finding, answer))
+            return RolloutDecision(drain_pause(history, pods, observed, readiness))
         if policy == "flatten" and all(revision_of(pod) != newest.revision for pod in pods):
             return await self._flatten(resource, newest.revision, proven.revision, pods)
         return RolloutDecision()
@@ -76,12 +79,12 @@ class Rollout:
         self, resource: Object, newest: str, old: str, pods: Sequence[Object]
     ) -> RolloutDecision:
         text = f"revision {newest} starts when what {old} held is closed (swapPolicy: flatten)"
-        held = RolloutDecision(Hold(Progress(True, "Flattening", text), stop=True))
+        held = RolloutDecision(RolloutPause(RolloutProgress(True, "Flattening", text), stop_old_pod=True))
         if pods:
             return held
         name = render.config_name(resource["metadata"]["name"], newest)
         outcome = await self.jobs.run(resource, name, old, "flatten")
-        if not outcome.over:
+        if not outcome.finished:
             return held
         if not outcome.problem:
             return RolloutDecision()

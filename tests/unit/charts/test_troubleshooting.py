@@ -11,7 +11,7 @@ from sigma_operator.strategy import observe as observe_bot
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def reasons(path: str, called: str = "Finding") -> set[str]:
+def reasons(path: str, called: str) -> set[str]:
     """The second argument of every call of that name in a module, where it is a plain word."""
     tree = ast.parse((ROOT / path).read_text())
     return {
@@ -31,10 +31,10 @@ def explained(heading: str) -> str:
 
 def test_every_reason_of_a_strategy_is_explained() -> None:
     given = (
-        reasons("operator/sigma_operator/strategy/observe.py")
+        reasons("operator/sigma_operator/strategy/observe.py", "StrategyState")
         | reasons("bot/sigma_bot/trading/runner.py", "Readiness")
-        | set(observe_bot.ENDS.values())
-        | set(observe.WAITING)
+        | set(observe_bot.EXIT_REASONS.values())
+        | set(observe.WAITING_REASONS)
     )
     assert len(given) > 10
     text = explained("A Strategy by its reason")
@@ -42,7 +42,7 @@ def test_every_reason_of_a_strategy_is_explained() -> None:
 
 
 def test_every_reason_of_a_backtest_is_explained() -> None:
-    given = reasons("operator/sigma_operator/backtest/observe.py") | set(observe.REASONS.values())
+    given = reasons("operator/sigma_operator/backtest/observe.py", "BacktestState") | set(observe.EXIT_REASONS.values())
     assert len(given) > 5
     both = explained("A Backtest by its reason") + explained("A Strategy by its reason")
     assert sorted(word for word in given if f"`{word}`" not in both) == []

@@ -17,7 +17,7 @@ A, B = ("desk", "a"), ("desk", "b")
 @pytest.fixture
 def dog() -> Watchdog:
     watchdog = Watchdog()
-    watchdog.saw("Pod", *A, "1")
+    watchdog.record("Pod", *A, "1")
     return watchdog
 
 
@@ -35,7 +35,7 @@ def test_a_version_missed_twice_is_lost(dog: Watchdog) -> None:
 
 def test_late_is_not_lost(dog: Watchdog) -> None:
     dog.check("Pod", {A: "2"})
-    dog.saw("Pod", *A, "2")
+    dog.record("Pod", *A, "2")
     assert not dog.check("Pod", {A: "2"})
 
 
@@ -58,7 +58,7 @@ def test_what_is_gone_is_forgotten_and_a_watch_may_recover(dog: Watchdog) -> Non
 
 
 def test_what_is_younger_than_the_list_is_not_lost(dog: Watchdog) -> None:
-    dog.saw("Pod", *B, "1")
+    dog.record("Pod", *B, "1")
     for listed in ({A: "1"}, {A: "1", B: "1"}, {A: "1", B: "1"}):
         assert not dog.check("Pod", listed)
 

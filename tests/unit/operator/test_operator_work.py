@@ -14,8 +14,8 @@ async def test_a_key_waits_once() -> None:
     queue.add(A)
     queue.add(A)
     queue.add(B)
-    assert await queue.take() == A
-    assert await queue.take() == B
+    assert await queue.get() == A
+    assert await queue.get() == B
     assert len(queue) == 2
     queue.done(A, None)
     queue.done(B, None)
@@ -25,12 +25,12 @@ async def test_a_key_waits_once() -> None:
 async def test_woken_while_worked_on_comes_again_and_never_twice_at_a_time() -> None:
     queue = WorkQueue()
     queue.add(A)
-    await queue.take()
+    await queue.get()
     queue.add(A)
     queue.add(B)
-    assert await queue.take() == B, "A is still being worked on"
+    assert await queue.get() == B, "A is still being worked on"
     queue.done(A, None)
-    assert await queue.take() == A
+    assert await queue.get() == A
 
 
 async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
@@ -39,7 +39,7 @@ async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
         queue.add(key)
     queue.add(C, urgent=True)
     queue.add(C)
-    assert [await queue.take(), await queue.take(), await queue.take()] == [C, A, B]
+    assert [await queue.get(), await queue.get(), await queue.get()] == [C, A, B]
     queue.add(C)
     queue.add(C, urgent=True)
     for key in (A, B):
@@ -47,8 +47,8 @@ async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
         queue.done(key, None)
     assert len(queue) == 3, "C is worked on"
     queue.done(C, None)
-    assert await queue.take() == C, "urgent once more"
-    assert {await queue.take(), await queue.take()} == {A, B}
+    assert await queue.get() == C, "urgent once more"
+    assert {await queue.get(), await queue.get()} == {A, B}
 
 
 async def test_failures_come_back_later_and_later() -> None:
@@ -56,23 +56,23 @@ async def test_failures_come_back_later_and_later() -> None:
     delays = []
     for _ in range(12):
         queue.add(A)
-        await queue.take()
+        await queue.get()
         delays.append(queue.failed(A))
     assert delays[0] < delays[1] < delays[2]
     assert delays[-1] == delays[-2] == 60
     queue.add(A)
-    await queue.take()
+    await queue.get()
     queue.done(A, None)
     queue.add(A)
-    await queue.take()
+    await queue.get()
     assert queue.failed(A) == delays[0], "success forgets the failures"
 
 
 async def test_a_wake_up_replaces_the_later_look() -> None:
     queue = WorkQueue()
-    queue.add_later(A, 3600)
+    queue.add_after(A, 3600)
     queue.add(A)
-    assert await queue.take() == A
+    assert await queue.get() == A
     assert not queue._timers
 
 

@@ -9,7 +9,7 @@ from sigma_operator.kubernetes.conditions import Object
 
 
 @dataclass(frozen=True)
-class Answer:
+class BotReadiness:
     """What the bot itself says at /readyz."""
 
     reason: str = ""
@@ -21,14 +21,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StrategyState:
     """Where a Strategy stands, and why. `final`: its content can't become ready."""
 
     phase: StrategyPhase
     reason: str
     message: str
     ready: bool = False
-    final: bool = False
+    permanent: bool = False
     halt: Halt | None = None
     pod: Object | None = None
-    answer: Answer | None = None
+    readiness: BotReadiness | None = None
