@@ -9,18 +9,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 
 from sigma_operator.kubernetes.watchdog import Watchdog
 
-RECONCILES = Counter("sigmax_reconcile_total", "Steps by their result", ["kind", "result"])
-RECONCILE_DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])
-QUEUE_DEPTH = Gauge("sigmax_queue_depth", "Resources waiting or worked on")
-DEAD_WATCHES = Gauge("sigmax_dead_watches", "Watches that have lost an object")
-GENERATION_LAG = Gauge(
-    "sigmax_generation_lag", "Resources whose newest generation is not in their status yet", ["kind"]
-)
+RECONCILES = Counter("sigmax_reconcile_total", "Reconciles by their result", ["kind", "result"])
+RECONCILE_DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a reconcile", ["kind"])
+QUEUE_DEPTH = Gauge("sigmax_queue_depth", "Resources queued or being reconciled")
+DEAD_WATCHES = Gauge("sigmax_dead_watches", "Watches that have missed a version of an object")
+GENERATION_LAG = Gauge("sigmax_generation_lag", "Resources whose observedGeneration is behind", ["kind"])
 PORT = 8080
 
 
 class GenerationLag:
-    """Which resources have a generation that their status does not show."""
+    """Which resources have a generation above their status' observedGeneration."""
 
     def __init__(self) -> None:
         self._behind: dict[str, set[tuple[str, str]]] = {}
@@ -33,8 +31,7 @@ class GenerationLag:
 
 
 class Health:
-    """`/healthz` while the loop turns and the watches live, `/readyz` once everything is watched,
-    `/metrics`."""
+    """The pages `/healthz`, `/readyz` and `/metrics`."""
 
     def __init__(self, watchdog: Watchdog) -> None:
         self.ready = False
@@ -42,16 +39,16 @@ class Health:
         DEAD_WATCHES.set_function(lambda: len(watchdog.dead))
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """503 names a watch that is dead: the kubelet starts the operator anew."""
+        """Liveness: 503 names the dead watches, and the kubelet restarts the operator."""
         if self._watchdog.dead:
-            lost = ", ".join(
+            missed = ", ".join(
                 f"{kind} ({'/'.join(name)} was not shown)" for kind, name in self._watchdog.dead.items()
             )
-            return web.Response(status=503, text=f"dead watches: {lost}")
+            return web.Response(status=503, text=f"dead watches: {missed}")
         return web.Response(text="ok")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """503 until everything is watched."""
+        """Readiness: 503 until everything is watched."""
         return web.Response(text="ok") if self.ready else web.Response(status=503, text="starting")
 
     async def metrics(self, _: web.Request) -> web.Response:

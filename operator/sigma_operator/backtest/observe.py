@@ -1,4 +1,4 @@
-"""The state of a resource's children as its status. Pure: the time is given, the children are plain
+"""The state of a Backtest's children as its status. Pure: the time is given, the children are plain
 objects."""
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from sigma_operator.crds.status import BacktestResult, BacktestStatus, Condition
 from sigma_operator.kubernetes.conditions import (
     WAITING_REASONS,
     ConditionStatus,
-    Object,
     condition,
     last_line,
     termination_error,
     true_condition,
 )
+from sigma_operator.kubernetes.objects import ObjectView
 
 EXIT_REASONS = {
     BAD_INPUT: "BadInput",
@@ -31,7 +31,7 @@ EXIT_REASONS = {
 
 @dataclass(frozen=True)
 class BacktestState:
-    """Where a Backtest stands, and why."""
+    """The observed state of a Backtest, and why."""
 
     phase: Literal["Pending", "Running", "Suspended", "Complete", "Failed"]
     reason: str
@@ -40,29 +40,29 @@ class BacktestState:
     progress: RunProgress | None = None
 
 
-def is_finished(resource: Object) -> bool:
-    """A finished Backtest stays as it is, whatever becomes of its children: its result is a fact."""
+def is_finished(resource: ObjectView) -> bool:
+    """Whether the Backtest is Complete or Failed: its status is final, whatever becomes of its children."""
     return true_condition(resource, "Complete") is not None or true_condition(resource, "Failed") is not None
 
 
-def _container_status(pod: Object) -> Object:
+def _container_status(pod: ObjectView) -> ObjectView:
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return next((s for s in statuses if s["name"] == CONTAINER), {})
 
 
-def _terminated(pod: Object) -> Object | None:
+def _terminated(pod: ObjectView) -> ObjectView | None:
     state = _container_status(pod).get("state", {})
-    ended: Object | None = state.get("terminated")
+    ended: ObjectView | None = state.get("terminated")
     return ended
 
 
 def _as_text(value: object) -> str:
-    """A figure as text: floats by their shortest exact form, so that reading them back gives the same
+    """A number as text: floats by their shortest exact form, so that reading them back gives the same
     number."""
     return "" if value is None else str(value)
 
 
-def parse_result(ended: Object) -> BacktestResult | None:
+def parse_result(ended: ObjectView) -> BacktestResult | None:
     """The result in a container's termination message, or None where there is none."""
     try:
         payload = json.loads(ended.get("message") or "")["result"]
@@ -84,7 +84,7 @@ def parse_result(ended: Object) -> BacktestResult | None:
         return None
 
 
-def _observe_failed_pod(ended: Object) -> BacktestState:
+def _observe_failed_pod(ended: ObjectView) -> BacktestState:
     code = int(ended.get("exitCode", 1))
     if ended.get("reason") == "OOMKilled":
         return BacktestState("Failed", "OutOfMemory", "the run needed more memory than its limit allows")
@@ -92,8 +92,8 @@ def _observe_failed_pod(ended: Object) -> BacktestState:
     return BacktestState("Failed", EXIT_REASONS.get(code, "RunFailed"), message)
 
 
-def _observe_failed_job(job_condition: Object, pods: Iterable[Object]) -> BacktestState:
-    """Why a Job failed: what its newest pod said, unless it was the Job's own limit."""
+def _observe_failed_job(job_condition: ObjectView, pods: Iterable[ObjectView]) -> BacktestState:
+    """Why a Job failed: the error of its newest pod, unless the Job's own deadline ended it."""
     if job_condition["reason"] == "DeadlineExceeded":
         return BacktestState("Failed", "DeadlineExceeded", "the run took longer than its deadline")
     ended = [t for pod in by_creation(pods) if (t := _terminated(pod)) is not None]
@@ -102,11 +102,11 @@ def _observe_failed_job(job_condition: Object, pods: Iterable[Object]) -> Backte
     return BacktestState("Failed", job_condition["reason"], job_condition.get("message", ""))
 
 
-def by_creation(pods: Iterable[Object]) -> list[Object]:
+def by_creation(pods: Iterable[ObjectView]) -> list[ObjectView]:
     return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
 
-def _observe_active(pods: Iterable[Object]) -> BacktestState:
+def _observe_active(pods: Iterable[ObjectView]) -> BacktestState:
     for pod in reversed(by_creation(pods)):
         state = _container_status(pod).get("state", {})
         if "running" in state or "terminated" in state:  # ended: the Job will say how in a moment
@@ -125,8 +125,8 @@ def _observe_active(pods: Iterable[Object]) -> BacktestState:
     return BacktestState("Pending", "Starting", "the backtest's pod is being started")
 
 
-def observe_shards(job: Object, pods: Iterable[Object]) -> BacktestState | None:
-    """Where the parts of a sweep stand; None when all are done."""
+def observe_shards(job: ObjectView, pods: Iterable[ObjectView]) -> BacktestState | None:
+    """The state of a sweep from the Job of its shards; None when all are done."""
     states = {c["type"]: c for c in job.get("status", {}).get("conditions", []) if c["status"] == "True"}
     if "Complete" in states:
         return None
@@ -135,17 +135,17 @@ def observe_shards(job: Object, pods: Iterable[Object]) -> BacktestState | None:
     observed = observe(job, pods)
     if observed.phase != "Running":
         return observed
-    done, parts = job.get("status", {}).get("succeeded", 0), job["spec"]["completions"]
-    return BacktestState("Running", "Running", f"{done} of {parts} parts of the sweep are done")
+    done, shards = job.get("status", {}).get("succeeded", 0), job["spec"]["completions"]
+    return BacktestState("Running", "Running", f"{done} of {shards} parts of the sweep are done")
 
 
-def _has_failed(pod: Object) -> bool:
+def _has_failed(pod: ObjectView) -> bool:
     ended = _terminated(pod)
     return ended is not None and ended.get("exitCode") != 0
 
 
-def observe(job: Object | None, pods: Iterable[Object]) -> BacktestState:
-    """Where a Backtest stands, from its Job and the Job's pods."""
+def observe(job: ObjectView | None, pods: Iterable[ObjectView]) -> BacktestState:
+    """The state of a Backtest, from its Job and the Job's pods."""
     pods = list(pods)
     if job is None:
         return BacktestState("Pending", "Starting", "the backtest's Job is being made")
@@ -169,14 +169,14 @@ def observe(job: Object | None, pods: Iterable[Object]) -> BacktestState:
     )
 
 
-def running_addresses(pods: Iterable[Object]) -> list[str]:
-    """Where the pods that run can be asked how far they are."""
+def running_addresses(pods: Iterable[ObjectView]) -> list[str]:
+    """IP addresses of the running pods, which serve their progress."""
     running = [pod for pod in pods if "running" in _container_status(pod).get("state", {})]
     return [address for pod in running if (address := pod["status"].get("podIP"))]
 
 
 def parse_progress(body: str) -> tuple[int, int] | None:
-    """Rows done and rows in all, as a pod says them; None before it knows, and for what makes no sense."""
+    """Rows done and rows in all, as a pod serves them; None before it knows, and for what is not valid."""
     try:
         payload = json.loads(body)
         done, total = int(payload["done"]), int(payload["total"])
@@ -185,13 +185,13 @@ def parse_progress(body: str) -> tuple[int, int] | None:
     return (min(done, total), total) if done >= 0 and 0 < total < 2**63 else None
 
 
-def run_progress(job: Object, reported: Sequence[tuple[int, int]]) -> RunProgress | None:
-    """How far a run is by what its pods say, of which a sweep has one for each part that runs. It is never
-    done before its Job says so."""
-    parts = job.get("spec", {}).get("completions", 1)
-    if parts > 1:
-        done, total = job.get("status", {}).get("succeeded", 0), parts
-        share = (done + sum(rows / of for rows, of in reported)) / parts
+def run_progress(job: ObjectView, reported: Sequence[tuple[int, int]]) -> RunProgress | None:
+    """The progress of a run from what its pods report, of which a sweep has one for each running shard. Below
+    100 % until its Job is complete."""
+    shards = job.get("spec", {}).get("completions", 1)
+    if shards > 1:
+        done, total = job.get("status", {}).get("succeeded", 0), shards
+        share = (done + sum(rows / of for rows, of in reported)) / shards
     elif reported:
         done, total = reported[0]
         share = done / total
@@ -200,9 +200,9 @@ def run_progress(job: Object, reported: Sequence[tuple[int, int]]) -> RunProgres
     return RunProgress(percent=min(99, int(100 * share)), done=done, total=total)
 
 
-def _progress_to_write(observed: BacktestState, before: Object) -> RunProgress | None:
-    """The progress to write: what was written goes on while it says as much, so that a run does not write at
-    every look."""
+def _progress_to_write(observed: BacktestState, before: ObjectView) -> RunProgress | None:
+    """The progress to write: the one in the status as long as the per cent is the same, so that the status is
+    not written at every reconcile."""
     if observed.phase != "Running":
         return None
     known = RunProgress(**before["progress"]) if "progress" in before else None
@@ -210,8 +210,8 @@ def _progress_to_write(observed: BacktestState, before: Object) -> RunProgress |
     return known if now is None or (known is not None and known.percent == now.percent) else now
 
 
-def report_command(resource: Object, observed: BacktestState) -> str | None:
-    """How to fetch the report of a stored run."""
+def report_command(resource: ObjectView, observed: BacktestState) -> str | None:
+    """The command that fetches the report of a stored run."""
     if observed.result is None or observed.result.run is None:
         return None
     meta = resource["metadata"]
@@ -220,16 +220,17 @@ def report_command(resource: Object, observed: BacktestState) -> str | None:
 
 
 def _condition(
-    resource: Object, kind: str, status: ConditionStatus, observed: BacktestState, now: str
+    resource: ObjectView, kind: str, status: ConditionStatus, observed: BacktestState, now: str
 ) -> Condition:
-    """What is wrong stands in full in the condition that is true, by its last line in the others."""
+    """A condition with the full message when it is True, else with its last line."""
     message = observed.message if status == "True" else last_line(observed.message)
     return condition(resource, kind, status, observed.reason, message, now)
 
 
-def status_of(resource: Object, observed: BacktestState, job: Object | None, now: str) -> dict[str, Any]:
-    """The status to write, `now` in ISO 8601 UTC. Ready is Complete by another name, the one helm waits
-    for."""
+def status_of(
+    resource: ObjectView, observed: BacktestState, job: ObjectView | None, now: str
+) -> dict[str, Any]:
+    """The status to write, `now` in ISO 8601 UTC. Ready equals Complete; helm waits for Ready."""
     complete: ConditionStatus = "True" if observed.phase == "Complete" else "False"
     failed: ConditionStatus = "True" if observed.phase == "Failed" else "False"
     job_status = (job or {}).get("status", {})

@@ -1,5 +1,5 @@
-"""One step for one Backtest: read the truth, make what is missing, write what changed. Any step can be the
-first."""
+"""Reconciles a Backtest: reads the present state, creates what is missing, writes the status. Level-based:
+any call can be the first."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from sigma_operator.kubernetes.objects import Object, owned_by
 from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import BACKTEST_LABEL, MANAGER, Settings
 
-RESYNC_S = 60.0  # seconds after which an unfinished Backtest is looked at without being woken
-POLL_S = 5.0  # seconds after which one that runs is asked again how far it is
+RESYNC_S = 60.0  # seconds after which an unfinished Backtest is reconciled without an event
+POLL_S = 5.0  # seconds between two probes of a running one's progress
 
 ProgressProbe = Callable[[str], Awaitable[tuple[int, int] | None]]
 
 
 class BacktestReconciler:
-    """Brings Backtests to their end."""
+    """Runs Backtests to their end."""
 
     def __init__(
         self, api: Api, settings: Settings, probe_progress: ProgressProbe, writer: StatusWriter | None = None
@@ -52,10 +52,10 @@ class BacktestReconciler:
         self.writer = writer or StatusWriter(api)
 
     async def __call__(self, namespace: str, name: str) -> float | None:
-        """One step; seconds until the next one is due even if nothing wakes it, None: never."""
+        """One reconcile; seconds until the next one without an event, None: none is due."""
         resource = await self.api.get("Backtest", namespace, name)
         if resource is None or "deletionTimestamp" in resource["metadata"] or is_finished(resource):
-            return None  # what is deleted takes its children with it by their owner references
+            return None  # the garbage collector deletes the children by their owner references
         present = await self.api.get("Job", namespace, job_name(resource))
         observed = self._validate(resource, present)
         if observed is None:
@@ -69,7 +69,7 @@ class BacktestReconciler:
         return None if observed.phase in ("Complete", "Failed") else RESYNC_S
 
     async def _observe(self, resource: Object, present: Object) -> BacktestState:
-        """Where it stands; a sweep whose parts are done is joined."""
+        """Its state; a sweep whose shards are done is merged."""
         meta = resource["metadata"]
         pods = await self.api.select("Pod", meta["namespace"], f"{BACKTEST_LABEL}={meta['name']}")
         own_pods = [pod for pod in pods if owned_by(pod, present)]
@@ -86,7 +86,7 @@ class BacktestReconciler:
         return observe(merge, [pod for pod in pods if owned_by(pod, merge)])
 
     async def _with_progress(self, observed: BacktestState, job: Object, pods: list[Object]) -> BacktestState:
-        """With how far it is, when it runs and says so."""
+        """With its progress, when it runs and its pods report it."""
         if observed.phase != "Running":
             return observed
         reported = await asyncio.gather(
@@ -100,7 +100,7 @@ class BacktestReconciler:
         return BacktestState("Pending", "NameConflict", text)
 
     def _validate(self, resource: Object, present: Object | None) -> BacktestState | None:
-        """Why this Backtest can't be run, if it can't."""
+        """The state of a Backtest that can't be run; None when it can."""
         if present is not None and not owned_by(present, resource):
             return self._name_conflict(job_name(resource))
         if sweep_of(resource) is not None and not self.settings.backtest.results:
@@ -120,8 +120,8 @@ class BacktestReconciler:
         return None
 
     async def _apply(self, resource: Object, present: Object | None) -> Object:
-        """Make every child if the Job is missing; the last is the Job. One that is there is only told to
-        wait or to go on."""
+        """Apply every child if the Job is missing; the last is the Job, which is returned. Of a present one
+        only `suspend` is applied."""
         if present is None:
             made: Object = {}
             for child in children(resource, self.settings.backtest):

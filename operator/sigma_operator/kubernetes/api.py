@@ -1,5 +1,4 @@
-"""The few calls the operator makes, over the official client's transport: get, list, server-side apply,
-events."""
+"""The API client: the few calls the operator makes, over the official client's transport."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ API_REQUESTS = Counter("sigmax_api_requests_total", "Calls to the API server", [
 
 
 class ApiError(Exception):
-    """The API server refused a call. `code` is its HTTP status, `reason` its word for it."""
+    """The API server refused a call. `code` is its HTTP status, `reason` its machine-readable reason."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(f"{code} {reason}: {message}")
@@ -82,7 +81,7 @@ class Api:
         return response_body
 
     async def served(self) -> bool:
-        """Whether the API server answers us and knows our resources."""
+        """Whether the API server answers and serves the operator's resources."""
         try:
             await self._call("GET", "Backtest", f"/apis/{GROUP}/{VERSION}")
         except (ApiError, OSError, TimeoutError):
@@ -106,7 +105,7 @@ class Api:
 
     async def versions(self, kind: str, namespace: str, selector: str) -> dict[tuple[str, str], str]:
         """Resource version by namespace and name of every object with these labels, read page by page: all of
-        them at a time would be the largest thing in this process."""
+        them at once would dominate this process's memory."""
         found: dict[tuple[str, str], str] = {}
         query = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
         while True:
@@ -121,13 +120,13 @@ class Api:
             query["continue"] = token
 
     async def events(self, namespace: str, name: str) -> list[Object]:
-        """What was told about the object of this name, the oldest first."""
+        """The Events about the object of this name, the oldest first."""
         url = path("Event", namespace, fieldSelector=f"involvedObject.name={name}", limit="50")
         items: list[Object] = (await self._call("GET", "Event", url))["items"]
         return sorted(items, key=lambda e: str(e.get("lastTimestamp") or e["metadata"]["creationTimestamp"]))
 
     async def apply(self, document: Object, subresource: str = "", manager: str = MANAGER) -> Object:
-        """Server-side apply as our field manager; `part` is a sub-resource such as status."""
+        """Server-side apply as our field manager; `subresource` is one such as status."""
         meta = document["metadata"]
         url = path(
             document["kind"], meta["namespace"], meta["name"], subresource, fieldManager=manager, force="true"
@@ -141,12 +140,13 @@ class Api:
         await self._call("PATCH", "StatefulSet", url, document, "application/merge-patch+json")
 
     async def create(self, document: Object) -> Object:
-        """Make a new object, named by the server from its `generateName`."""
+        """Create an object, named by the server from its `generateName`."""
         kind = document["kind"]
         return await self._call("POST", kind, path(kind, document["metadata"]["namespace"]), document)
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
-        """Delete the object, with `uid` only if it still is that one; what is gone already is fine."""
+        """Delete the object, with `uid` only if it still is that one; one that is gone already is no
+        error."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}

@@ -1,5 +1,5 @@
-"""Writing into a resource: its status when it says anything new, and an Event when its phase or reason
-changed."""
+"""Writes to a resource: its status when it changed, an Event when its phase or reason changed, its
+finalizers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def utc_now() -> str:
 
 
 class StatusWriter:
-    """Writes as the operator."""
+    """Writes status, Events and finalizers by server-side apply as the operator's field manager."""
 
     def __init__(self, api: Api, now: Callable[[], str] = utc_now) -> None:
         self.api = api
         self.now = now
 
     async def write_status(self, resource: Object, status: Object, message: str, warning: bool) -> bool:
-        """Write the status if it differs; an Event with `message` tells of a new phase or reason. Whether
-        anything was written."""
+        """Write the status if it differs; an Event with `message` is recorded for a new phase or reason.
+        Whether anything was written."""
         before = resource.get("status", {})
         if status == before:
             return False
@@ -42,14 +42,14 @@ class StatusWriter:
         return True
 
     async def set_finalizers(self, resource: Object, names: list[str]) -> None:
-        """Make these our finalizers of the resource. A manager of its own, so that nothing else of the
-        resource is ours."""
+        """Make these the operator's finalizers of the resource, under a field manager of their own, which
+        owns nothing else of it."""
         document = _identity(resource)
         document["metadata"] = {**document["metadata"], "finalizers": names}
         await self.api.apply(document, manager=f"{MANAGER}-finalizer")
 
     async def record_event(self, resource: Object, reason: str, message: str, warning: bool) -> None:
-        """An Event about the resource."""
+        """Create an Event about the resource. Raises nothing when the API server refuses it."""
         meta, now = resource["metadata"], self.now()
         event: dict[str, Any] = {
             "apiVersion": "v1",
@@ -67,12 +67,13 @@ class StatusWriter:
         }
         try:
             await self.api.create(event)
-        except ApiError as error:  # an Event is a courtesy: the status has been written
+        except ApiError as error:  # Events are best effort: the status has been written
             log.warning("no event for %s/%s: %s", meta["namespace"], meta["name"], error)
 
 
 def _identity(resource: Object) -> Object:
-    """What an apply to this very resource begins with: gone or another one, the server refuses it."""
+    """The document that an apply to this very resource begins with: with its uid, so that the server refuses
+    it once the resource is gone or replaced."""
     meta = resource["metadata"]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",

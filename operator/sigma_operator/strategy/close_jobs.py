@@ -19,14 +19,15 @@ log = logging.getLogger("sigma_operator")
 
 @dataclass(frozen=True)
 class CloseResult:
-    """How such a Job stands; `problem` is empty when all went well."""
+    """How such a Job ended, if it has; `problem` is empty when it succeeded."""
 
     finished: bool
     problem: str = ""
 
 
 class CloseJobs:
-    """Makes them and reads how they ended. A Job that can't be made counts as over, with its problem."""
+    """Creates them and reads how they ended. A Job that can't be created counts as finished, with its
+    problem."""
 
     def __init__(self, api: Api, settings: BotSettings, writer: StatusWriter) -> None:
         self.api = api
@@ -34,7 +35,7 @@ class CloseJobs:
         self.writer = writer
 
     async def stored_strategy(self, resource: Object, revision: str) -> Strategy | None:
-        """The content of a revision, from its ConfigMap."""
+        """The Strategy of a revision, from its ConfigMap; None where it is missing or can't be read."""
         meta = resource["metadata"]
         config = await self.api.get(
             "ConfigMap", meta["namespace"], render.config_name(meta["name"], revision)
@@ -51,7 +52,7 @@ class CloseJobs:
             return None
 
     async def run(self, resource: Object, name: str, revision: str, policy: str) -> CloseResult:
-        """The Job of this name, made if it is not there, for the account of a revision."""
+        """The result of the Job of this name, created if it is missing, for the account of a revision."""
         try:
             job = await self.api.get("Job", resource["metadata"]["namespace"], name)
             if job is None:

@@ -1,5 +1,6 @@
-"""The end of a Strategy: its bot is stopped, then its orders and positions are dealt with as its deletion
-policy says, within a deadline. It is never stuck: whatever fails is told, and the Strategy goes."""
+"""The finalizer of a Strategy: stops its bot, then treats its orders and positions as its deletion policy
+says, within a deadline. It never blocks the deletion for good: a failure is an Event, and the finalizer is
+removed."""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import GROUP, STRATEGY_LABEL, BotSettings
 from sigma_operator.strategy import render
 from sigma_operator.strategy.close_jobs import CloseJobs
-from sigma_operator.strategy.state import StrategyState
 from sigma_operator.strategy.observe import status_of
 from sigma_operator.strategy.revisions import RevisionHistory, RolloutProgress
+from sigma_operator.strategy.state import StrategyState
 
 FINALIZER = f"{GROUP}/close"
-SKIP_CLOSE = f"{GROUP}/skip-close"  # annotation: let go at once
-POLL_S = 2.0  # seconds between two looks
+SKIP_CLOSE = f"{GROUP}/skip-close"  # annotation: remove the finalizer at once
+POLL_S = 2.0  # seconds between two reconciles
 
 log = logging.getLogger("sigma_operator")
 
 
 class Finalizer:
-    """Ends Strategies that are being deleted."""
+    """Finalizes Strategies that are being deleted."""
 
     def __init__(self, api: Api, settings: BotSettings, writer: StatusWriter, jobs: CloseJobs) -> None:
         self.api = api
@@ -33,7 +34,7 @@ class Finalizer:
         self.jobs = jobs
 
     async def finalize(self, resource: Object) -> float | None:
-        """One step; seconds until the next one, None once the Strategy is let go."""
+        """One reconcile; seconds until the next one, None once the finalizer is removed."""
         meta = resource["metadata"]
         if FINALIZER not in meta.get("finalizers", []):
             return None
@@ -71,7 +72,7 @@ class Finalizer:
         return self.settings.grace + self.settings.close_deadline - passed
 
     async def _stop_bot(self, resource: Object) -> bool:
-        """Whether its bot is gone; tells it to go."""
+        """Scale the bot to zero; whether its pod is gone."""
         meta = resource["metadata"]
         present = await self.api.get("StatefulSet", meta["namespace"], meta["name"])
         if present is not None and owned_by(present, resource):
@@ -81,7 +82,7 @@ class Finalizer:
         return not await self.api.select("Pod", meta["namespace"], selector)
 
     async def _close(self, resource: Object, policy: str) -> float | None:
-        """Close by a Job of the bot's image."""
+        """Run the close Job of the bot's image."""
         ran = RevisionHistory.of(resource).target()
         outcome = await self.jobs.run(resource, f"{resource['metadata']['name']}-close", ran, policy)
         if not outcome.finished:

@@ -10,35 +10,35 @@ from sigma_operator.crds.status import Halt, StrategyStatus
 from sigma_operator.kubernetes.conditions import (
     WAITING_REASONS,
     ConditionStatus,
-    Object,
     condition,
     condition_of,
     termination_error,
 )
+from sigma_operator.kubernetes.objects import ObjectView
 from sigma_operator.settings import REVISION_LABEL
-from sigma_operator.strategy.state import BotReadiness, StrategyState
 from sigma_operator.strategy.render import CONTAINER, LOGIN
 from sigma_operator.strategy.revisions import RevisionHistory, RolloutProgress
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 
 BAD_INPUT, RAISED, LEASE_HELD = 2, 3, 4  # exit codes of `sigma-app`
-PERMANENT_EXIT_CODES = (BAD_INPUT, RAISED)  # the same content would end the same way
+PERMANENT_EXIT_CODES = (BAD_INPUT, RAISED)  # the same revision would end the same way
 EXIT_REASONS = {
     BAD_INPUT: "BadInput",
     RAISED: "StrategyRaised",
     1: "BotFailed",
 }
-WARMUP_REASONS = ("CatchingUp", "WarmingUp")  # what a bot says that is ready and sends no order so far
-EXTERNAL_EXIT_CODES = (0, 137, 143)  # ended by a signal, or as asked: not the strategy's doing
+WARMUP_REASONS = ("CatchingUp", "WarmingUp")  # reasons of a bot that is ready and sends no order so far
+EXTERNAL_EXIT_CODES = (0, 137, 143)  # ended by a signal, or stopped: not the strategy's fault
 
 
 def _is_flat(payload: Mapping[str, Any]) -> bool:
-    """Nothing held and nothing open, by what the bot counts; what it does not count is no proof."""
+    """Whether no position is held and no order is open; False where the bot does not report both."""
     held, orders = payload.get("positions"), payload.get("open_orders")
     return isinstance(held, dict) and not any(held.values()) and orders == 0
 
 
 def parse_readiness(body: str) -> BotReadiness | None:
-    """The bot's answer, or None where it is not one."""
+    """The readiness in a bot's response, or None where it is not one."""
     try:
         payload = json.loads(body)
         return BotReadiness(
@@ -52,37 +52,37 @@ def parse_readiness(body: str) -> BotReadiness | None:
         return None
 
 
-def revision_of(pod: Object) -> str:
+def revision_of(pod: ObjectView) -> str:
     """The revision that a pod runs."""
     found: str = pod["metadata"].get("labels", {}).get(REVISION_LABEL, "")
     return found
 
 
-def is_terminating(pod: Object) -> bool:
-    """Whether the pod has been told to end."""
+def is_terminating(pod: ObjectView) -> bool:
+    """Whether the pod is being deleted."""
     return "deletionTimestamp" in pod["metadata"]
 
 
-def container_status(pod: Object) -> Object:
-    """The kubelet's word on the bot's container."""
+def container_status(pod: ObjectView) -> ObjectView:
+    """The status of the bot's container."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return next((s for s in statuses if s["name"] == CONTAINER), {})
 
 
-def has_run(pod: Object) -> bool:
-    """Whether the bot's container was ever up in this pod."""
+def has_run(pod: ObjectView) -> bool:
+    """Whether the bot's container ever ran in this pod."""
     status = container_status(pod)
     states = (status.get("state", {}), status.get("lastState", {}))
     return bool(status.get("restartCount")) or any("terminated" in s or "running" in s for s in states)
 
 
-def _is_ready(pod: Object) -> bool:
+def _is_ready(pod: ObjectView) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _observe_terminated(pod: Object, ended: Object) -> StrategyState:
-    """Why the bot is not up, from its last end."""
+def _observe_terminated(pod: ObjectView, ended: ObjectView) -> StrategyState:
+    """Why the bot is not running, from its last termination."""
     code = int(ended.get("exitCode", 1))
     if ended.get("reason") == "OOMKilled":
         text = "the bot needed more memory than its limit allows; raise spec.bot.memory"
@@ -103,9 +103,9 @@ def _observe_terminated(pod: Object, ended: Object) -> StrategyState:
     )
 
 
-def _mount_error(pod: Object, events: Iterable[Object]) -> str:
-    """What the kubelet said of a volume it can't mount, if that is what the pod waits for. Once there is a
-    sandbox all are mounted, at a second try maybe: what was said of the first is past."""
+def _mount_error(pod: ObjectView, events: Iterable[ObjectView]) -> str:
+    """The kubelet's Event of a volume it can't mount, if the pod waits for it. Once the pod has a sandbox all
+    are mounted, maybe after a retry, so older Events no longer count."""
     conditions = pod.get("status", {}).get("conditions", [])
     if any(c["type"] == "PodReadyToStartContainers" and c["status"] == "True" for c in conditions):
         return ""
@@ -114,7 +114,7 @@ def _mount_error(pod: Object, events: Iterable[Object]) -> str:
     return mount_failures[-1].rpartition("MountVolume.SetUp failed for volume ")[2] if mount_failures else ""
 
 
-def _observe_waiting(pod: Object, waiting: Object, events: Iterable[Object]) -> StrategyState:
+def _observe_waiting(pod: ObjectView, waiting: ObjectView, events: Iterable[ObjectView]) -> StrategyState:
     for found in pod.get("status", {}).get("conditions", []):
         if found["type"] == "PodScheduled" and found["status"] == "False":
             text = f"no node has room: {found.get('message', '')}"
@@ -131,15 +131,15 @@ def _observe_waiting(pod: Object, waiting: Object, events: Iterable[Object]) -> 
     return StrategyState("Starting", "Starting", "the bot's container is being started", pod=pod)
 
 
-def _pending_login(pod: Object) -> Object:
-    """The kubelet's word on the container that runs before the bot's; empty once it is done."""
+def _pending_login(pod: ObjectView) -> ObjectView:
+    """The status of the init container that creates the login; empty once it is done."""
     statuses = pod.get("status", {}).get("initContainerStatuses", [])
-    found: Object = next((s for s in statuses if s["name"] == LOGIN), {})
+    found: ObjectView = next((s for s in statuses if s["name"] == LOGIN), {})
     done = found.get("state", {}).get("terminated", {}).get("exitCode") == 0
     return {} if done else found
 
 
-def _observe_login(pod: Object, status: Object, events: Iterable[Object]) -> StrategyState:
+def _observe_login(pod: ObjectView, status: ObjectView, events: Iterable[ObjectView]) -> StrategyState:
     state = status.get("state", {})
     ended = state.get("terminated") or status.get("lastState", {}).get("terminated")
     if ended is None:
@@ -148,28 +148,30 @@ def _observe_login(pod: Object, status: Object, events: Iterable[Object]) -> Str
     return StrategyState("Pending", "NoLogin", text, pod=pod)
 
 
-def _trading(pod: Object, readiness: BotReadiness | None) -> StrategyState:
+def _trading(pod: ObjectView, readiness: BotReadiness | None) -> StrategyState:
     if readiness is not None and readiness.reason in WARMUP_REASONS:
         return StrategyState(
             "Running", readiness.reason, readiness.message, ready=True, pod=pod, readiness=readiness
         )
     if readiness is None or not readiness.halted:
         return StrategyState("Running", "Running", "the bot trades", ready=True, pod=pod)
-    # A bot that is halted is not ready, whether or not the kubelet has asked it since: it takes no decision.
+    # A bot that is halted is not ready, whether or not the kubelet has probed it since: it decides nothing.
     text = readiness.message or "halted: no new order is sent until it is resumed"
     halt = Halt(reason=(readiness.reason or "Halted")[:64], message=text[:1024], time=readiness.since[:32])
     return StrategyState("Halted", halt.reason, text, halt=halt, pod=pod)
 
 
-def _observe_running(pod: Object, readiness: BotReadiness | None) -> StrategyState:
+def _observe_running(pod: ObjectView, readiness: BotReadiness | None) -> StrategyState:
     reason, text = "Starting", "the bot runs and is not ready yet"
     if readiness is not None and readiness.reason:
         reason, text = readiness.reason, readiness.message or text
     return StrategyState("Starting", reason, text, pod=pod, readiness=readiness)
 
 
-def observe_pod(pod: Object, events: Iterable[Object], readiness: BotReadiness | None) -> StrategyState:
-    """Where the bot of a pod stands."""
+def observe_pod(
+    pod: ObjectView, events: Iterable[ObjectView], readiness: BotReadiness | None
+) -> StrategyState:
+    """The state of a Strategy from its pod."""
     if is_terminating(pod):
         return StrategyState(
             "Starting", "Stopping", "the bot is ending; the next one starts after it", pod=pod
@@ -189,9 +191,9 @@ def observe_pod(pod: Object, events: Iterable[Object], readiness: BotReadiness |
 
 
 def observe(
-    suspended: bool, pods: Iterable[Object], events: Iterable[Object], readiness: BotReadiness | None
+    suspended: bool, pods: Iterable[ObjectView], events: Iterable[ObjectView], readiness: BotReadiness | None
 ) -> StrategyState:
-    """Where a Strategy stands, from its pods. A StatefulSet of one replica has one at most."""
+    """The state of a Strategy, from its pods. A StatefulSet of one replica has one at most."""
     pod = next(iter(pods), None)
     if suspended:
         if pod is None:
@@ -202,8 +204,8 @@ def observe(
     return observe_pod(pod, events, readiness)
 
 
-def needs_events(pods: Iterable[Object]) -> bool:
-    """Whether a pod waits for something that only Events tell: a scheduled pod without a container."""
+def needs_events(pods: Iterable[ObjectView]) -> bool:
+    """Whether a pod waits for something that only Events show: a scheduled pod without a container."""
     return any(
         not is_terminating(pod)
         and pod.get("spec", {}).get("nodeName")
@@ -220,7 +222,7 @@ def condition_status(value: bool) -> ConditionStatus:
 
 
 def status_of(
-    resource: Object,
+    resource: ObjectView,
     observed: StrategyState,
     history: RevisionHistory,
     now: str,
@@ -237,7 +239,7 @@ def status_of(
     ready = condition_of(resource, "Ready") or {}
     message = observed.message
     if observed.readiness is not None and ready.get("reason") == observed.reason:
-        message = ready["message"]  # the bot's words may hold figures that never rest
+        message = ready["message"]  # the bot's message may hold figures that always change
     status = StrategyStatus(
         observed_generation=resource["metadata"]["generation"],
         phase=observed.phase,
@@ -245,7 +247,12 @@ def status_of(
         conditions=(
             condition(resource, "Ready", condition_status(observed.ready), observed.reason, message, now),
             condition(
-                resource, "Progressing", condition_status(progress.on), progress.reason, progress.message, now
+                resource,
+                "Progressing",
+                condition_status(progress.active),
+                progress.reason,
+                progress.message,
+                now,
             ),
             condition(
                 resource,

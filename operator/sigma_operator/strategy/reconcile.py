@@ -1,5 +1,5 @@
-"""One step for one Strategy: read the truth, make or repair what should be, write what changed. Any step can
-be the first, and the last may have broken off anywhere."""
+"""Reconciles a Strategy: reads the present state, creates or repairs its children, writes the status.
+Level-based: any call can be the first, and the one before may have failed anywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from sigma_operator.settings import STRATEGY_LABEL, Settings
 from sigma_operator.strategy import render
 from sigma_operator.strategy.close_jobs import CloseJobs
 from sigma_operator.strategy.finalizer import FINALIZER, Finalizer
-from sigma_operator.strategy.state import BotReadiness, StrategyState
 from sigma_operator.strategy.observe import (
     has_run,
     is_terminating,
@@ -30,20 +29,19 @@ from sigma_operator.strategy.observe import (
 )
 from sigma_operator.strategy.revisions import RevisionHistory
 from sigma_operator.strategy.rollout import Rollout, RolloutDecision, RolloutPause
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 
-RESYNC_S, POLL_S = 300.0, 5.0  # seconds until a Strategy is looked at without being woken
-STUCK_AFTER_S = (
-    30.0  # seconds after which a pod that waits for a Secret is made anew: the kubelet looks ever later
-)
+RESYNC_S, POLL_S = 300.0, 5.0  # seconds until a Strategy is reconciled without an event, settled and not
+STUCK_AFTER_S = 30.0  # seconds after which a pod that waits for a Secret is recreated
 
 log = logging.getLogger("sigma_operator")
 
 
 class BotProbe(Protocol):
-    """Who can be asked how a bot does."""
+    """Asks bots for their readiness."""
 
     async def probe_bot(self, namespace: str, name: str, pod: Object | None) -> BotReadiness | None:
-        """The answer of the bot in this pod; None without one."""
+        """The readiness of the bot in this pod; None without one."""
         ...
 
 
@@ -53,8 +51,8 @@ def seconds_between(earlier: str, later: str) -> float:
 
 
 def syntax_error(strategy: Strategy) -> str:
-    """What is wrong with the source, before anything is stopped for it. What only a newer Python or a deeper
-    stack can read is left to the bot."""
+    """The syntax error of the source, empty without one, found before the old bot is stopped for it. What
+    only a newer Python or a deeper stack can parse is left to the bot."""
     code = strategy.spec.strategy.code
     try:
         ast.parse(code or "")
@@ -67,7 +65,7 @@ def syntax_error(strategy: Strategy) -> str:
 
 @dataclass(frozen=True)
 class Desired:
-    """What is to run: a content, and why it is not the resource's own."""
+    """The desired Strategy, and the error why it is not the resource's own."""
 
     strategy: Strategy | None
     history: RevisionHistory
@@ -75,7 +73,7 @@ class Desired:
 
 
 class StrategyReconciler:
-    """Keeps the bots of Strategies as they should be."""
+    """Reconciles the bots of Strategies."""
 
     def __init__(
         self, api: Api, settings: Settings, bots: BotProbe, writer: StatusWriter | None = None
@@ -90,7 +88,7 @@ class StrategyReconciler:
         self._applied: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def __call__(self, namespace: str, name: str) -> float | None:
-        """One step; seconds until the next one is due even if nothing wakes it, None: never."""
+        """One reconcile; seconds until the next one without an event, None: none is due."""
         resource = await self.api.get("Strategy", namespace, name)
         if resource is None:
             self._forget(namespace, name)
@@ -117,7 +115,7 @@ class StrategyReconciler:
         wanted = await self._desired(resource)
         suspend = bool(resource["spec"].get("suspend"))
         pods = await self._pods(resource)
-        if wanted.strategy is None:  # nothing that ran, nothing that can
+        if wanted.strategy is None:  # no revision ran, and this one can't
             observed = StrategyState("Failed", "BadInput", wanted.error, permanent=True)
             await self._write(resource, observed, wanted.history, None, wanted.error)
             return RESYNC_S
@@ -136,7 +134,7 @@ class StrategyReconciler:
         # The revision is recorded before the pod of the one before it is stopped.
         await self._write(resource, observed, history, wanted.strategy, wanted.error, pause)
         if history.target() != wanted.history.target():
-            return 0.0  # rolled back just now: the next step sees to it
+            return 0.0  # rolled back just now: the next reconcile runs it
         await self._apply(resource, present, wanted.strategy, self._replicas(suspend, pause))
         if pause is None:
             await self._replace_pod(pods, observed, render.revision_hash(wanted.strategy))
@@ -145,15 +143,15 @@ class StrategyReconciler:
 
     @staticmethod
     def _replicas(suspend: bool, pause: RolloutPause | None) -> int | None:
-        """How many bots there are to be, one at most; None leaves the old one as it is."""
+        """Replicas of the StatefulSet, one at most; None leaves them as they are."""
         if pause is not None:
             return 0 if pause.stop_old_pod else None
         return 0 if suspend else 1
 
-    # --- what is to run -------------------------------------------------------------------------------------
+    # --- desired state -------------------------------------------------------------------------------------
 
     async def _desired(self, resource: Object) -> Desired:
-        """The resource's own content, or, while that can't be run, the one that ran before."""
+        """The resource's own Strategy, or, while that can't be run, the revision that ran before."""
         history = RevisionHistory.of(resource)
         error, strategy = "", None
         try:
@@ -182,7 +180,7 @@ class StrategyReconciler:
             revision_of(observed.pod), observed, waited, self.settings.progress_deadline
         )
 
-    # --- what there is --------------------------------------------------------------------------------------
+    # --- present state --------------------------------------------------------------------------------------
 
     async def _pods(self, resource: Object) -> list[Object]:
         meta = resource["metadata"]
@@ -199,12 +197,12 @@ class StrategyReconciler:
         alive = next((pod for pod in pods if not is_terminating(pod)), None)
         return await self.bots.probe_bot(meta["namespace"], meta["name"], alive)
 
-    # --- what is done ---------------------------------------------------------------------------------------
+    # --- changes ---------------------------------------------------------------------------------------
 
     async def _apply(
         self, resource: Object, present: Object | None, strategy: Strategy, replicas: int | None
     ) -> None:
-        """Make what is missing, put right what was changed by hand; what is right is not written."""
+        """Create missing children and repair changed ones; what is as desired is not written."""
         meta = resource["metadata"]
         documents = [render.config_map(resource, strategy)]
         if self.settings.network_policy:
@@ -221,20 +219,20 @@ class StrategyReconciler:
             self._applied[key] = (made, fingerprint(applied))
 
     async def _replace_pod(self, pods: list[Object], observed: StrategyState, revision: str) -> None:
-        """End the pod of another revision, and one that has waited long for a Secret. The StatefulSet makes
-        the next one when it is gone."""
+        """Delete the pod of another revision, and one that has waited long for a Secret. The StatefulSet
+        recreates it."""
         for pod in pods:
             if is_terminating(pod):
                 continue
             meta = pod["metadata"]
             waited = seconds_between(meta["creationTimestamp"], self.writer.now())
             stuck = observed.reason in ("SecretMissing", "VolumeMissing") and waited > STUCK_AFTER_S
-            stuck = stuck and not has_run(pod)  # its Events are of its beginning
+            stuck = stuck and not has_run(pod)  # its mount Events are from its start
             if revision_of(pod) != revision or stuck:
                 await self.api.delete("Pod", meta["namespace"], meta["name"], meta["uid"])
 
     async def _prune(self, resource: Object, history: RevisionHistory) -> None:
-        """Delete the ConfigMaps of contents that have left the history."""
+        """Delete the ConfigMaps of revisions that have left the history."""
         meta = resource["metadata"]
         for revision in history.removed_since(RevisionHistory.of(resource)):
             await self.api.delete("ConfigMap", meta["namespace"], render.config_name(meta["name"], revision))
@@ -272,7 +270,7 @@ class StrategyReconciler:
 
 
 def fingerprint(child: Object) -> str:
-    """What changes when somebody changes the child, and not when its status does."""
+    """A hash that changes when somebody changes the child, and not when its status does."""
     meta = child["metadata"]
     identity = [meta["uid"], meta.get("generation"), meta.get("labels"), meta.get("ownerReferences")]
     return content_hash([*identity, child.get("data")])

@@ -1,16 +1,15 @@
-"""A Strategy as the objects that run its bot. Pure: the same manifest and settings give the same objects."""
+"""The child objects of a Strategy. Pure: the same manifest and settings give the same objects."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_operator.kubernetes.objects import (
     Object,
+    ObjectView,
     common_labels,
     container_security,
     content_hash,
@@ -27,12 +26,12 @@ KEYS_DIR = "/run/secrets/sigma"
 LOGIN = "login"  # container and volume of the account's login
 DATABASE_URL_FILE = "/run/sigma/database-url"
 HEALTH_PORT = 8080
-# Wishes to the operator. They are no part of what the bot runs, so a change of them is no new revision.
+# Fields that only the operator reads: a change of them is no new revision.
 OPERATOR_FIELDS = ("suspend", "deletionPolicy", "swapPolicy")
 
 
-def parse_strategy(resource: Mapping[str, Any]) -> Strategy:
-    """The resource as its type. Raises BadInputError with everything that is wrong with it."""
+def parse_strategy(resource: ObjectView) -> Strategy:
+    """The resource as a Strategy. Raises BadInputError with everything that is wrong with it."""
     meta = resource["metadata"]
     document = {
         "apiVersion": resource["apiVersion"],
@@ -46,7 +45,8 @@ def parse_strategy(resource: Mapping[str, Any]) -> Strategy:
 
 
 def validate(strategy: Strategy, settings: BotSettings) -> str:
-    """Why this may not run here; empty where it may. Who writes Strategies gets keys by it, and no login."""
+    """The error why this Strategy may not run here; empty where it may. A Secret of the installation would
+    give its author a login."""
     secret = strategy.spec.account.secret_ref
     if secret is None or secret.name not in settings.reserved:
         return ""
@@ -57,7 +57,8 @@ def validate(strategy: Strategy, settings: BotSettings) -> str:
 
 
 def manifest_data(strategy: Strategy) -> dict[str, str]:
-    """What the bot reads. Defaults are left out, so that a release that adds a field changes no revision."""
+    """The ConfigMap's data, which the bot reads. Defaults are left out, so that a release that adds a field
+    changes no revision."""
     spec = strategy.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     document = {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -69,7 +70,7 @@ def manifest_data(strategy: Strategy) -> dict[str, str]:
 
 
 def revision_hash(strategy: Strategy) -> str:
-    """The name of what the bot runs: manifest and code."""
+    """The revision's name: a hash of manifest and code."""
     return content_hash(manifest_data(strategy))
 
 
@@ -89,8 +90,8 @@ def child_labels(name: str, component: str = BOT) -> dict[str, str]:
     return common_labels(name, component, STRATEGY_LABEL)
 
 
-def config_map(resource: Mapping[str, Any], strategy: Strategy) -> Object:
-    """Manifest and code, named by their content and unchangeable: what a bot reads is what its name says."""
+def config_map(resource: ObjectView, strategy: Strategy) -> Object:
+    """Manifest and code, immutable and named by the hash of their content."""
     name = resource["metadata"]["name"]
     return {
         "apiVersion": "v1",
@@ -106,7 +107,7 @@ def _from_secret(variable: str, secret: str, key: str) -> Object:
 
 
 def environment(strategy: Strategy, settings: BotSettings, swap_policy: str) -> list[Object]:
-    """What the bot is told besides its manifest. API keys are files, never variables."""
+    """The bot's environment variables. API keys are files, never variables."""
     variables = {
         "MODE": strategy.spec.mode,
         "HOME": "/tmp",
@@ -234,11 +235,9 @@ def pod_spec(strategy: Strategy, settings: BotSettings, bot: Object) -> Object:
     return out
 
 
-def stateful_set(
-    resource: Mapping[str, Any], strategy: Strategy, settings: BotSettings, replicas: int
-) -> Object:
-    """One pod with a fixed name: the next is not made before the last is gone, so there are never two
-    traders. It is replaced only when the operator deletes it."""
+def stateful_set(resource: ObjectView, strategy: Strategy, settings: BotSettings, replicas: int) -> Object:
+    """One pod with a fixed name: the next is not created before the last is gone, so two never
+    trade. It is replaced only when the operator deletes it."""
     name = resource["metadata"]["name"]
     revision, swap_policy = revision_hash(strategy), str(resource["spec"].get("swapPolicy", "adopt"))
     bot = container(strategy, settings, swap_policy) | _probes()
@@ -265,9 +264,10 @@ def stateful_set(
     }
 
 
-def network_policy(resource: Mapping[str, Any], settings: BotSettings) -> Object:
-    """Out to DNS, Redis, Postgres and the venue; in to the health port, from the operator and who reads
-    metrics. Rules of several policies add up, so this one opens no more than the chart's for desks does."""
+def network_policy(resource: ObjectView, settings: BotSettings) -> Object:
+    """Out to DNS, Redis, Postgres and the venue; in to the health port, from the operator and from
+    Prometheus. Rules of several policies add up, so this one opens no more than the chart's for desks
+    does."""
     name = resource["metadata"]["name"]
     peers = [dict(peer) for peer in settings.ingress]
     return {
@@ -284,10 +284,10 @@ def network_policy(resource: Mapping[str, Any], settings: BotSettings) -> Object
 
 
 def close_job(
-    resource: Mapping[str, Any], strategy: Strategy, settings: BotSettings, policy: str, job: str
+    resource: ObjectView, strategy: Strategy, settings: BotSettings, policy: str, job: str
 ) -> Object:
     """The Job that cancels orders, or also closes positions, once the bot is gone. Closing twice is closing
-    once, so whatever breaks off is repeated until the deadline."""
+    once, so a failed pod is retried until the deadline."""
     name = resource["metadata"]["name"]
     bot = container(strategy, settings, "adopt", "--close", policy)
     return {

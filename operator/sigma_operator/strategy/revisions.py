@@ -1,12 +1,11 @@
-"""The contents a Strategy had and which of them runs. Pure; what it remembers is in the status."""
+"""The revision history of a Strategy, and which revision runs. Pure; the history is kept in the status."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sigma_operator.crds.status import Revision
+from sigma_operator.kubernetes.objects import ObjectView
 from sigma_operator.strategy.state import StrategyState
 
 HISTORY_LIMIT = 10
@@ -14,36 +13,36 @@ HISTORY_LIMIT = 10
 
 @dataclass(frozen=True)
 class RolloutProgress:
-    """Whether a new revision is on its way."""
+    """The condition Progressing."""
 
-    on: bool
+    active: bool
     reason: str
     message: str
 
 
 @dataclass(frozen=True)
 class RevisionHistory:
-    """The last contents, the newest last."""
+    """The last revisions, the newest last."""
 
     entries: tuple[Revision, ...] = ()
 
     @classmethod
-    def of(cls, resource: Mapping[str, Any]) -> RevisionHistory:
+    def of(cls, resource: ObjectView) -> RevisionHistory:
         """As the resource's status has it."""
         return cls(tuple(Revision(**entry) for entry in resource.get("status", {}).get("revisions", ())))
 
     @property
     def newest(self) -> Revision | None:
-        """The content that was taken up last."""
+        """The newest revision."""
         return self.entries[-1] if self.entries else None
 
     @property
     def last_ready(self) -> Revision | None:
-        """The newest content that once was ready."""
+        """The newest revision that was ready."""
         return next((entry for entry in reversed(self.entries) if entry.outcome == "Ready"), None)
 
     def with_revision(self, wanted: str, now: str) -> RevisionHistory:
-        """With the content that is wanted now, if that is another one."""
+        """With the revision of the present spec, if it is another one than the newest."""
         if self.newest is not None and self.newest.revision == wanted:
             return self
         ran = self.last_ready is not None and self.last_ready.revision == wanted
@@ -53,11 +52,11 @@ class RevisionHistory:
         if dropped and self.last_ready in dropped and self.last_ready is not None:
             return RevisionHistory(
                 (self.last_ready, *kept[-HISTORY_LIMIT + 1 :])
-            )  # what a roll-back would go back to
+            )  # the target of a roll-back
         return RevisionHistory(kept[-HISTORY_LIMIT:])
 
     def _superseded(self) -> tuple[Revision, ...]:
-        """A content that another one follows before it was ready has failed."""
+        """The entries, the newest one Failed if it was not ready yet."""
         newest = self.newest
         if newest is None or newest.outcome != "Starting":
             return self.entries
@@ -68,19 +67,20 @@ class RevisionHistory:
         return replace(self, entries=(*self.entries[:-1], newest))
 
     def with_warning(self, problem: str) -> RevisionHistory:
-        """What the revision before held could not be closed; the newest takes it over."""
+        """With the warning that the position before could not be closed; the newest revision takes it
+        over."""
         newest = self.entries[-1].model_copy(update={"warning": problem[-1024:]})
         return replace(self, entries=(*self.entries[:-1], newest))
 
     def target(self) -> str:
-        """The revision to run: the newest, or the one that ran before where the newest was taken back."""
+        """The revision to run: the newest, or the last ready one where the newest was rolled back."""
         newest = self.entries[-1]
         if newest.outcome == "RolledBack" and self.last_ready is not None:
             return self.last_ready.revision
         return newest.revision
 
     def with_retry(self) -> RevisionHistory:
-        """Suspended: a content that was taken back is tried anew afterwards."""
+        """With a rolled-back newest revision to be tried again, once the Strategy is resumed."""
         newest = self.newest
         return (
             self._with_outcome("Starting") if newest is not None and newest.outcome == "RolledBack" else self
@@ -89,7 +89,7 @@ class RevisionHistory:
     def with_verdict(
         self, running: str, observed: StrategyState, waited: float, deadline: float
     ) -> RevisionHistory:
-        """With what became of the newest content, whose pod has been there for `waited` seconds."""
+        """With the outcome of the newest revision, whose pod is `waited` seconds old."""
         newest = self.newest
         if newest is None or newest.outcome != "Starting" or running != newest.revision:
             return self
@@ -100,7 +100,7 @@ class RevisionHistory:
         return self
 
     def removed_since(self, earlier: RevisionHistory) -> set[str]:
-        """Contents of an earlier history that nothing here needs any more."""
+        """Revisions of an earlier history that this one no longer has."""
         return {e.revision for e in earlier.entries} - {e.revision for e in self.entries}
 
     def progress(self, observed: StrategyState, error: str = "") -> RolloutProgress:

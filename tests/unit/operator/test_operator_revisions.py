@@ -46,7 +46,7 @@ def test_one_that_does_not_become_ready_in_time_gives_way() -> None:
     assert outcomes(history) == [("a", "Ready"), ("b", "RolledBack")]
     assert history.target() == "a"
     progress = history.progress(UP)
-    assert (progress.on, progress.reason) == (False, "RolledBack")
+    assert (progress.active, progress.reason) == (False, "RolledBack")
     assert "not ready yet" in progress.message
 
 
@@ -102,9 +102,9 @@ def test_it_survives_the_status() -> None:
 def test_what_could_not_be_closed_stays_with_the_revision_that_took_it_over() -> None:
     history = ran("a").with_revision("b", NOW).with_warning("no Job: quota")
     progress = history.progress(STARTING)
-    assert (progress.on, progress.reason) == (True, "FlattenFailed")
+    assert (progress.active, progress.reason) == (True, "FlattenFailed")
     assert "no Job: quota" in progress.message
     ready = history.with_verdict("b", UP, 0, 120)
     progress = ready.progress(UP)
-    assert (progress.on, progress.reason) == (False, "FlattenFailed"), "it is not forgotten once all runs"
+    assert (progress.active, progress.reason) == (False, "FlattenFailed"), "it is not forgotten once all runs"
     assert ready.with_revision("a", NOW).progress(UP).reason == "Starting", "the next one is another matter"
