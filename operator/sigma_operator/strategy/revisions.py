@@ -50,9 +50,8 @@ class RevisionHistory:
         kept = (*self._superseded(), entry)
         dropped = kept[:-HISTORY_LIMIT]
         if dropped and self.last_ready in dropped and self.last_ready is not None:
-            return RevisionHistory(
-                (self.last_ready, *kept[-HISTORY_LIMIT + 1 :])
-            )  # the target of a roll-back
+            target = self.last_ready  # of a roll-back
+            return RevisionHistory((target, *kept[-HISTORY_LIMIT + 1 :]))
         return RevisionHistory(kept[-HISTORY_LIMIT:])
 
     def _superseded(self) -> tuple[Revision, ...]:

@@ -8,16 +8,9 @@ import pytest
 from operator_samples import NOW, bot_pod, ended, strategy_resource
 
 from sigma_operator.crds.status import Revision
-from sigma_operator.strategy.observe import (
-    BotReadiness,
-    StrategyState,
-    has_run,
-    needs_events,
-    observe,
-    parse_readiness,
-    status_of,
-)
+from sigma_operator.strategy.observe import has_run, needs_events, observe, parse_readiness, status_of
 from sigma_operator.strategy.revisions import RevisionHistory
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"
@@ -47,7 +40,7 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
 
 
 @pytest.mark.parametrize(
-    ("pod", "answer", "phase", "reason", "said"),
+    ("pod", "readiness", "phase", "reason", "said"),
     [
         (before(state={"running": {}}), None, "Starting", "Starting", "is being started"),
         (before(state={"waiting": NO_SECRET}), None, "Pending", "SecretMissing", "sigma-x-granter"),
@@ -110,9 +103,9 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
     ],
 )
 def test_where_it_stands(
-    pod: Object | None, answer: BotReadiness | None, phase: str, reason: str, said: str
+    pod: Object | None, readiness: BotReadiness | None, phase: str, reason: str, said: str
 ) -> None:
-    observed = observe(False, [] if pod is None else [pod], [], answer)
+    observed = observe(False, [] if pod is None else [pod], [], readiness)
     assert (observed.phase, observed.reason) == (phase, reason)
     assert said in observed.message
     assert observed.ready is (phase == "Running")
@@ -163,11 +156,11 @@ def test_suspended_is_said_once_the_bot_is_gone() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "ok", "[]", "7", "{"])
-def test_what_is_no_answer(body: str) -> None:
+def test_a_body_that_is_no_readiness(body: str) -> None:
     assert parse_readiness(body) is None
 
 
-def test_an_answer() -> None:
+def test_a_readiness() -> None:
     body = '{"ready": false, "reason": "Halted", "message": "by hand", "halted": true}'
     assert parse_readiness(body) == BotReadiness("Halted", "by hand", True, "")
 

@@ -1,4 +1,4 @@
-"""When a new revision is held back."""
+"""When the rollout of a new revision is paused."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from operator_samples import NOW, bot_pod
 
-from sigma_operator.strategy.observe import BotReadiness, StrategyState, observe, parse_readiness
+from sigma_operator.strategy.observe import observe, parse_readiness
 from sigma_operator.strategy.revisions import RevisionHistory
 from sigma_operator.strategy.rollout import drain_pause
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 
 OLD = "aaaaaaaaaa"
 RUNNING = {"state": {"running": {}}}
@@ -28,20 +29,20 @@ def history() -> RevisionHistory:
 
 
 @pytest.mark.parametrize(
-    ("answer", "held"),
+    ("readiness", "paused"),
     [(BotReadiness("Trading"), True), (BotReadiness("Trading", flat=True), False), (None, True)],
 )
-def test_an_old_revision_that_trades_is_waited_for(
-    history: RevisionHistory, answer: BotReadiness | None, held: bool
+def test_drain_waits_for_an_old_revision_that_holds_a_position(
+    history: RevisionHistory, readiness: BotReadiness | None, paused: bool
 ) -> None:
-    hold = drain_pause(history, [POD], observe(False, [POD], [], answer), answer)
-    assert (hold is not None) is held
-    if hold is not None:
-        assert hold.stop_old_pod is False
-        assert OLD in hold.progress.message
+    pause = drain_pause(history, [POD], observe(False, [POD], [], readiness), readiness)
+    assert (pause is not None) is paused
+    if pause is not None:
+        assert pause.stop_old_pod is False
+        assert OLD in pause.progress.message
 
 
-def test_one_that_can_not_close_is_not_waited_for(history: RevisionHistory) -> None:
+def test_drain_does_not_wait_for_one_that_can_not_close(history: RevisionHistory) -> None:
     halted = BotReadiness("DailyLoss", "lost 3 %", halted=True)
     assert drain_pause(history, [POD], observe(False, [POD], [], halted), halted) is None
     down = bot_pod(OLD, state={"waiting": {"reason": "CrashLoopBackOff"}})
@@ -59,7 +60,7 @@ def test_one_that_can_not_close_is_not_waited_for(history: RevisionHistory) -> N
         ('{"positions": {}}', False),
     ],
 )
-def test_flat_is_what_the_bot_counts(body: str, flat: bool) -> None:
-    answer = parse_readiness(body)
-    assert answer is not None
-    assert answer.flat is flat
+def test_flat_needs_positions_and_open_orders(body: str, flat: bool) -> None:
+    readiness = parse_readiness(body)
+    assert readiness is not None
+    assert readiness.flat is flat

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from operator_samples import NOW, bot_pod
 
-from sigma_operator.strategy.observe import StrategyState
 from sigma_operator.strategy.revisions import HISTORY_LIMIT, RevisionHistory
+from sigma_operator.strategy.state import StrategyState
 
 UP = StrategyState("Running", "Running", "the bot trades", ready=True)
 STARTING = StrategyState("Starting", "Starting", "not ready yet")
@@ -35,7 +35,7 @@ def test_ready_once_is_ready_for_good() -> None:
     assert outcomes(history) == [("a", "Ready")]
 
 
-def test_one_that_does_not_become_ready_in_time_gives_way() -> None:
+def test_one_that_does_not_become_ready_in_time_is_rolled_back() -> None:
     history = ran("a").with_revision("b", NOW)
     assert history.target() == "b"
     assert history.with_verdict("b", STARTING, 119, 120) == history
@@ -50,7 +50,7 @@ def test_one_that_does_not_become_ready_in_time_gives_way() -> None:
     assert "not ready yet" in progress.message
 
 
-def test_what_would_fail_again_gives_way_at_once() -> None:
+def test_one_that_would_fail_again_is_rolled_back_at_once() -> None:
     history = ran("a").with_revision("b", NOW).with_verdict("b", BROKEN, 1, 120)
     assert history.target() == "a"
     assert "invalid syntax" in history.progress(UP).message
@@ -60,7 +60,7 @@ def test_a_halt_is_no_failure_to_start() -> None:
     assert ran("a").with_revision("b", NOW).with_verdict("b", HALTED, 1, 120).entries[-1].outcome == "Ready"
 
 
-def test_taken_back_stays_taken_back_until_suspended_or_changed() -> None:
+def test_rolled_back_stays_rolled_back_until_suspended_or_changed() -> None:
     history = ran("a").with_revision("b", NOW).with_verdict("b", BROKEN, 1, 120)
     assert history.with_revision("b", NOW) == history
     assert history.with_retry().target() == "b"
@@ -75,7 +75,7 @@ def test_replaced_before_it_was_ready_has_failed() -> None:
     assert outcomes(history) == [("a", "Ready"), ("b", "Failed"), ("c", "Starting")]
 
 
-def test_ten_are_kept_and_with_them_the_one_to_go_back_to() -> None:
+def test_ten_are_kept_and_with_them_the_target_of_a_roll_back() -> None:
     history = ran("a")
     for number in range(30):
         history = history.with_revision(f"b{number}", NOW)
@@ -85,7 +85,7 @@ def test_ten_are_kept_and_with_them_the_one_to_go_back_to() -> None:
     assert history.with_verdict("b29", BROKEN, 1, 120).target() == "a"
 
 
-def test_what_left_the_history_is_forgotten() -> None:
+def test_revisions_that_left_the_history_are_removed() -> None:
     before = ran(*(f"a{number}" for number in range(HISTORY_LIMIT)))
     after = before.with_revision("b", NOW)
     assert after.removed_since(before) == {"a0"}

@@ -1,4 +1,4 @@
-"""The work queue and what a failing step does to it."""
+"""The workqueue: order, one worker for a key at a time, retries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigma_operator.kubernetes.workqueue import Key, WorkQueue, run_worker
 A, B, C = (("Strategy", "ns", name) for name in "abc")
 
 
-async def test_a_key_waits_once() -> None:
+async def test_a_key_is_queued_once() -> None:
     queue = WorkQueue()
     queue.add(A)
     queue.add(A)
@@ -22,18 +22,18 @@ async def test_a_key_waits_once() -> None:
     assert len(queue) == 0
 
 
-async def test_woken_while_worked_on_comes_again_and_never_twice_at_a_time() -> None:
+async def test_a_key_added_while_it_is_processed_is_queued_again_afterwards() -> None:
     queue = WorkQueue()
     queue.add(A)
     await queue.get()
     queue.add(A)
     queue.add(B)
-    assert await queue.get() == B, "A is still being worked on"
+    assert await queue.get() == B, "A is still being processed"
     queue.done(A, None)
     assert await queue.get() == A
 
 
-async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
+async def test_an_urgent_key_comes_first_and_once() -> None:
     queue = WorkQueue()
     for key in (A, B, C):
         queue.add(key)
@@ -45,13 +45,13 @@ async def test_what_is_urgent_overtakes_and_is_taken_once() -> None:
     for key in (A, B):
         queue.add(key)
         queue.done(key, None)
-    assert len(queue) == 3, "C is worked on"
+    assert len(queue) == 3, "C is being processed"
     queue.done(C, None)
     assert await queue.get() == C, "urgent once more"
     assert {await queue.get(), await queue.get()} == {A, B}
 
 
-async def test_failures_come_back_later_and_later() -> None:
+async def test_failures_are_retried_with_growing_delays() -> None:
     queue = WorkQueue()
     delays = []
     for _ in range(12):
@@ -65,10 +65,10 @@ async def test_failures_come_back_later_and_later() -> None:
     queue.done(A, None)
     queue.add(A)
     await queue.get()
-    assert queue.failed(A) == delays[0], "success forgets the failures"
+    assert queue.failed(A) == delays[0], "success resets the back-off"
 
 
-async def test_a_wake_up_replaces_the_later_look() -> None:
+async def test_adding_a_key_cancels_its_delayed_addition() -> None:
     queue = WorkQueue()
     queue.add_after(A, 3600)
     queue.add(A)
@@ -76,7 +76,7 @@ async def test_a_wake_up_replaces_the_later_look() -> None:
     assert not queue._timers
 
 
-async def test_a_step_that_raises_stops_nobody() -> None:
+async def test_a_reconcile_that_raises_stops_no_other() -> None:
     queue, seen, reported = WorkQueue(), [], []
     over = asyncio.Event()
 
