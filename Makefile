@@ -66,7 +66,14 @@ demo: .venv/run.stamp ## Backtest an example with an HTML report, then trade on 
 
 .PHONY: test
 test: setup check ## Static checks and all tests with real PostgreSQL and Redis
-	$(PYTEST) tests -n auto --cov --cov-report=term:skip-covered
+	$(PYTEST) tests -n auto --dist worksteal
+
+.PHONY: coverage
+coverage: setup ## Which lines the tests run, in every process they start; fails below the threshold in pyproject.toml
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest tests -n auto --dist worksteal || true
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
 
 # --- parts ---------------------------------------------------------------------------------------------------------
 

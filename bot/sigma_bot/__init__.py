@@ -6,10 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sigma_bot.engine.types import DAY, FOK, GTC, GTD, HOUR, IOC, MINUTE, SECOND
+    from sigma_bot.engine.types import FOK, GTC, GTD, IOC
     from sigma_bot.indicators import *  # noqa: F403
     from sigma_bot.kernel.struct import Struct, array, param, window
     from sigma_bot.strategy import Strategy
+    from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,7 +29,13 @@ __all__ = [
     "window",
 ]
 
-_HOMES = ("sigma_bot.strategy", "sigma_bot.kernel.struct", "sigma_bot.engine.types", "sigma_bot.indicators")
+_HOMES = (
+    "sigma_bot.strategy",
+    "sigma_bot.kernel.struct",
+    "sigma_bot.engine.types",
+    "sigma_bot.indicators",
+    "sigma_bot.times",
+)
 
 
 def __dir__() -> list[str]:

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.tester import Engine, open_session
 from sigma_bot.data.synthetic import MINUTE, bar_blocks, synthetic_bars, synthetic_ticks, tick_blocks
-from sigma_bot.engine.types import HOUR
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.runtime.setup import build_broker
 from sigma_bot.spec import Backtest
+from sigma_bot.times import HOUR
 
 Columns = dict[str, np.ndarray]
 STRATEGIES = Path(__file__).with_name("strategies")

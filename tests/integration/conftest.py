@@ -31,6 +31,12 @@ def postgres_database(postgres_server: servers.Postgres) -> str:
     return postgres_server.create_database()
 
 
+@pytest.fixture
+def migrated_database(postgres_server: servers.Postgres) -> str:
+    """Address of a new database with this version's tables."""
+    return postgres_server.create_database(migrated=True)
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Address of a private Redis server."""

@@ -24,8 +24,8 @@ ENGINE: dict[Callable[..., object], tuple[object, ...]] = {
     orders.cancel: (int, Broker, int),
     orders.modify: (int, Broker, int, float, float, int),
     orders.link: (int, Broker, int, int),
-    orders.find: (int, Broker, int),
-    step.sample: (None, Broker),
+    orders.find_slot: (int, Broker, int),
+    step.take_sample: (None, Broker),
     step.close_bar: (None, Broker, int, int),
     venue.lots_of: (int, Market, float),
 }

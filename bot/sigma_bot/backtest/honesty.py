@@ -33,23 +33,14 @@ from sigma_bot.backtest.tester import Engine
 from sigma_bot.data.catalogue import catalogue_place, in_database
 from sigma_bot.data.readers import is_data_file
 from sigma_bot.data.sources import sample_file
-from sigma_bot.engine.types import (
-    DAY,
-    E_CANCEL,
-    E_MODIFY,
-    E_NEW,
-    E_REJECT,
-    HOUR,
-    MINUTE,
-    R_STRATEGY,
-    SECOND,
-)
+from sigma_bot.engine.types import E_CANCEL, E_MODIFY, E_NEW, E_REJECT, R_STRATEGY
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy, shown
 from sigma_bot.spec import Backtest, market_rules
+from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
 
 CUTS = 8
 SHIFTS = (0.125, 0.25, 0.5)
-COMPARED = ("ts", "kind", "symbol", "side", "order_kind", "tif", "lots", "price", "stop", "reason")
+COMPARED = ("ts", "kind", "symbol", "side", "order_type", "tif", "lots", "price", "stop", "reason")
 # An average that never forgets wholly differs in the last digits for long; an order that differs by less
 # than this is the same decision. Cuts are compared to the last digit.
 TOLERANCE = 1e-6

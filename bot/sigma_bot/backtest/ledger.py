@@ -32,7 +32,7 @@ def orders_of(events: Rows, broker: Broker) -> Rows:
     out = np.zeros(len(new), ORDER)
     for name in ("id", "ts", "symbol", "side", "tif", "lots", "stop", "parent", "group"):
         out[name] = new[name]
-    out["kind"] = new["order_kind"]
+    out["kind"] = new["order_type"]
     out["limit"] = np.where(new["kind"] == E_LIQUIDATE, 0.0, new["price"])
     refused = new["kind"] == E_REJECT
     out["reason"] = np.where(new["kind"] == E_LIQUIDATE, R_LIQUIDATION, new["reason"])
@@ -83,7 +83,7 @@ def equity_of(samples: Rows, broker: Broker) -> Rows:
     out["marks"][:-1] = samples["marks"][:, :n]
     markets = broker.markets[:n]
     gross = sum(abs(s.qty) * s.mid for s in markets)
-    index = sum(s.mid / s.first if s.first > 0.0 else 1.0 for s in markets) / n
+    index = sum(s.mid / s.first_price if s.first_price > 0.0 else 1.0 for s in markets) / n
     out[-1] = (broker.ts, broker.equity, gross, index, [s.mid for s in markets])
     return out
 

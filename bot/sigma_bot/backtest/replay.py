@@ -28,19 +28,20 @@ from sigma_bot.backtest.session import (
 )
 from sigma_bot.backtest.tester import Clock, Engine, broker_for, feed, prepare, result_of, sampling
 from sigma_bot.data.market import MarketData
-from sigma_bot.engine.account import mark
+from sigma_bot.engine.account import mark_to_market
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS
-from sigma_bot.engine.step import drawdown
-from sigma_bot.engine.types import DAY, HOUR, MINUTE, Bar, Tick
+from sigma_bot.engine.step import record_equity
+from sigma_bot.engine.types import Bar, Tick
 from sigma_bot.errors import BadInputError, StrategyError
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.struct import dtype_of, record
 from sigma_bot.results.result import BacktestResult
 from sigma_bot.runtime.callbacks import start, stop
 from sigma_bot.runtime.loader import LoadedStrategy, Value, check_params
 from sigma_bot.spec import Backtest, BacktestSpec
 from sigma_bot.strategy import Strategy
+from sigma_bot.times import DAY, HOUR, MINUTE
 
 BYTES_A_ROW = {"tick": 84, "bar": 60}
 FIGURES = (
@@ -263,10 +264,10 @@ def ended(session: CompiledSession | InterpretedSession) -> Broker:
     """The account after the last row, and after ``on_stop`` where the strategy has one."""
     if isinstance(session, LightSession) and session.cls.on_stop is Strategy.on_stop:
         after = account_of(session.broker[0])
-        drawdown(after, mark(after))
+        record_equity(after, mark_to_market(after))
         return after
     strategy, after = session.finish()
-    drawdown(after, mark(after))  # with what the last row's decisions filled at once
+    record_equity(after, mark_to_market(after))  # with what the last row's decisions filled at once
     stop(strategy, after)
     return after
 
@@ -275,7 +276,7 @@ def account_of(state: np.void) -> Broker:
     """What a result reads of the broker, from its record: the whole object would take as long as the run."""
     part: dict[str, Any] = {name: state[name].item() for name in FIGURES}
     markets = state["markets"][: part["n_markets"]]
-    names = ("lots", "qty", "mid", "first", "realized")
+    names = ("lots", "qty", "mid", "first_price", "realized")
     part["markets"] = [SimpleNamespace(**{n: m[n].item() for n in names}) for m in markets]
     part["active"] = state["active"][: part["n_active"]].tolist()
     orders = state["orders"]

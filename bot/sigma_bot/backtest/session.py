@@ -101,7 +101,7 @@ class InterpretedSession:
             self.recorder.take(
                 rows_of(Event, b.events[: b.n_events]), rows_of(Sample, b.samples[: b.n_samples])
             )
-            b.n_events = b.n_samples = b.seen = 0
+            b.n_events = b.n_samples = b.delivered = 0
 
     def finish(self) -> tuple[Strategy, Broker]:
         """Strategy and broker as they stand after the last row."""
@@ -179,7 +179,7 @@ class CompiledSession:
         b = self.broker[0]
         if b["n_events"] or b["n_samples"]:
             self.recorder.take(b["events"][: b["n_events"]], b["samples"][: b["n_samples"]])
-            b["n_events"] = b["n_samples"] = b["seen"] = 0
+            b["n_events"] = b["n_samples"] = b["delivered"] = 0
 
     def state(self) -> NDArray[np.uint8]:
         """The broker's bytes before its queues, which stand last and are empty at a checkpoint."""

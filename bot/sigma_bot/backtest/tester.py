@@ -18,17 +18,17 @@ from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
 from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
 from sigma_bot.data.market import MarketData, open_market
-from sigma_bot.engine.account import mark
+from sigma_bot.engine.account import mark_to_market
 from sigma_bot.engine.broker import Broker, reject_counts
-from sigma_bot.engine.step import drawdown
-from sigma_bot.engine.types import DAY, HOUR, MINUTE, SECOND
+from sigma_bot.engine.step import record_equity
 from sigma_bot.errors import BadInputError
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, ResultMarket
 from sigma_bot.runtime.callbacks import check_called, start, stop
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
 from sigma_bot.runtime.setup import build_broker, quanta
 from sigma_bot.spec import Backtest, BacktestSpec, dump_manifest, market_rules, parse_duration
+from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
 
 Engine = Literal["auto", "compiled", "interpreted"]
 Progress = Callable[[int, int], None]
@@ -72,7 +72,7 @@ def run_backtest(
     clock.lap("compile")
     feed(session, market, progress, clock)
     strategy, after = session.finish()
-    drawdown(after, mark(after))  # with what the last row's decisions filled at once
+    record_equity(after, mark_to_market(after))  # with what the last row's decisions filled at once
     stop(strategy, after)
     clock.lap("run")
     return result_of(manifest, loaded, market, session, after, reason, clock)

@@ -141,7 +141,7 @@ def describe(found: Honesty, rows: Rows | None) -> str:
 
 def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
     """A decision for JSON."""
-    from sigma_bot.engine.types import EVENTS, KINDS, REASONS
+    from sigma_bot.engine.types import EventType, OrderType, Reason
     from sigma_bot.report.format import plain, price
 
     if rows is None:
@@ -149,15 +149,15 @@ def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
     row = rows[0]
     symbol = int(row["symbol"])
     return {
-        "event": EVENTS[row["kind"]],
+        "event": EventType(row["kind"]).text,
         "time": iso(int(row["ts"])),
         "symbol": found.symbols[symbol],
         "side": "buy" if row["side"] > 0 else "sell",
-        "kind": KINDS[row["order_kind"]],
+        "kind": OrderType(row["order_type"]).text,
         "quantity": plain(int(row["lots"]) * found.lot_sizes[symbol]),
         "limit": price(row["price"]) if row["price"] != 0.0 else None,
         "stop": price(row["stop"]) if row["stop"] != 0.0 else None,
-        "reason": REASONS[row["reason"]] or None,
+        "reason": Reason(row["reason"]).text or None,
     }
 
 

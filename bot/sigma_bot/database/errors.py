@@ -28,8 +28,8 @@ class CommitUnknownError(StorageError):
 
 # SQLSTATE, or its class of two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OTHER_TABLES = (
-    "its tables are of another version than this program: they were brought up to date while it ran; start it "
-    "anew, of that version"
+    "its tables are of another version than this program: they were brought up to date while it ran; start "
+    "it anew, of that version"
 )
 _POSTGRES = {
     "28": "the user name or the password is wrong",

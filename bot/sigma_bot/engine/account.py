@@ -16,178 +16,178 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import fee_of, notional_of, quantity
 
 
-def emit(b, kind, o, lots, price, reason):
+def append_event(broker, kind, order, lots, price, reason):
     """Append an event about order ``o``; its index, or -1 when the queue is full (the caller drains it
     before that)."""
-    n = b.n_events
-    if n >= MAX_EVENTS:
-        b.lost += 1
+    index = broker.n_events
+    if index >= MAX_EVENTS:
+        broker.lost_events += 1
         return -1
-    b.n_events = n + 1
-    e = b.events[n]
-    e.ts = b.ts
-    e.kind = kind
-    e.id = o.id
-    e.symbol = o.symbol
-    e.side = o.side
-    e.order_kind = o.kind
-    e.tif = o.tif
-    e.lots = lots
-    e.quantity = quantity(b.markets[o.symbol], lots)
-    e.price = price
-    e.stop = o.stop
-    e.notional = 0
-    e.fee = 0
-    e.realized = 0
-    e.position = b.markets[o.symbol].lots
-    e.maker = 0
-    e.reason = reason
-    e.parent = o.parent
-    e.group = o.group
-    e.best = 0.0
-    e.worst = 0.0
-    return n
+    broker.n_events = index + 1
+    event = broker.events[index]
+    event.ts = broker.ts
+    event.kind = kind
+    event.id = order.id
+    event.symbol = order.symbol
+    event.side = order.side
+    event.order_type = order.order_type
+    event.tif = order.tif
+    event.lots = lots
+    event.quantity = quantity(broker.markets[order.symbol], lots)
+    event.price = price
+    event.stop = order.stop
+    event.notional = 0
+    event.fee = 0
+    event.realized = 0
+    event.position = broker.markets[order.symbol].lots
+    event.maker = 0
+    event.reason = reason
+    event.parent = order.parent
+    event.group = order.group
+    event.best = 0.0
+    event.worst = 0.0
+    return index
 
 
-def settle(b, o, lots, price, maker, ts):
+def settle(broker, order, lots, price, maker, ts):
     """A fill of ``lots`` at ``price``, with the value and the fee that the market's rules give."""
-    s = b.markets[o.symbol]
-    notional = notional_of(s, lots, price)
-    book(b, o, lots, price, maker, ts, notional, fee_of(s, o, lots, notional, maker))
+    market = broker.markets[order.symbol]
+    notional = notional_of(market, lots, price)
+    book_fill(broker, order, lots, price, maker, ts, notional, fee_of(market, order, lots, notional, maker))
 
 
-def book(b, o, lots, price, maker, ts, notional, fee):
+def book_fill(broker, order, lots, price, maker, ts, notional, fee):
     """Book a fill: cash, position, cost basis, realised profit, fee, event.
 
     Average-cost accounting: a reduction takes its share of the cost, a full close takes all of it, so a
     closed position costs exactly zero.
     """
-    s = b.markets[o.symbol]
-    old = s.lots
-    held = abs(old)
-    new = old + o.side * lots
-    best = s.best
-    worst = s.worst
+    market = broker.markets[order.symbol]
+    before = market.lots
+    held = abs(before)
+    position = before + order.side * lots
+    best = market.best
+    worst = market.worst
     realized = 0
-    if old == 0 or (old > 0) == (o.side > 0):
-        s.cost += notional
-        if old == 0:
+    if before == 0 or (before > 0) == (order.side > 0):
+        market.cost += notional
+        if before == 0:
             best = price
             worst = price
-            s.best = price
-            s.worst = price
+            market.best = price
+            market.worst = price
     else:
-        part = notional
-        basis = s.cost
+        closed_value = notional
+        closed_cost = market.cost
         if lots > held:
-            part = int(round(float(notional) * (held / lots)))
+            closed_value = int(round(float(notional) * (held / lots)))
         elif lots < held:
-            basis = int(round(float(s.cost) * (lots / held)))
-        realized = part - basis if old > 0 else basis - part
-        s.cost -= basis
+            closed_cost = int(round(float(market.cost) * (lots / held)))
+        realized = closed_value - closed_cost if before > 0 else closed_cost - closed_value
+        market.cost -= closed_cost
         if lots > held:
-            s.cost = notional - part
-            s.best = price
-            s.worst = price
-    s.lots = new
-    s.qty = quantity(s, new)
-    s.realized += realized
-    b.cash_quanta -= o.side * notional + fee
-    b.cash = b.cash_quanta / b.scale
-    b.fee_quanta += fee
-    b.n_fills += 1
-    o.left -= lots
-    o.filled += lots
-    k = emit(b, E_FILL, o, lots, price, 0)
-    if k >= 0:
-        e = b.events[k]
-        e.ts = ts
-        e.notional = notional
-        e.fee = fee
-        e.realized = realized
-        e.maker = maker
-        e.best = best
-        e.worst = worst
+            market.cost = notional - closed_value
+            market.best = price
+            market.worst = price
+    market.lots = position
+    market.qty = quantity(market, position)
+    market.realized += realized
+    broker.cash_quanta -= order.side * notional + fee
+    broker.cash = broker.cash_quanta / broker.scale
+    broker.fee_quanta += fee
+    broker.n_fills += 1
+    order.remaining -= lots
+    order.filled += lots
+    index = append_event(broker, E_FILL, order, lots, price, 0)
+    if index >= 0:
+        event = broker.events[index]
+        event.ts = ts
+        event.notional = notional
+        event.fee = fee
+        event.realized = realized
+        event.maker = maker
+        event.best = best
+        event.worst = worst
 
 
-def used_margin(b):
+def used_margin(broker):
     """Initial margin bound by the open positions, in money."""
-    m = 0.0
-    for k in range(b.n_markets):
-        s = b.markets[k]
-        m += abs(s.qty) * s.mid * s.margin
-    return m
+    margin = 0.0
+    for i in range(broker.n_markets):
+        market = broker.markets[i]
+        margin += abs(market.qty) * market.mid * market.margin
+    return margin
 
 
-def maintenance(b):
+def maintenance(broker):
     """Maintenance margin of the open positions, in money."""
-    m = 0.0
-    for k in range(b.n_markets):
-        s = b.markets[k]
-        m += abs(s.qty) * s.mid * s.maintenance
-    return m
+    margin = 0.0
+    for i in range(broker.n_markets):
+        market = broker.markets[i]
+        margin += abs(market.qty) * market.mid * market.maintenance
+    return margin
 
 
-def mark(b):
+def mark_to_market(broker):
     """Account value at the last marks, in money."""
-    eq = b.cash
-    for k in range(b.n_markets):
-        s = b.markets[k]
-        eq += s.qty * s.mid
-    return eq
+    equity = broker.cash
+    for i in range(broker.n_markets):
+        market = broker.markets[i]
+        equity += market.qty * market.mid
+    return equity
 
 
-def fund(b, symbol, rate, ts):
+def pay_funding(broker, symbol, rate, ts):
     """Exchange of funding between longs and shorts: a long pays ``rate`` of its value when the rate is
     positive."""
-    s = b.markets[symbol]
-    if s.lots == 0:
+    market = broker.markets[symbol]
+    if market.lots == 0:
         return
-    value = notional_of(s, abs(s.lots), s.mid)
+    value = notional_of(market, abs(market.lots), market.mid)
     paid = int(round(float(value) * rate))
-    if s.lots < 0:
+    if market.lots < 0:
         paid = -paid
-    b.cash_quanta -= paid
-    b.cash = b.cash_quanta / b.scale
-    b.funding_quanta += paid
-    o = b.scratch
-    o.symbol = symbol
-    o.side = 1 if s.lots > 0 else -1
-    k = emit(b, E_FUNDING, o, abs(s.lots), s.mid, 0)
-    if k >= 0:
-        b.events[k].ts = ts
-        b.events[k].notional = paid
+    broker.cash_quanta -= paid
+    broker.cash = broker.cash_quanta / broker.scale
+    broker.funding_quanta += paid
+    order = broker.scratch
+    order.symbol = symbol
+    order.side = 1 if market.lots > 0 else -1
+    index = append_event(broker, E_FUNDING, order, abs(market.lots), market.mid, 0)
+    if index >= 0:
+        broker.events[index].ts = ts
+        broker.events[index].notional = paid
 
 
-def liquidate(b, worse):
+def liquidate(broker, worse):
     """Close everything at the mark (``worse`` of it against us) when equity no longer covers the maintenance
     margin.
 
     Every order is cancelled first. The liquidation fee is taken on the closed value besides the taker fee.
     """
-    b.n_liquidations += 1
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.state != DONE:
-            o.state = DONE
-            emit(b, E_CANCEL, o, o.left, o.limit, R_LIQUIDATION)
-    for k in range(b.n_markets):
-        s = b.markets[k]
-        if s.lots == 0:
+    broker.n_liquidations += 1
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.state != DONE:
+            order.state = DONE
+            append_event(broker, E_CANCEL, order, order.remaining, order.limit, R_LIQUIDATION)
+    for index in range(broker.n_markets):
+        market = broker.markets[index]
+        if market.lots == 0:
             continue
-        o = b.scratch
-        o.id = b.next_id
-        b.next_id += 1
-        o.symbol = k
-        o.side = -1 if s.lots > 0 else 1
-        o.kind = MARKET
-        o.left = abs(s.lots)
-        o.filled = 0
-        o.fee_base = 0
-        o.fee_paid = 0
-        emit(b, E_LIQUIDATE, o, o.left, s.mid, 0)
-        price = s.mid * (1.0 + o.side * worse)
-        fee = int(round(float(notional_of(s, o.left, price)) * b.liquidation_fee))
-        o.fee_base = fee
-        settle(b, o, o.left, price, 0, b.ts)
-    b.dirty = 1
+        order = broker.scratch
+        order.id = broker.next_id
+        broker.next_id += 1
+        order.symbol = index
+        order.side = -1 if market.lots > 0 else 1
+        order.order_type = MARKET
+        order.remaining = abs(market.lots)
+        order.filled = 0
+        order.fee_base = 0
+        order.fee_paid = 0
+        append_event(broker, E_LIQUIDATE, order, order.remaining, market.mid, 0)
+        price = market.mid * (1.0 + order.side * worse)
+        fee = int(round(float(notional_of(market, order.remaining, price)) * broker.liquidation_fee))
+        order.fee_base = fee
+        settle(broker, order, order.remaining, price, 0, broker.ts)
+    broker.needs_matching = 1

@@ -19,17 +19,17 @@
 from __future__ import annotations
 
 from sigma_bot.engine.matching import (
-    arrive,
-    compact,
-    fence,
+    advance_order,
+    after_slippage,
+    cancel_unfilled,
+    drag_trailing_stop,
+    end_order,
     fill,
-    finish,
-    fresh_row,
-    leftover,
-    new_day,
-    trail,
+    remove_ended,
+    reset_row_usage,
+    roll_risk_day,
     trigger,
-    worse,
+    update_wake_prices,
 )
 from sigma_bot.engine.types import (
     E_CANCEL,
@@ -43,176 +43,188 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import lots_of, on_grid
 
 
-def taker_price(b, s, side, price):
+def taker_price(broker, market, side, price):
     """What a taker pays when the market is at ``price``: half the spread and the slippage against him."""
-    return worse(b, s, side, on_grid(s, price * (1.0 + side * b.half_spread)))
+    return after_slippage(broker, market, side, on_grid(market, price * (1.0 + side * broker.half_spread)))
 
 
-def volume_left(b, s, bar, want):
+def remaining_volume(broker, market, bar, want):
     """Lots that a resting order may still take from the bar's volume."""
-    if b.volume_limit <= 0.0:
+    if broker.volume_limit <= 0.0:
         return want
-    return max(min(want, lots_of(s, bar.volume * b.volume_limit) - s.used_volume), 0)
+    return max(min(want, lots_of(market, bar.volume * broker.volume_limit) - market.used_volume), 0)
 
 
-def at_open(b, s, o, bar, arrived):
+def at_open(broker, market, order, bar, arrived):
     """One live order against the bar's open. True when it acted there."""
-    p = bar.open
-    if o.kind > LIMIT:
-        if (p - o.stop) * o.side < 0.0:
+    price = bar.open
+    if order.order_type > LIMIT:
+        if (price - order.stop) * order.side < 0.0:
             return False
-        trigger(b, o, bar.ts)
+        trigger(broker, order, bar.ts)
         arrived = True
-    if o.kind == MARKET:
-        fill(b, o, o.left, taker_price(b, s, o.side, p), 0, bar.ts)
+    if order.order_type == MARKET:
+        fill(broker, order, order.remaining, taker_price(broker, market, order.side, price), 0, bar.ts)
         return True
-    if (p - o.limit) * o.side > 0.0 or (p == o.limit and not arrived):
+    if (price - order.limit) * order.side > 0.0 or (price == order.limit and not arrived):
         return arrived
     if not arrived:
-        n = volume_left(b, s, bar, o.left)
-        if n > 0:
-            s.used_volume += fill(b, o, n, o.limit, 1, bar.ts)
+        amount = remaining_volume(broker, market, bar, order.remaining)
+        if amount > 0:
+            market.used_volume += fill(broker, order, amount, order.limit, 1, bar.ts)
         return True
-    if o.post_only != 0:
-        finish(b, o, E_CANCEL, R_POST_ONLY)
+    if order.post_only != 0:
+        end_order(broker, order, E_CANCEL, R_POST_ONLY)
         return True
-    q = taker_price(b, s, o.side, p)
-    if (q - o.limit) * o.side > 0.0:
-        q = o.limit
-    fill(b, o, o.left, q, 0, bar.ts)
+    fill_price = taker_price(broker, market, order.side, price)
+    if (fill_price - order.limit) * order.side > 0.0:
+        fill_price = order.limit
+    fill(broker, order, order.remaining, fill_price, 0, bar.ts)
     return True
 
 
-def level(o):
+def trigger_price(order):
     """The price at which a working order acts inside a bar."""
-    return o.limit if o.kind <= LIMIT else o.stop
+    return order.limit if order.order_type <= LIMIT else order.stop
 
 
-def acts_in(o, symbol, direction, end):
+def acts_in(order, symbol, direction, end):
     """Whether a move up (1) or down (-1) that ends at ``end`` reaches the order."""
-    if o.symbol != symbol or o.state != WORKING or o.left <= 0 or o.kind == MARKET:
+    if order.symbol != symbol or order.state != WORKING or order.remaining <= 0 or order.order_type == MARKET:
         return False
-    if o.kind == LIMIT:
-        if o.fresh != 0 or o.side == direction:
+    if order.order_type == LIMIT:
+        if order.woken != 0 or order.side == direction:
             return False
-        return (end - o.limit) * direction > 0.0
-    return o.side == direction and (end - o.stop) * direction >= 0.0
+        return (end - order.limit) * direction > 0.0
+    return order.side == direction and (end - order.stop) * direction >= 0.0
 
 
-def leg(b, s, bar, start, end):
+def move_price(broker, market, bar, start, end):
     """The price moves from ``start`` to ``end``: orders on the way act, nearest first."""
     direction = 1 if end > start else -1
     if end == start:
         return
     while True:
         slot = -1
-        near = 0.0
-        for j in range(b.n_active):
-            o = b.orders[b.active[j]]
-            if acts_in(o, bar.symbol, direction, end) and o.acted != b.row:
-                d = (level(o) - start) * direction
-                if slot < 0 or d < near:
-                    slot = b.active[j]
-                    near = d
+        nearest = 0.0
+        for i in range(broker.n_active):
+            order = broker.orders[broker.active[i]]
+            if acts_in(order, bar.symbol, direction, end) and order.acted_row != broker.row:
+                distance = (trigger_price(order) - start) * direction
+                if slot < 0 or distance < nearest:
+                    slot = broker.active[i]
+                    nearest = distance
         if slot < 0:
             break
-        o = b.orders[slot]
-        act_inside(b, s, o, bar, max(start, level(o)) if direction > 0 else min(start, level(o)))
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol == bar.symbol and o.state == WORKING and o.kind == TRAIL:
-            trail(o, s, min(start, end), max(start, end))
+        order = broker.orders[slot]
+        act_inside(
+            broker,
+            market,
+            order,
+            bar,
+            max(start, trigger_price(order)) if direction > 0 else min(start, trigger_price(order)),
+        )
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.symbol == bar.symbol and order.state == WORKING and order.order_type == TRAIL:
+            drag_trailing_stop(order, market, min(start, end), max(start, end))
 
 
-def act_inside(b, s, o, bar, price):
+def act_inside(broker, market, order, bar, price):
     """The market has reached the order at ``price`` inside the bar."""
-    o.acted = b.row
-    if o.kind > LIMIT:
-        trigger(b, o, bar.end)
-        if o.kind == LIMIT:
-            n = volume_left(b, s, bar, o.left)
-            if (price - o.limit) * o.side <= 0.0 and n > 0:
-                s.used_volume += fill(b, o, n, price, 0, bar.end)
+    order.acted_row = broker.row
+    if order.order_type > LIMIT:
+        trigger(broker, order, bar.end)
+        if order.order_type == LIMIT:
+            amount = remaining_volume(broker, market, bar, order.remaining)
+            if (price - order.limit) * order.side <= 0.0 and amount > 0:
+                market.used_volume += fill(broker, order, amount, price, 0, bar.end)
         else:
-            fill(b, o, o.left, taker_price(b, s, o.side, price), 0, bar.end)
+            fill(broker, order, order.remaining, taker_price(broker, market, order.side, price), 0, bar.end)
     else:
-        n = volume_left(b, s, bar, o.left)
-        if n > 0:
-            s.used_volume += fill(b, o, n, o.limit, 1, bar.end)
+        amount = remaining_volume(broker, market, bar, order.remaining)
+        if amount > 0:
+            market.used_volume += fill(broker, order, amount, order.limit, 1, bar.end)
 
 
-def woken_inside(b, s, bar):
+def trigger_woken_stops(broker, market, bar):
     """Stops that a fill inside this bar has woken, against the whole bar."""
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.fresh == 0 or o.symbol != bar.symbol:
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.woken == 0 or order.symbol != bar.symbol:
             continue
-        o.fresh = 0
-        if o.state != WORKING or o.kind <= LIMIT or o.left <= 0:
+        order.woken = 0
+        if order.state != WORKING or order.order_type <= LIMIT or order.remaining <= 0:
             continue
-        reached = bar.high >= o.stop if o.side > 0 else bar.low <= o.stop
+        reached = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
         if reached:
-            act_inside(b, s, o, bar, o.stop)
+            act_inside(broker, market, order, bar, order.stop)
 
 
-def both_sides(b, bar):
+def is_ambiguous(broker, bar):
     """Could orders above and orders below the open act in this bar?"""
     up = False
     down = False
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        up = up or acts_in(o, bar.symbol, 1, bar.high)
-        down = down or acts_in(o, bar.symbol, -1, bar.low)
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        up = up or acts_in(order, bar.symbol, 1, bar.high)
+        down = down or acts_in(order, bar.symbol, -1, bar.low)
     return up and down
 
 
-def match_bar(b, bar):
+def match_bar(broker, bar):
     """Every open order of the bar's symbol against the bar; then new fences."""
-    b.dirty = 0
-    s = b.markets[bar.symbol]
-    fresh_row(b, s)
-    new_day(b, bar.ts)
-    b.inside = 0
-    s.mid = bar.open
-    b.ts = bar.ts
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol != bar.symbol:
+    broker.needs_matching = 0
+    market = broker.markets[bar.symbol]
+    reset_row_usage(broker, market)
+    roll_risk_day(broker, bar.ts)
+    broker.inside_bar = 0
+    market.mid = bar.open
+    broker.ts = bar.ts
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.symbol != bar.symbol:
             continue
-        a = arrive(b, o, bar.ts)
-        if a != 0:
-            leftover(b, o, at_open(b, s, o, bar, a == 2))
-    b.ts = bar.end
-    compact(b)
-    if b.n_active > 0:
-        inside(b, s, bar)
-        compact(b)
-    fence(b, bar.symbol)
+        status = advance_order(broker, order, bar.ts)
+        if status != 0:
+            cancel_unfilled(broker, order, at_open(broker, market, order, bar, status == 2))
+    broker.ts = bar.end
+    remove_ended(broker)
+    if broker.n_active > 0:
+        match_inside_bar(broker, market, bar)
+        remove_ended(broker)
+    update_wake_prices(broker, bar.symbol)
 
 
-def inside(b, s, bar):
+def match_inside_bar(broker, market, bar):
     """The bar after its open: the way to one extreme, to the other, and to the close."""
-    b.inside = 1
-    if both_sides(b, bar):
-        b.n_ambiguous += 1
-    down = s.lots > 0 or (s.lots == 0 and bar.open - bar.low <= bar.high - bar.open)
+    broker.inside_bar = 1
+    if is_ambiguous(broker, bar):
+        broker.n_ambiguous += 1
+    down = market.lots > 0 or (market.lots == 0 and bar.open - bar.low <= bar.high - bar.open)
     first = bar.low if down else bar.high
     second = bar.high if down else bar.low
-    leg(b, s, bar, bar.open, first)
-    leg(b, s, bar, first, second)
-    leg(b, s, bar, second, bar.close)
-    woken_inside(b, s, bar)
-    b.inside = 0
+    move_price(broker, market, bar, bar.open, first)
+    move_price(broker, market, bar, first, second)
+    move_price(broker, market, bar, second, bar.close)
+    trigger_woken_stops(broker, market, bar)
+    broker.inside_bar = 0
 
 
-def match_close(b, bar):
+def match_close(broker, bar):
     """Market orders sent at this bar's close, filled at that close (``fill_at_close``)."""
-    b.dirty = 0
-    s = b.markets[bar.symbol]
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol == bar.symbol and o.kind == MARKET and (o.state == PENDING or o.state == WORKING):
-            o.state = WORKING
-            fill(b, o, o.left, taker_price(b, s, o.side, bar.close), 0, bar.end)
-    compact(b)
-    fence(b, bar.symbol)
+    broker.needs_matching = 0
+    market = broker.markets[bar.symbol]
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if (
+            order.symbol == bar.symbol
+            and order.order_type == MARKET
+            and (order.state == PENDING or order.state == WORKING)
+        ):
+            order.state = WORKING
+            fill(
+                broker, order, order.remaining, taker_price(broker, market, order.side, bar.close), 0, bar.end
+            )
+    remove_ended(broker)
+    update_wake_prices(broker, bar.symbol)

@@ -3,7 +3,7 @@ state."""
 
 from __future__ import annotations
 
-from sigma_bot.engine.orders import cancel, find, kind_of, link, modify, submit
+from sigma_bot.engine.orders import cancel, find_slot, link, modify, order_type_of, submit
 from sigma_bot.engine.risk import RiskManager
 from sigma_bot.engine.types import (
     DONE,
@@ -16,11 +16,11 @@ from sigma_bot.engine.types import (
     MAX_SAMPLES,
     MAX_SYMBOLS,
     MAX_TIMEFRAMES,
-    REASONS,
     Bar,
     Event,
     Market,
     Order,
+    Reason,
     Sample,
 )
 from sigma_bot.engine.venue import lots_of, notional_of, quantity
@@ -38,12 +38,12 @@ class Broker(Struct):
     ts: int
     symbol: int
     row: int
-    wake: int
-    dirty: int
-    inside: int
-    seen: int
-    busy: int
-    lost: int
+    next_wake: int
+    needs_matching: int
+    inside_bar: int
+    delivered: int
+    event_budget: int
+    lost_events: int
     n_markets: int
     n_timeframes: int
     data_timeframe: int
@@ -55,7 +55,7 @@ class Broker(Struct):
     fill_at_close: int
     leveraged: int
     has_volume: int
-    queue: int
+    queue_model: int
     half_spread: float
     slippage: float
     slippage_ticks: float
@@ -117,8 +117,8 @@ class Broker(Struct):
     @property
     def average_price(self):
         """Average entry price of the current symbol's position; 0 when flat."""
-        s = self.markets[self.symbol]
-        return s.cost / self.scale / abs(s.qty) if s.lots != 0 else 0.0
+        market = self.markets[self.symbol]
+        return market.cost / self.scale / abs(market.qty) if market.lots != 0 else 0.0
 
     @property
     def realized_profit(self):
@@ -128,9 +128,9 @@ class Broker(Struct):
     @property
     def unrealized_profit(self):
         """Profit that closing the current symbol's position at its mark would realise, before fees."""
-        s = self.markets[self.symbol]
-        value = notional_of(s, abs(s.lots), s.mid)
-        return (value - s.cost if s.lots > 0 else s.cost - value) / self.scale
+        market = self.markets[self.symbol]
+        value = notional_of(market, abs(market.lots), market.mid)
+        return (value - market.cost if market.lots > 0 else market.cost - value) / self.scale
 
     @property
     def fees(self):
@@ -140,15 +140,15 @@ class Broker(Struct):
     @property
     def open_orders(self):
         """Number of open orders, the waiting exits of brackets included."""
-        n = 0
-        for j in range(self.n_active):
-            if self.orders[self.active[j]].state != DONE:
-                n += 1
-        return n
+        count = 0
+        for i in range(self.n_active):
+            if self.orders[self.active[i]].state != DONE:
+                count += 1
+        return count
 
     def is_open(self, order_id):
         """Whether an order can still fill."""
-        return find(self, order_id) >= 0
+        return find_slot(self, order_id) >= 0
 
     # --- orders
     # --------------------------------------------------------------------------------------------------
@@ -211,84 +211,110 @@ class Broker(Struct):
         take_profit,
         symbol,
     ):
-        k = self._index(symbol)
-        lots = lots_of(self.markets[k], qty)
-        kind = kind_of(limit, stop, trail)
-        post = 1 if post_only else 0
-        reduce = 1 if reduce_only else 0
-        oid = submit(
+        index = self._index(symbol)
+        lots = lots_of(self.markets[index], qty)
+        order_id = submit(
             self,
-            k,
-            side,
-            lots,
-            kind,
-            float(limit),
-            float(stop),
-            float(trail),
-            tif,
-            expire,
-            post,
-            reduce,
-            0,
-            0,
+            symbol=index,
+            side=side,
+            lots=lots,
+            order_type=order_type_of(limit, stop, trail),
+            limit=float(limit),
+            stop=float(stop),
+            trail=float(trail),
+            tif=tif,
+            expire=expire,
+            post_only=1 if post_only else 0,
+            reduce_only=1 if reduce_only else 0,
+            parent=0,
+            group=0,
         )
-        if oid > 0 and stop_loss != 0.0:
-            submit(
-                self,
-                k,
-                -side,
-                lots,
-                kind_of(0.0, stop_loss, 0.0),
-                0.0,
-                float(stop_loss),
-                0.0,
-                GTC,
-                0,
-                0,
-                1,
-                oid,
-                oid,
+        if order_id > 0 and stop_loss != 0.0:
+            self._submit_exit(
+                index, -side, lots, order_type_of(0.0, stop_loss, 0.0), 0.0, float(stop_loss), order_id
             )
-        if oid > 0 and take_profit != 0.0:
-            submit(self, k, -side, lots, LIMIT, float(take_profit), 0.0, 0.0, GTC, 0, 0, 1, oid, oid)
-        return oid
+        if order_id > 0 and take_profit != 0.0:
+            self._submit_exit(index, -side, lots, LIMIT, float(take_profit), 0.0, order_id)
+        return order_id
+
+    def _submit_exit(self, index, side, lots, order_type, limit, stop, parent):
+        """An exit of a bracket: it waits for its parent's fill, and the exits cancel one another."""
+        submit(
+            self,
+            symbol=index,
+            side=side,
+            lots=lots,
+            order_type=order_type,
+            limit=limit,
+            stop=stop,
+            trail=0.0,
+            tif=GTC,
+            expire=0,
+            post_only=0,
+            reduce_only=1,
+            parent=parent,
+            group=parent,
+        )
 
     def target(self, qty, symbol=-1):
         """Trade at market so that, with the entries already on their way, the position becomes ``qty``
         units."""
-        k = self._index(symbol)
-        s = self.markets[k]
-        return self._move(k, lots_of(s, qty) - s.lots - self._coming(k))
+        index = self._index(symbol)
+        market = self.markets[index]
+        return self._move(index, lots_of(market, qty) - market.lots - self._coming(index))
 
     def target_fraction(self, fraction, symbol=-1):
         """Trade at market towards a position worth ``fraction`` of the equity (negative: short)."""
-        k = self._index(symbol)
-        s = self.markets[k]
-        if not s.mid > 0.0:
+        index = self._index(symbol)
+        market = self.markets[index]
+        if not market.mid > 0.0:
             return 0
-        return self.target(fraction * self.equity / s.mid, k)
+        return self.target(fraction * self.equity / market.mid, index)
 
     def close(self, symbol=-1):
         """Cancel the symbol's orders and close its position at market."""
-        k = self._index(symbol)
-        self.cancel_all(k)
-        return self._move(k, -self.markets[k].lots)
+        index = self._index(symbol)
+        self.cancel_all(index)
+        return self._move(index, -self.markets[index].lots)
 
-    def _move(self, k, lots):
+    def _move(self, index, lots):
         if lots == 0:
             return 0
         side = 1 if lots > 0 else -1
-        reduce = 1 if self.markets[k].lots * lots < 0 and abs(lots) <= abs(self.markets[k].lots) else 0
-        return submit(self, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, reduce, 0, 0)
+        reduce = (
+            1 if self.markets[index].lots * lots < 0 and abs(lots) <= abs(self.markets[index].lots) else 0
+        )
+        return submit(
+            self,
+            symbol=index,
+            side=side,
+            lots=abs(lots),
+            order_type=MARKET,
+            limit=0.0,
+            stop=0.0,
+            trail=0.0,
+            tif=GTC,
+            expire=0,
+            post_only=0,
+            reduce_only=reduce,
+            parent=0,
+            group=0,
+        )
 
-    def _coming(self, k):
+    def _coming(self, index):
         """Lots that open market and limit orders will still add; exits of brackets do not count."""
-        n = 0
-        for j in range(self.n_active):
-            o = self.orders[self.active[j]]
-            if o.symbol == k and o.kind <= LIMIT and o.parent == 0 and o.state != DONE and o.state != HELD:
-                n += o.side * o.left
-        return n
+        total = 0
+        for i in range(self.n_active):
+            order = self.orders[self.active[i]]
+            if (
+                order.symbol == index
+                and order.order_type <= LIMIT
+                and order.parent == 0
+                and order.state != DONE
+                and order.state != HELD
+            ):
+                total += order.side * order.remaining
+        return total
 
     def cancel(self, order_id):
         """Cancel an order. False when it is not open."""
@@ -296,20 +322,20 @@ class Broker(Struct):
 
     def cancel_all(self, symbol=-1):
         """Cancel every order of one symbol, or all with ``symbol=-1``; how many were asked to go."""
-        n = 0
-        for j in range(self.n_active):
-            o = self.orders[self.active[j]]
-            if o.state != DONE and (symbol < 0 or o.symbol == symbol):
-                n += cancel(self, o.id)
-        return n
+        count = 0
+        for i in range(self.n_active):
+            order = self.orders[self.active[i]]
+            if order.state != DONE and (symbol < 0 or order.symbol == symbol):
+                count += cancel(self, order.id)
+        return count
 
     def modify(self, order_id, limit=0.0, stop=0.0, qty=0.0):
         """Change the prices or the remaining quantity of an order; 0 keeps. False when not open or not
         possible."""
-        k = find(self, order_id)
-        if k < 0:
+        slot = find_slot(self, order_id)
+        if slot < 0:
             return False
-        lots = lots_of(self.markets[self.orders[k].symbol], qty)
+        lots = lots_of(self.markets[self.orders[slot].symbol], qty)
         return modify(self, order_id, float(limit), float(stop), lots) != 0
 
     def oco(self, first, second):
@@ -321,6 +347,6 @@ class Broker(Struct):
         return quantity(self.markets[self._index(symbol)], lots)
 
 
-def reject_counts(b):
+def reject_counts(broker):
     """Rejections by reason, in words."""
-    return {REASONS[i]: int(n) for i, n in enumerate(b.rejected) if n > 0}
+    return {Reason(i).text: int(n) for i, n in enumerate(broker.rejected) if n > 0}

@@ -7,9 +7,9 @@ orders alone. Interpreted only.
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import book
-from sigma_bot.engine.matching import compact, fence, finish, follow
-from sigma_bot.engine.orders import change
+from sigma_bot.engine.account import book_fill
+from sigma_bot.engine.matching import end_order, remove_ended, update_linked_orders, update_wake_prices
+from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -25,157 +25,175 @@ from sigma_bot.engine.types import (
 )
 from sigma_bot.engine.venue import notional_of, quantity
 
-# what ``Order.sent`` says: held here; at the venue; a cancel is on its way; a cancel that makes room for a
-# change
+# what ``Order.venue_state`` says: held here; at the venue; a cancel is on its way; a cancel that makes room
+# for a change
 HELD_HERE, SENT, LEAVING, CHANGING = 0, 1, 2, 3
 SEND, CANCEL = 1, 2
 
 
-def due(b):
+def due_commands(broker):
     """What must go to the venue now: (SEND or CANCEL, order). Marks each as under way."""
     out = []
-    settle_unsent(b)
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.state == DONE or o.state == HELD:
+    settle_held_orders(broker)
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.state == DONE or order.state == HELD:
             continue
-        if o.sent == SENT and (o.cancel_at != NEVER or o.modify_at != NEVER):
-            o.sent = LEAVING if o.cancel_at != NEVER else CHANGING
-            out.append((CANCEL, o))
-        elif o.sent == HELD_HERE and o.kind <= LIMIT and o.left > 0 and alone(b, o) and covered(b, o):
-            o.state = WORKING
-            o.sent = SENT
-            o.leg += 1
-            out.append((SEND, o))
-    compact(b)
+        if order.venue_state == SENT and (order.cancel_at != NEVER or order.modify_at != NEVER):
+            order.venue_state = LEAVING if order.cancel_at != NEVER else CHANGING
+            out.append((CANCEL, order))
+        elif (
+            order.venue_state == HELD_HERE
+            and order.order_type <= LIMIT
+            and order.remaining > 0
+            and is_only_exit_at_venue(broker, order)
+            and is_covered(broker, order)
+        ):
+            order.state = WORKING
+            order.venue_state = SENT
+            order.attempt += 1
+            out.append((SEND, order))
+    remove_ended(broker)
     return out
 
 
-def covered(b, o):
+def is_covered(broker, order):
     """Whether a sell can go now. It waits for one that is leaving and binds the holding until then; and it
     sells no more than is held, which a fee in units may have made less than was bought."""
-    if o.side > 0 or b.leveraged != 0:
+    if order.side > 0 or broker.leveraged != 0:
         return True
-    held = max(b.markets[o.symbol].lots, 0)
+    held = max(broker.markets[order.symbol].lots, 0)
     bound, leaving = 0, False
-    for j in range(b.n_active):
-        q = b.orders[b.active[j]]
-        if q.id != o.id and q.symbol == o.symbol and q.side < 0 and q.sent != HELD_HERE and q.state != DONE:
-            bound += q.left
-            leaving = leaving or q.cancel_at != NEVER or q.modify_at != NEVER
-    if o.left > held - bound and leaving:
+    for i in range(broker.n_active):
+        other = broker.orders[broker.active[i]]
+        if (
+            other.id != order.id
+            and other.symbol == order.symbol
+            and other.side < 0
+            and other.venue_state != HELD_HERE
+            and other.state != DONE
+        ):
+            bound += other.remaining
+            leaving = leaving or other.cancel_at != NEVER or other.modify_at != NEVER
+    if order.remaining > held - bound and leaving:
         return False
-    o.left = min(o.left, held)
-    if o.left == 0:
-        finish(b, o, E_CANCEL, R_REDUCE_ONLY if o.reduce_only != 0 else R_FUNDS)
-    return o.left > 0
+    order.remaining = min(order.remaining, held)
+    if order.remaining == 0:
+        end_order(broker, order, E_CANCEL, R_REDUCE_ONLY if order.reduce_only != 0 else R_FUNDS)
+    return order.remaining > 0
 
 
-def hold(o):
+def hold_back(order):
     """It was due and did not go: it is due again at the next step."""
-    o.sent = HELD_HERE
-    o.leg -= 1
+    order.venue_state = HELD_HERE
+    order.attempt -= 1
 
 
-def settle_unsent(b):
+def settle_held_orders(broker):
     """Cancels and changes of orders that never left take effect at once."""
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.state == DONE or o.sent != HELD_HERE:
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.state == DONE or order.venue_state != HELD_HERE:
             continue
-        if o.cancel_at != NEVER:
-            finish(b, o, E_CANCEL, R_STRATEGY)
-        elif o.modify_at != NEVER:
-            change(b, o)
-    compact(b)
+        if order.cancel_at != NEVER:
+            end_order(broker, order, E_CANCEL, R_STRATEGY)
+        elif order.modify_at != NEVER:
+            apply_change(broker, order)
+    remove_ended(broker)
 
 
-def alone(b, o):
+def is_only_exit_at_venue(broker, order):
     """Whether no other order of its group is at the venue, where it would bind the same holding. One that is
     there is asked to go first."""
     free = True
-    if o.group > 0 and o.parent > 0:
-        for j in range(b.n_active):
-            q = b.orders[b.active[j]]
-            if q.id == o.id or q.group != o.group or q.state == DONE or q.sent == HELD_HERE or q.parent == 0:
+    if order.group > 0 and order.parent > 0:
+        for i in range(broker.n_active):
+            other = broker.orders[broker.active[i]]
+            if (
+                other.id == order.id
+                or other.group != order.group
+                or other.state == DONE
+                or other.venue_state == HELD_HERE
+                or other.parent == 0
+            ):
                 continue
             free = False
-            if q.cancel_at == NEVER:
-                q.cancel_at = b.ts
+            if other.cancel_at == NEVER:
+                other.cancel_at = broker.ts
     return free
 
 
-def order_of(b, oid):
+def order_of(broker, order_id):
     """The open order, or None."""
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.id == oid and o.state != DONE and o.state != FREE:
-            return o
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.id == order_id and order.state != DONE and order.state != FREE:
+            return order
     return None
 
 
-def filled(b, oid, symbol, side, lots, price, maker, ts, fee):
+def order_filled(broker, order_id, symbol, side, lots, price, maker, ts, fee):
     """The venue filled ``lots`` of an order at ``price`` for ``fee`` quanta. An order that has ended here is
     booked all the same: it is the account's."""
-    o = order_of(b, oid)
-    known = o is not None
-    if o is None:
-        o = b.scratch
-        o.id = oid
-        o.symbol = symbol
-        o.side = side
-        o.left = lots
-        o.filled = 0
-        o.parent = 0
-        o.group = 0
-    s = b.markets[symbol]
-    book(b, o, lots, price, maker, ts, notional_of(s, lots, price), fee)
+    order = order_of(broker, order_id)
+    known = order is not None
+    if order is None:
+        order = broker.scratch
+        order.id = order_id
+        order.symbol = symbol
+        order.side = side
+        order.remaining = lots
+        order.filled = 0
+        order.parent = 0
+        order.group = 0
+    market = broker.markets[symbol]
+    book_fill(broker, order, lots, price, maker, ts, notional_of(market, lots, price), fee)
     if known:
-        follow(b, o, lots)
-        if o.left <= 0:
-            o.state = DONE
-    tidy(b, symbol)
+        update_linked_orders(broker, order, lots)
+        if order.remaining <= 0:
+            order.state = DONE
+    clean_up(broker, symbol)
 
 
-def ended(b, oid, kind, reason):
+def order_ended(broker, order_id, kind, reason):
     """The venue holds the order no longer. One that was to change goes out again with its new terms."""
-    o = order_of(b, oid)
-    if o is None:
+    order = order_of(broker, order_id)
+    if order is None:
         return
-    if o.sent == CHANGING and o.left > 0:
-        change(b, o)
-        o.sent = HELD_HERE
+    if order.venue_state == CHANGING and order.remaining > 0:
+        apply_change(broker, order)
+        order.venue_state = HELD_HERE
         return
-    finish(b, o, kind, reason)
-    tidy(b, o.symbol)
+    end_order(broker, order, kind, reason)
+    clean_up(broker, order.symbol)
 
 
-def kept(b, oid):
+def cancel_failed(broker, order_id):
     """A cancel did not succeed and the order is still there: it may be asked again."""
-    o = order_of(b, oid)
-    if o is not None and o.sent > SENT:
-        o.sent = SENT
-        o.cancel_at = NEVER
-        o.modify_at = NEVER
+    order = order_of(broker, order_id)
+    if order is not None and order.venue_state > SENT:
+        order.venue_state = SENT
+        order.cancel_at = NEVER
+        order.modify_at = NEVER
 
 
-def received_fee(b, symbol, lots):
+def received_fee(broker, symbol, lots):
     """The venue kept ``lots`` of what was bought as its fee: the holding is smaller, its cost stays."""
-    s = b.markets[symbol]
-    s.lots -= lots
-    s.qty = quantity(s, s.lots)
+    market = broker.markets[symbol]
+    market.lots -= lots
+    market.qty = quantity(market, market.lots)
 
 
-def tidy(b, symbol):
+def clean_up(broker, symbol):
     """Free what has ended, and look at the fences again."""
-    compact(b)
-    fence(b, symbol)
+    remove_ended(broker)
+    update_wake_prices(broker, symbol)
 
 
-def tell(b, strategy):
+def deliver_fills(broker, strategy):
     """Let the strategy know its fills."""
-    while b.seen < b.n_events:
-        e = b.events[b.seen]
-        b.seen += 1
-        if e.kind == E_FILL:
-            strategy.on_fill(e, b)
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
+        if event.kind == E_FILL:
+            strategy.on_fill(event, broker)

@@ -14,8 +14,8 @@ This file holds what ticks and bars share and the tick rules; ``bars.py`` holds 
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import emit, settle
-from sigma_bot.engine.orders import change
+from sigma_bot.engine.account import append_event, settle
+from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -44,400 +44,416 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import lots_of, notional_of, on_grid, step_at
 
 
-def finish(b, o, kind, reason):
+def end_order(broker, order, kind, reason):
     """End an order that has something left."""
-    o.state = DONE
-    emit(b, kind, o, o.left, o.limit, reason)
+    order.state = DONE
+    append_event(broker, kind, order, order.remaining, order.limit, reason)
 
 
-def worse(b, s, side, price):
+def after_slippage(broker, market, side, price):
     """``price`` after slippage against the taker."""
-    if b.slippage == 0.0 and b.slippage_ticks == 0.0:
+    if broker.slippage == 0.0 and broker.slippage_ticks == 0.0:
         return price
-    p = price * (1.0 + side * b.slippage) + side * b.slippage_ticks * step_at(s, price)
-    p = on_grid(s, p)
-    return p if p > 0.0 else price
+    slipped = price * (1.0 + side * broker.slippage) + side * broker.slippage_ticks * step_at(market, price)
+    slipped = on_grid(market, slipped)
+    return slipped if slipped > 0.0 else price
 
 
-def fill(b, o, lots, price, maker, ts):
+def fill(broker, order, lots, price, maker, ts):
     """Fill up to ``lots``, as far as the account allows; returns what was filled.
 
     Reduce-only orders stop at a flat position, cash accounts stop at the cash (or the holding) they have:
     the rest of the order is cancelled. Then brackets and OCO groups follow.
     """
-    s = b.markets[o.symbol]
-    n = min(lots, o.left)
+    market = broker.markets[order.symbol]
+    amount = min(lots, order.remaining)
     reason = 0
-    if o.reduce_only != 0:
-        room = abs(s.lots) if s.lots * o.side < 0 else 0
-        if n > room:
-            n = room
+    if order.reduce_only != 0:
+        room = abs(market.lots) if market.lots * order.side < 0 else 0
+        if amount > room:
+            amount = room
             reason = R_REDUCE_ONLY
-    if b.leveraged == 0:
-        room = affordable(b, s, n, price) if o.side > 0 else max(s.lots, 0)
-        if n > room:
-            n = room
+    if broker.leveraged == 0:
+        room = affordable(broker, market, amount, price) if order.side > 0 else max(market.lots, 0)
+        if amount > room:
+            amount = room
             reason = R_FUNDS
-    if n > 0:
-        settle(b, o, n, price, maker, ts)
-        follow(b, o, n)
-    if o.left == 0:
-        o.state = DONE
-    elif reason != 0 and o.state != DONE:
-        finish(b, o, E_CANCEL, reason)
-    return n
+    if amount > 0:
+        settle(broker, order, amount, price, maker, ts)
+        update_linked_orders(broker, order, amount)
+    if order.remaining == 0:
+        order.state = DONE
+    elif reason != 0 and order.state != DONE:
+        end_order(broker, order, E_CANCEL, reason)
+    return amount
 
 
-def affordable(b, s, lots, price):
+def affordable(broker, market, lots, price):
     """As many of ``lots`` as the cash pays at ``price``, the dearer fee included."""
-    spare = float(b.cash_quanta - s.fee_fixed - s.fee_minimum)
-    if cost_of(s, lots, price) <= spare:
+    spare = float(broker.cash_quanta - market.fee_fixed - market.fee_minimum)
+    if cost_of(market, lots, price) <= spare:
         return lots
-    n = int(max(spare, 0.0) / cost_of(s, 1_000_000, price) * 1_000_000.0)
+    amount = int(max(spare, 0.0) / cost_of(market, 1_000_000, price) * 1_000_000.0)
     # the division is a float's: step back until it holds to the last quantum
-    while n > 0 and cost_of(s, n, price) > spare:
-        n -= 1
-    return n
+    while amount > 0 and cost_of(market, amount, price) > spare:
+        amount -= 1
+    return amount
 
 
-def cost_of(s, lots, price):
+def cost_of(market, lots, price):
     """What buying ``lots`` takes from the cash at most, in quanta."""
-    return notional_of(s, lots, price) * (1.0 + s.fee_rate) + lots * s.fee_per_lot + 1.0
+    return notional_of(market, lots, price) * (1.0 + market.fee_rate) + lots * market.fee_per_lot + 1.0
 
 
-def follow(b, o, lots):
+def update_linked_orders(broker, order, lots):
     """After a fill: children of a bracket wake with the filled lots, siblings of a group shrink or go."""
-    for j in range(b.n_active):
-        q = b.orders[b.active[j]]
-        if q.state == DONE or q.id == o.id:
+    for i in range(broker.n_active):
+        other = broker.orders[broker.active[i]]
+        if other.state == DONE or other.id == order.id:
             continue
-        if q.parent == o.id and o.parent == 0:
-            if q.sent != 0:
-                enlarge(b, q, lots)
+        if other.parent == order.id and order.parent == 0:
+            if other.venue_state != 0:
+                replace_with_more(broker, other, lots)
                 continue
-            q.left += lots
-            if q.state == HELD:
-                q.state = WORKING
-                q.fresh = b.inside
-                if q.kind == TRAIL:
-                    s = b.markets[q.symbol]
-                    q.stop = on_grid(s, s.mid - q.trail if q.side < 0 else s.mid + q.trail)
-            b.dirty = 1
-        elif o.parent > 0 and q.id == o.parent:
-            drop(b, q)
-        elif o.group > 0 and q.group == o.group:
-            if q.parent > 0 and q.sent == 0:
-                q.left -= lots
-            if q.parent == 0 or q.left <= 0 or q.sent != 0:
-                drop(b, q)
-                b.dirty = 1
+            other.remaining += lots
+            if other.state == HELD:
+                other.state = WORKING
+                other.woken = broker.inside_bar
+                if other.order_type == TRAIL:
+                    market = broker.markets[other.symbol]
+                    other.stop = on_grid(
+                        market, market.mid - other.trail if other.side < 0 else market.mid + other.trail
+                    )
+            broker.needs_matching = 1
+        elif order.parent > 0 and other.id == order.parent:
+            cancel_linked(broker, other)
+        elif order.group > 0 and other.group == order.group:
+            if other.parent > 0 and other.venue_state == 0:
+                other.remaining -= lots
+            if other.parent == 0 or other.remaining <= 0 or other.venue_state != 0:
+                cancel_linked(broker, other)
+                broker.needs_matching = 1
 
 
-def drop(b, o):
+def cancel_linked(broker, order):
     """End an order whose group has been decided. What a venue holds is only asked to go."""
-    if o.sent != 0:
-        o.cancel_at = b.ts
+    if order.venue_state != 0:
+        order.cancel_at = broker.ts
     else:
-        finish(b, o, E_CANCEL, R_OCO)
+        end_order(broker, order, E_CANCEL, R_OCO)
 
 
-def trail(o, s, low, high):
+def drag_trailing_stop(order, market, low, high):
     """Drag a trailing stop behind the best trade."""
-    if o.side < 0:
-        p = on_grid(s, high - o.trail)
-        if p > o.stop:
-            o.stop = p
+    if order.side < 0:
+        stop = on_grid(market, high - order.trail)
+        if stop > order.stop:
+            order.stop = stop
     else:
-        p = on_grid(s, low + o.trail)
-        if p < o.stop:
-            o.stop = p
+        stop = on_grid(market, low + order.trail)
+        if stop < order.stop:
+            order.stop = stop
 
 
-def trigger(b, o, ts):
+def trigger(broker, order, ts):
     """A stop becomes a market order, a stop-limit a limit order."""
-    k = emit(b, E_TRIGGER, o, o.left, o.stop, 0)
-    if k >= 0:
-        b.events[k].ts = ts
-    o.kind = LIMIT if o.kind == STOP_LIMIT else MARKET
+    index = append_event(broker, E_TRIGGER, order, order.remaining, order.stop, 0)
+    if index >= 0:
+        broker.events[index].ts = ts
+    order.order_type = LIMIT if order.order_type == STOP_LIMIT else MARKET
 
 
-def arrive(b, o, ts):
+def advance_order(broker, order, ts):
     """Whether ``o`` can act at ``ts``. Cancels, changes and expiries that have arrived happen here.
 
     0 = not now, 1 = working, 2 = it arrives just now.
     """
-    if o.state == DONE or o.state == HELD:
+    if order.state == DONE or order.state == HELD:
         return 0
-    if ts >= o.expire:
-        finish(b, o, E_EXPIRE, 0)
+    if ts >= order.expire:
+        end_order(broker, order, E_EXPIRE, 0)
         return 0
-    if ts >= o.cancel_at:
-        finish(b, o, E_CANCEL, R_STRATEGY)
+    if ts >= order.cancel_at:
+        end_order(broker, order, E_CANCEL, R_STRATEGY)
         return 0
-    new = 1
-    if o.state == PENDING:
-        if ts < o.live_at:
+    status = 1
+    if order.state == PENDING:
+        if ts < order.live_at:
             return 0
-        o.state = WORKING
-        new = 2
-    if ts >= o.modify_at:
-        change(b, o)
-        new = 2
-    return new if o.left > 0 else 0
+        order.state = WORKING
+        status = 2
+    if ts >= order.modify_at:
+        apply_change(broker, order)
+        status = 2
+    return status if order.remaining > 0 else 0
 
 
-def leftover(b, o, at_once):
+def cancel_unfilled(broker, order, at_once):
     """IOC and FOK orders that met the market end; a stop waits for its trigger first."""
-    if at_once and o.state == WORKING and o.kind <= LIMIT and (o.tif == IOC or o.tif == FOK):
-        finish(b, o, E_CANCEL, R_UNFILLED)
+    if (
+        at_once
+        and order.state == WORKING
+        and order.order_type <= LIMIT
+        and (order.tif == IOC or order.tif == FOK)
+    ):
+        end_order(broker, order, E_CANCEL, R_UNFILLED)
 
 
-def meet_tick(b, s, o, t, arrived):
+def match_order(broker, market, order, tick, arrived):
     """One live order against one tick."""
-    if o.kind == TRAIL:
-        trail(o, s, t.low, t.high)
-    if o.kind > LIMIT:
+    if order.order_type == TRAIL:
+        drag_trailing_stop(order, market, tick.low, tick.high)
+    if order.order_type > LIMIT:
         if arrived:
-            hit = t.last >= o.stop if o.side > 0 else t.last <= o.stop
+            hit = tick.last >= order.stop if order.side > 0 else tick.last <= order.stop
         else:
-            hit = t.high >= o.stop if o.side > 0 else t.low <= o.stop
+            hit = tick.high >= order.stop if order.side > 0 else tick.low <= order.stop
         if not hit:
             return False
-        trigger(b, o, t.ts)
+        trigger(broker, order, tick.ts)
         arrived = True
-    if o.kind == MARKET:
-        take(b, s, o, t, 0.0)
-    elif o.side > 0:
-        if t.ask <= o.limit:
-            cross(b, s, o, t, arrived)
-        elif not arrived and t.low <= o.limit:
-            rest(b, s, o, t, t.low < o.limit, t.bid == o.limit, t.bid_size)
-        elif arrived and o.limit > t.bid:
-            o.queue = 0.0
-        elif arrived and o.limit == t.bid:
-            o.queue = t.bid_size
-    elif t.bid >= o.limit:
-        cross(b, s, o, t, arrived)
-    elif not arrived and t.high >= o.limit:
-        rest(b, s, o, t, t.high > o.limit, t.ask == o.limit, t.ask_size)
-    elif arrived and o.limit < t.ask:
-        o.queue = 0.0
-    elif arrived and o.limit == t.ask:
-        o.queue = t.ask_size
+    if order.order_type == MARKET:
+        fill_market_order(broker, market, order, tick, 0.0)
+    elif order.side > 0:
+        if tick.ask <= order.limit:
+            fill_marketable_limit(broker, market, order, tick, arrived)
+        elif not arrived and tick.low <= order.limit:
+            fill_resting_limit(
+                broker, market, order, tick, tick.low < order.limit, tick.bid == order.limit, tick.bid_size
+            )
+        elif arrived and order.limit > tick.bid:
+            order.queue = 0.0
+        elif arrived and order.limit == tick.bid:
+            order.queue = tick.bid_size
+    elif tick.bid >= order.limit:
+        fill_marketable_limit(broker, market, order, tick, arrived)
+    elif not arrived and tick.high >= order.limit:
+        fill_resting_limit(
+            broker, market, order, tick, tick.high > order.limit, tick.ask == order.limit, tick.ask_size
+        )
+    elif arrived and order.limit < tick.ask:
+        order.queue = 0.0
+    elif arrived and order.limit == tick.ask:
+        order.queue = tick.ask_size
     return True
 
 
-def touch(b, s, o, t):
+def taker_quote(broker, market, order, tick):
     """Price a taker meets: the other side's quote, or where the data have none the last price and half the
     spread."""
-    p = t.ask if o.side > 0 else t.bid
-    if t.bid == t.ask:
-        p = on_grid(s, p * (1.0 + o.side * b.half_spread))
-    return p
+    price = tick.ask if order.side > 0 else tick.bid
+    if tick.bid == tick.ask:
+        price = on_grid(market, price * (1.0 + order.side * broker.half_spread))
+    return price
 
 
-def displayed(s, o, t):
+def displayed_lots(market, order, tick):
     """Lots at the touch that no other own order has taken in this row."""
-    if o.side > 0:
-        return max(lots_of(s, t.ask_size) - s.used_ask, 0)
-    return max(lots_of(s, t.bid_size) - s.used_bid, 0)
+    if order.side > 0:
+        return max(lots_of(market, tick.ask_size) - market.used_ask, 0)
+    return max(lots_of(market, tick.bid_size) - market.used_bid, 0)
 
 
-def took(s, o, n):
+def record_taken(market, order, lots):
     """Remember what was taken from the displayed size."""
-    if o.side > 0:
-        s.used_ask += n
+    if order.side > 0:
+        market.used_ask += lots
     else:
-        s.used_bid += n
+        market.used_bid += lots
 
 
-def take(b, s, o, t, limit):
+def fill_market_order(broker, market, order, tick, limit):
     """A market order: the displayed size at the touch, the rest one slip beyond. ``limit`` > 0 bounds the
     price."""
-    p = touch(b, s, o, t)
-    n = min(o.left, displayed(s, o, t))
-    if n > 0:
-        took(s, o, fill(b, o, n, p, 0, t.ts))
-    if o.left > 0 and o.state != DONE:
-        q = worse(b, s, o.side, p)
-        if limit <= 0.0 or (q - limit) * o.side <= 0.0:
-            fill(b, o, o.left, q, 0, t.ts)
+    price = taker_quote(broker, market, order, tick)
+    amount = min(order.remaining, displayed_lots(market, order, tick))
+    if amount > 0:
+        record_taken(market, order, fill(broker, order, amount, price, 0, tick.ts))
+    if order.remaining > 0 and order.state != DONE:
+        slipped = after_slippage(broker, market, order.side, price)
+        if limit <= 0.0 or (slipped - limit) * order.side <= 0.0:
+            fill(broker, order, order.remaining, slipped, 0, tick.ts)
 
 
-def cross(b, s, o, t, arrived):
+def fill_marketable_limit(broker, market, order, tick, arrived):
     """A limit order that the quote has reached: as taker on arrival, else at its own price."""
-    if arrived and o.post_only != 0:
-        finish(b, o, E_CANCEL, R_POST_ONLY)
+    if arrived and order.post_only != 0:
+        end_order(broker, order, E_CANCEL, R_POST_ONLY)
         return
-    n = min(o.left, displayed(s, o, t))
-    if o.tif == FOK and n < o.left:
+    amount = min(order.remaining, displayed_lots(market, order, tick))
+    if order.tif == FOK and amount < order.remaining:
         return
-    if n > 0:
-        p = o.limit
+    if amount > 0:
+        price = order.limit
         if arrived:
-            p = touch(b, s, o, t)
-            if (p - o.limit) * o.side > 0.0:
-                p = o.limit
-        took(s, o, fill(b, o, n, p, 0 if arrived else 1, t.ts))
+            price = taker_quote(broker, market, order, tick)
+            if (price - order.limit) * order.side > 0.0:
+                price = order.limit
+        record_taken(market, order, fill(broker, order, amount, price, 0 if arrived else 1, tick.ts))
 
 
-def rest(b, s, o, t, through, at_touch, size):
+def fill_resting_limit(broker, market, order, tick, through, at_touch, size):
     """A resting limit order whose price was traded at or through. A last price that only stands since an
     earlier tick is no trade."""
-    volume = t.volume
-    if volume == 0.0 and (b.has_volume != 0 or (t.low == s.last and t.high == s.last)):
+    volume = tick.volume
+    if volume == 0.0 and (broker.has_volume != 0 or (tick.low == market.last and tick.high == market.last)):
         return
     if not through:
-        if b.queue == 0:
+        if broker.queue_model == 0:
             return
-        if o.queue < 0.0:
+        if order.queue < 0.0:
             # how much stood ahead is only known from now on
-            o.queue = size if at_touch else t.volume
+            order.queue = size if at_touch else tick.volume
             return
-        ahead = min(o.queue, volume)
-        o.queue -= ahead
+        ahead = min(order.queue, volume)
+        order.queue -= ahead
         volume -= ahead
-    n = o.left
-    if b.volume_limit > 0.0:
-        n = min(n, lots_of(s, volume * b.volume_limit) - s.used_volume)
-    if n > 0:
-        s.used_volume += fill(b, o, n, o.limit, 1, t.ts)
+    amount = order.remaining
+    if broker.volume_limit > 0.0:
+        amount = min(amount, lots_of(market, volume * broker.volume_limit) - market.used_volume)
+    if amount > 0:
+        market.used_volume += fill(broker, order, amount, order.limit, 1, tick.ts)
 
 
-def watch_tick(b, s, t):
+def trigger_stops(broker, market, tick):
     """Where a venue fills the orders (LIVE): the tick only triggers the stops that are held here and ends
     what has expired."""
-    new_day(b, t.ts)
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol != t.symbol or o.state == DONE or o.state == HELD:
+    roll_risk_day(broker, tick.ts)
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.symbol != tick.symbol or order.state == DONE or order.state == HELD:
             continue
-        if o.sent != 0:
-            if t.ts >= o.expire and o.cancel_at == NEVER:
-                o.cancel_at = t.ts
+        if order.venue_state != 0:
+            if tick.ts >= order.expire and order.cancel_at == NEVER:
+                order.cancel_at = tick.ts
             continue
-        new = arrive(b, o, t.ts)
-        if new == 0 or o.kind <= LIMIT:
+        status = advance_order(broker, order, tick.ts)
+        if status == 0 or order.order_type <= LIMIT:
             continue
-        if o.kind == TRAIL:
-            trail(o, s, t.low, t.high)
-        hit = t.high >= o.stop if o.side > 0 else t.low <= o.stop
-        if new == 2:
-            hit = t.last >= o.stop if o.side > 0 else t.last <= o.stop
+        if order.order_type == TRAIL:
+            drag_trailing_stop(order, market, tick.low, tick.high)
+        hit = tick.high >= order.stop if order.side > 0 else tick.low <= order.stop
+        if status == 2:
+            hit = tick.last >= order.stop if order.side > 0 else tick.last <= order.stop
         if hit:
-            trigger(b, o, t.ts)
-    compact(b)
-    fence(b, t.symbol)
+            trigger(broker, order, tick.ts)
+    remove_ended(broker)
+    update_wake_prices(broker, tick.symbol)
 
 
-def enlarge(b, o, lots):
+def replace_with_more(broker, order, lots):
     """The exit of a bracket that a venue holds must cover more: it is replaced."""
-    more = o.next_left if o.modify_at != NEVER else o.left
-    if o.modify_at == NEVER:
-        o.next_limit = o.limit
-        o.next_stop = o.stop
-    o.next_left = more + lots
-    o.modify_at = b.ts
+    more = order.next_remaining if order.modify_at != NEVER else order.remaining
+    if order.modify_at == NEVER:
+        order.next_limit = order.limit
+        order.next_stop = order.stop
+    order.next_remaining = more + lots
+    order.modify_at = broker.ts
 
 
-def fresh_row(b, s):
+def reset_row_usage(broker, market):
     """Displayed size and volume are shared among own orders once a row."""
-    if s.used_row != b.row:
-        s.used_row = b.row
-        s.used_bid = 0
-        s.used_ask = 0
-        s.used_volume = 0
+    if market.used_row != broker.row:
+        market.used_row = broker.row
+        market.used_bid = 0
+        market.used_ask = 0
+        market.used_volume = 0
 
 
-def match_tick(b, t):
+def match_tick(broker, tick):
     """Every open order of the tick's symbol against the tick, in order of arrival; then new fences."""
-    b.dirty = 0
-    s = b.markets[t.symbol]
-    if b.external != 0:
-        watch_tick(b, s, t)
+    broker.needs_matching = 0
+    market = broker.markets[tick.symbol]
+    if broker.external != 0:
+        trigger_stops(broker, market, tick)
         return
-    fresh_row(b, s)
-    new_day(b, t.ts)
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol != t.symbol:
+    reset_row_usage(broker, market)
+    roll_risk_day(broker, tick.ts)
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.symbol != tick.symbol:
             continue
-        a = arrive(b, o, t.ts)
-        if a != 0:
-            acted = meet_tick(b, s, o, t, a == 2)
-            leftover(b, o, acted)
-    compact(b)
-    fence(b, t.symbol)
+        status = advance_order(broker, order, tick.ts)
+        if status != 0:
+            acted = match_order(broker, market, order, tick, status == 2)
+            cancel_unfilled(broker, order, acted)
+    remove_ended(broker)
+    update_wake_prices(broker, tick.symbol)
 
 
-def new_day(b, ts):
+def roll_risk_day(broker, ts):
     """Roll the risk day; its equity is the last one of the old day."""
-    if ts >= b.risk.next_day:
-        b.risk.roll_day(ts, b.equity)
+    if ts >= broker.risk.next_day:
+        broker.risk.roll_day(ts, broker.equity)
 
 
-def compact(b):
+def remove_ended(broker):
     """Free the slots of ended orders; the rest keep their order of arrival. Children of an ended parent
     end."""
     again = True
     while again:
         again = False
-        n = 0
-        for j in range(b.n_active):
-            slot = b.active[j]
-            o = b.orders[slot]
-            if o.state != DONE and o.parent > 0 and o.left == 0 and not is_open(b, o.parent):
-                finish(b, o, E_CANCEL, R_PARENT)
+        kept = 0
+        for i in range(broker.n_active):
+            slot = broker.active[i]
+            order = broker.orders[slot]
+            if (
+                order.state != DONE
+                and order.parent > 0
+                and order.remaining == 0
+                and not is_open(broker, order.parent)
+            ):
+                end_order(broker, order, E_CANCEL, R_PARENT)
                 again = True
-            if o.state == DONE:
-                o.state = FREE
-                b.free[b.n_free] = slot
-                b.n_free += 1
+            if order.state == DONE:
+                order.state = FREE
+                broker.free[broker.n_free] = slot
+                broker.n_free += 1
             else:
-                b.active[n] = slot
-                n += 1
-        b.n_active = n
+                broker.active[kept] = slot
+                kept += 1
+        broker.n_active = kept
 
 
-def is_open(b, oid):
+def is_open(broker, order_id):
     """Whether an order of this id still lives."""
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.id == oid and o.state != DONE and o.state != FREE:
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.id == order_id and order.state != DONE and order.state != FREE:
             return True
     return False
 
 
-def fence(b, symbol):
+def update_wake_prices(broker, symbol):
     """The nearest prices at which an order of ``symbol`` could act, and the next moment anything becomes
     due."""
-    lo = -FAR
-    hi = FAR
-    wake = b.risk.next_day
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        wake = min(wake, o.expire, o.cancel_at, o.modify_at)
-        if o.state == PENDING:
-            wake = min(wake, o.live_at)
-        if o.state != WORKING or o.symbol != symbol:
+    wake_below = -FAR
+    wake_above = FAR
+    next_wake = broker.risk.next_day
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        next_wake = min(next_wake, order.expire, order.cancel_at, order.modify_at)
+        if order.state == PENDING:
+            next_wake = min(next_wake, order.live_at)
+        if order.state != WORKING or order.symbol != symbol:
             continue
-        if o.kind == MARKET:
-            wake = b.ts
-        elif o.kind == LIMIT:
-            if o.side > 0:
-                lo = max(lo, o.limit)
+        if order.order_type == MARKET:
+            next_wake = broker.ts
+        elif order.order_type == LIMIT:
+            if order.side > 0:
+                wake_below = max(wake_below, order.limit)
             else:
-                hi = min(hi, o.limit)
+                wake_above = min(wake_above, order.limit)
         else:
-            if o.side > 0:
-                hi = min(hi, o.stop)
+            if order.side > 0:
+                wake_above = min(wake_above, order.stop)
             else:
-                lo = max(lo, o.stop)
-            if o.kind == TRAIL:
-                if o.side > 0:
-                    lo = max(lo, o.stop - o.trail)
+                wake_below = max(wake_below, order.stop)
+            if order.order_type == TRAIL:
+                if order.side > 0:
+                    wake_below = max(wake_below, order.stop - order.trail)
                 else:
-                    hi = min(hi, o.stop + o.trail)
-    b.wake = min(wake, NEVER)
-    b.markets[symbol].lo = lo
-    b.markets[symbol].hi = hi
+                    wake_above = min(wake_above, order.stop + order.trail)
+    broker.next_wake = min(next_wake, NEVER)
+    broker.markets[symbol].wake_below = wake_below
+    broker.markets[symbol].wake_above = wake_above

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sigma_bot.engine.account import emit
+from sigma_bot.engine.account import append_event
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
@@ -30,202 +30,219 @@ from sigma_bot.engine.types import (
 from sigma_bot.engine.venue import on_grid
 
 
-def price_ok(x):
+def is_valid_price(price):
     """A price that can be sent: positive and finite."""
-    return x > 0.0 and x < math.inf
+    return price > 0.0 and price < math.inf
 
 
 def submit(
-    b, symbol, side, lots, kind, limit, stop, trail, tif, expire, post_only, reduce_only, parent, group
+    broker,
+    symbol,
+    side,
+    lots,
+    order_type,
+    limit,
+    stop,
+    trail,
+    tif,
+    expire,
+    post_only,
+    reduce_only,
+    parent,
+    group,
 ):
     """Check an order and rest it. Returns its id, or 0 when it was rejected; either way an event tells.
 
     Prices are moved to the venue's grid first. The order acts from ``ts + latency``; a child of a bracket
     (``parent > 0``) waits for its parent's fill.
     """
-    s = b.markets[symbol]
+    market = broker.markets[symbol]
     reason = OK
-    needs_limit = kind == LIMIT or kind == STOP_LIMIT
-    needs_stop = kind == STOP or kind == STOP_LIMIT
-    if (needs_limit and not price_ok(limit)) or (needs_stop and not price_ok(stop)):
+    needs_limit = order_type == LIMIT or order_type == STOP_LIMIT
+    needs_stop = order_type == STOP or order_type == STOP_LIMIT
+    if (needs_limit and not is_valid_price(limit)) or (needs_stop and not is_valid_price(stop)):
         reason = R_PRICE
         limit = 0.0
         stop = 0.0
-    if kind == TRAIL and not price_ok(trail):
+    if order_type == TRAIL and not is_valid_price(trail):
         reason = R_PRICE
         trail = 0.0
     if limit > 0.0:
-        limit = on_grid(s, limit)
+        limit = on_grid(market, limit)
     if stop > 0.0:
-        stop = on_grid(s, stop)
-    ref = s.ask if side > 0 else s.bid
+        stop = on_grid(market, stop)
+    reference = market.ask if side > 0 else market.bid
     if needs_limit:
-        ref = limit
-    elif kind == STOP:
-        ref = stop
+        reference = limit
+    elif order_type == STOP:
+        reference = stop
     if reason == OK:
-        reason = b.risk.check(b, symbol, side, lots, ref, reduce_only, 1 if parent > 0 else 0)
-    if reason == OK and b.n_active >= MAX_ORDERS:
+        reason = broker.risk.check(broker, symbol, side, lots, reference, reduce_only, 1 if parent > 0 else 0)
+    if reason == OK and broker.n_active >= MAX_ORDERS:
         reason = R_OPEN_ORDERS
-    if b.n_events > b.busy:
+    if broker.n_events > broker.event_budget:
         reason = R_QUEUE_FULL
-    o = b.orders[b.free[b.n_free - 1]] if b.n_free > 0 and reason == OK else b.scratch
-    o.id = b.next_id
-    b.next_id += 1
-    o.symbol = symbol
-    o.side = side
-    o.kind = kind
-    o.tif = tif
-    o.lots = lots
-    o.left = lots
-    o.filled = 0
-    o.limit = limit
-    o.stop = stop
-    o.trail = trail
-    o.ts = b.ts
-    o.live_at = b.ts + b.latency
-    o.expire = expire if tif == GTD else NEVER
-    o.cancel_at = NEVER
-    o.modify_at = NEVER
-    o.post_only = post_only
-    o.reduce_only = reduce_only
-    o.group = group
-    o.parent = parent
-    o.fresh = 0
-    o.acted = -1
-    o.sent = 0
-    o.leg = 0
-    o.queue = -1.0
-    o.fee_base = 0
-    o.fee_paid = 0
+    order = (
+        broker.orders[broker.free[broker.n_free - 1]]
+        if broker.n_free > 0 and reason == OK
+        else broker.scratch
+    )
+    order.id = broker.next_id
+    broker.next_id += 1
+    order.symbol = symbol
+    order.side = side
+    order.order_type = order_type
+    order.tif = tif
+    order.lots = lots
+    order.remaining = lots
+    order.filled = 0
+    order.limit = limit
+    order.stop = stop
+    order.trail = trail
+    order.ts = broker.ts
+    order.live_at = broker.ts + broker.latency
+    order.expire = expire if tif == GTD else NEVER
+    order.cancel_at = NEVER
+    order.modify_at = NEVER
+    order.post_only = post_only
+    order.reduce_only = reduce_only
+    order.group = group
+    order.parent = parent
+    order.woken = 0
+    order.acted_row = -1
+    order.venue_state = 0
+    order.attempt = 0
+    order.queue = -1.0
+    order.fee_base = 0
+    order.fee_paid = 0
     if reason != OK:
-        b.rejected[reason] += 1
-        b.n_rejected += 1
-        if b.n_events <= b.busy:
-            emit(b, E_REJECT, o, lots, limit, reason)
+        broker.rejected[reason] += 1
+        broker.n_rejected += 1
+        if broker.n_events <= broker.event_budget:
+            append_event(broker, E_REJECT, order, lots, limit, reason)
         return 0
-    if kind == TRAIL:
-        o.stop = on_grid(s, s.bid - trail if side < 0 else s.ask + trail)
-    b.n_free -= 1
-    b.active[b.n_active] = b.free[b.n_free]
-    b.n_active += 1
-    b.n_orders += 1
-    o.state = PENDING
+    if order_type == TRAIL:
+        order.stop = on_grid(market, market.bid - trail if side < 0 else market.ask + trail)
+    broker.n_free -= 1
+    broker.active[broker.n_active] = broker.free[broker.n_free]
+    broker.n_active += 1
+    broker.n_orders += 1
+    order.state = PENDING
     if parent > 0:
-        o.state = HELD
-        o.left = 0
-        o.live_at = NEVER
-    wake_at(b, o.live_at)
-    wake_at(b, o.expire)
-    if b.latency == 0:
-        b.dirty = 1
-    emit(b, E_NEW, o, lots, o.limit, 0)
-    return o.id
+        order.state = HELD
+        order.remaining = 0
+        order.live_at = NEVER
+    wake_no_later_than(broker, order.live_at)
+    wake_no_later_than(broker, order.expire)
+    if broker.latency == 0:
+        broker.needs_matching = 1
+    append_event(broker, E_NEW, order, lots, order.limit, 0)
+    return order.id
 
 
-def wake_at(b, ts):
+def wake_no_later_than(broker, ts):
     """The next matching must happen at ``ts`` at the latest."""
-    if ts < b.wake:
-        b.wake = ts
+    if ts < broker.next_wake:
+        broker.next_wake = ts
 
 
-def find(b, oid):
+def find_slot(broker, order_id):
     """Slot of the open order ``oid``, or -1."""
-    if oid <= 0:
+    if order_id <= 0:
         return -1
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.id == oid and o.state != DONE:
-            return b.active[j]
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.id == order_id and order.state != DONE:
+            return broker.active[i]
     return -1
 
 
-def at_once(b, o):
+def takes_effect_at_once(broker, order):
     """Whether a cancel or a change needs no time to arrive.
 
     On bars, the bar of another symbol that closes now may still be to come: what happened inside it happened
     before this moment, and cannot be undone.
     """
-    if o.state == HELD:
+    if order.state == HELD:
         return True
-    return b.latency == 0 and (b.on_bars == 0 or b.markets[o.symbol].ts == b.ts)
+    return broker.latency == 0 and (broker.on_bars == 0 or broker.markets[order.symbol].ts == broker.ts)
 
 
-def cancel(b, oid):
+def cancel(broker, order_id):
     """Ask for a cancel: it takes the latency too, and the order may fill before it arrives. 1 if the order
     was open."""
-    k = find(b, oid)
-    if k < 0 or b.n_events > b.busy:
+    slot = find_slot(broker, order_id)
+    if slot < 0 or broker.n_events > broker.event_budget:
         return 0
-    o = b.orders[k]
-    if at_once(b, o):
-        o.state = DONE
-        b.dirty = 1
-        emit(b, E_CANCEL, o, o.left, o.limit, R_STRATEGY)
-    elif o.cancel_at == NEVER:
-        o.cancel_at = b.ts + b.latency
-        wake_at(b, o.cancel_at)
+    order = broker.orders[slot]
+    if takes_effect_at_once(broker, order):
+        order.state = DONE
+        broker.needs_matching = 1
+        append_event(broker, E_CANCEL, order, order.remaining, order.limit, R_STRATEGY)
+    elif order.cancel_at == NEVER:
+        order.cancel_at = broker.ts + broker.latency
+        wake_no_later_than(broker, order.cancel_at)
     return 1
 
 
-def modify(b, oid, limit, stop, lots):
+def modify(broker, order_id, limit, stop, lots):
     """Ask for new prices (0 keeps the old one) or a new remaining quantity (0 keeps it). Loses its place in
     the queue.
 
     The order works at its old terms until the change arrives. 1 if the order was open and the terms can be
     sent.
     """
-    k = find(b, oid)
-    if k < 0 or b.n_events > b.busy or lots < 0:
+    slot = find_slot(broker, order_id)
+    if slot < 0 or broker.n_events > broker.event_budget or lots < 0:
         return 0
-    o = b.orders[k]
-    s = b.markets[o.symbol]
-    limited = o.kind == LIMIT or o.kind == STOP_LIMIT
-    stopped = o.kind == STOP or o.kind == STOP_LIMIT
-    if (limit != 0.0 and not (limited and price_ok(limit))) or (
-        stop != 0.0 and not (stopped and price_ok(stop))
+    order = broker.orders[slot]
+    market = broker.markets[order.symbol]
+    limited = order.order_type == LIMIT or order.order_type == STOP_LIMIT
+    stopped = order.order_type == STOP or order.order_type == STOP_LIMIT
+    if (limit != 0.0 and not (limited and is_valid_price(limit))) or (
+        stop != 0.0 and not (stopped and is_valid_price(stop))
     ):
         return 0
-    o.next_limit = on_grid(s, limit) if limit > 0.0 else o.limit
-    o.next_stop = on_grid(s, stop) if stop > 0.0 else o.stop
-    o.next_left = lots if lots > 0 and o.state != HELD else o.left
-    if at_once(b, o):
-        change(b, o)
-        b.dirty = 1
+    order.next_limit = on_grid(market, limit) if limit > 0.0 else order.limit
+    order.next_stop = on_grid(market, stop) if stop > 0.0 else order.stop
+    order.next_remaining = lots if lots > 0 and order.state != HELD else order.remaining
+    if takes_effect_at_once(broker, order):
+        apply_change(broker, order)
+        broker.needs_matching = 1
     else:
-        o.modify_at = b.ts + b.latency
-        wake_at(b, o.modify_at)
+        order.modify_at = broker.ts + broker.latency
+        wake_no_later_than(broker, order.modify_at)
     return 1
 
 
-def change(b, o):
+def apply_change(broker, order):
     """A modification arrives at the venue. More than before needs the account's means like a new order."""
-    if o.next_left > o.left and o.state != HELD:
-        grown = o.next_left - o.left
-        ref = o.next_limit if o.next_limit > 0.0 else b.markets[o.symbol].mid
-        if b.risk.check(b, o.symbol, o.side, grown, ref, o.reduce_only, 0) != OK:
-            o.next_left = o.left
-    o.limit = o.next_limit
-    o.stop = o.next_stop
-    o.lots += o.next_left - o.left
-    o.left = o.next_left
-    o.modify_at = NEVER
-    o.queue = -1.0
-    emit(b, E_MODIFY, o, o.lots, o.limit, 0)
+    if order.next_remaining > order.remaining and order.state != HELD:
+        grown = order.next_remaining - order.remaining
+        reference = order.next_limit if order.next_limit > 0.0 else broker.markets[order.symbol].mid
+        if broker.risk.check(broker, order.symbol, order.side, grown, reference, order.reduce_only, 0) != OK:
+            order.next_remaining = order.remaining
+    order.limit = order.next_limit
+    order.stop = order.next_stop
+    order.lots += order.next_remaining - order.remaining
+    order.remaining = order.next_remaining
+    order.modify_at = NEVER
+    order.queue = -1.0
+    append_event(broker, E_MODIFY, order, order.lots, order.limit, 0)
 
 
-def link(b, first, second):
+def link(broker, first, second):
     """Make two open orders one-cancels-other: any fill of one cancels the other. 1 if both were open."""
-    i = find(b, first)
-    j = find(b, second)
-    if i < 0 or j < 0 or i == j:
+    first_slot = find_slot(broker, first)
+    second_slot = find_slot(broker, second)
+    if first_slot < 0 or second_slot < 0 or first_slot == second_slot:
         return 0
-    b.orders[i].group = first
-    b.orders[j].group = first
+    broker.orders[first_slot].group = first
+    broker.orders[second_slot].group = first
     return 1
 
 
-def kind_of(limit, stop, trail):
+def order_type_of(limit, stop, trail):
     """The order kind that these prices ask for; 0 leaves a price out."""
     if trail != 0.0:
         return TRAIL

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from sigma_bot.engine.account import used_margin
 from sigma_bot.engine.types import (
-    DAY,
     DONE,
     HELD,
-    MINUTE,
     OK,
     R_COLLAR,
     R_DAILY_LOSS,
@@ -30,6 +28,7 @@ from sigma_bot.engine.types import (
 )
 from sigma_bot.engine.venue import notional_of
 from sigma_bot.kernel.struct import Struct
+from sigma_bot.times import DAY, MINUTE
 
 
 class RiskManager(Struct):
@@ -59,44 +58,47 @@ class RiskManager(Struct):
         self.day_equity = equity
         self.next_day = ts + DAY - (ts + self.day_offset) % DAY
 
-    def check(self, b, symbol, side, lots, ref, reduce_only, child):
+    def check(self, broker, symbol, side, lots, reference, reduce_only, child):
         """0 to approve, else the reason. ``ref`` is the price the order is judged at, ``child`` 1 inside a
         bracket."""
-        s = b.markets[symbol]
+        market = broker.markets[symbol]
         if lots <= 0:
             return R_QUANTITY
-        if not ref > 0.0:
+        if not reference > 0.0:
             return R_NO_PRICE
-        if b.ts < self.trading_from:
+        if broker.ts < self.trading_from:
             return R_WARMUP
-        if lots < s.min_lots:
+        if lots < market.min_lots:
             return R_MIN_QUANTITY
-        notional = notional_of(s, lots, ref)
-        if notional > s.largest or abs(b.cash_quanta) > 4_000_000_000_000_000_000:
+        notional = notional_of(market, lots, reference)
+        if notional > market.largest or abs(broker.cash_quanta) > 4_000_000_000_000_000_000:
             return R_LEDGER
-        if notional < s.min_notional:
+        if notional < market.min_notional:
             return R_MIN_NOTIONAL
-        reduces = s.lots * side < 0 and lots <= abs(s.lots)
-        if reduce_only != 0 and child == 0 and s.lots * side >= 0:
+        reduces = market.lots * side < 0 and lots <= abs(market.lots)
+        if reduce_only != 0 and child == 0 and market.lots * side >= 0:
             return R_REDUCE_ONLY
         if not reduces and child == 0:
-            stop = self.stopped(b)
-            if stop != OK:
-                return stop
-            if s.max_lots > 0 and abs(s.lots + side * (lots + open_lots(b, symbol, side))) > s.max_lots:
+            reason = self.stopped(broker)
+            if reason != OK:
+                return reason
+            if (
+                market.max_lots > 0
+                and abs(market.lots + side * (lots + open_lots(broker, symbol, side))) > market.max_lots
+            ):
                 return R_POSITION
         if self.max_notional > 0 and notional > self.max_notional and not reduces:
             return R_NOTIONAL
-        if self.max_open > 0 and b.n_active >= self.max_open:
+        if self.max_open > 0 and broker.n_active >= self.max_open:
             return R_OPEN_ORDERS
-        if self.stale_after > 0 and b.ts - s.ts > self.stale_after:
+        if self.stale_after > 0 and broker.ts - market.ts > self.stale_after:
             return R_STALE
-        if self.collar > 0.0 and abs(ref - s.mid) > self.collar * s.mid:
+        if self.collar > 0.0 and abs(reference - market.mid) > self.collar * market.mid:
             return R_COLLAR
-        if self.max_per_minute > 0 and self.too_many(b.ts // MINUTE):
+        if self.max_per_minute > 0 and self.too_many(broker.ts // MINUTE):
             return R_RATE
         if child == 0:
-            return funds(b, symbol, side, lots, notional, reduces)
+            return check_funds(broker, symbol, side, lots, notional, reduces)
         return OK
 
     def too_many(self, minute):
@@ -107,50 +109,61 @@ class RiskManager(Struct):
         self.count += 1
         return self.count > self.max_per_minute
 
-    def stopped(self, b):
+    def stopped(self, broker):
         """Why no new exposure may be taken at all, or 0."""
         if self.halted != 0:
             return R_HALTED
-        if self.max_daily_loss > 0 and (self.day_equity - b.equity) * b.scale > self.max_daily_loss:
+        if self.max_daily_loss > 0 and (self.day_equity - broker.equity) * broker.scale > self.max_daily_loss:
             return R_DAILY_LOSS
-        if self.max_drawdown > 0.0 and b.peak - b.equity > self.max_drawdown * b.peak:
+        if self.max_drawdown > 0.0 and broker.peak - broker.equity > self.max_drawdown * broker.peak:
             return R_DRAWDOWN
         return OK
 
 
-def open_lots(b, symbol, side):
+def open_lots(broker, symbol, side):
     """Lots of open orders on one side that would add to the position; of an OCO group the largest counts
     once."""
-    n = 0
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.symbol != symbol or o.side != side or o.state == DONE or o.state == HELD or o.reduce_only != 0:
+    total = 0
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if (
+            order.symbol != symbol
+            or order.side != side
+            or order.state == DONE
+            or order.state == HELD
+            or order.reduce_only != 0
+        ):
             continue
         first = True
-        if o.group > 0:
-            for i in range(j):
-                q = b.orders[b.active[i]]
-                if q.group == o.group and q.side == side and q.state != DONE and q.state != HELD:
+        if order.group > 0:
+            for j in range(i):
+                other = broker.orders[broker.active[j]]
+                if (
+                    other.group == order.group
+                    and other.side == side
+                    and other.state != DONE
+                    and other.state != HELD
+                ):
                     first = False
         if first:
-            n += o.left
-    return n
+            total += order.remaining
+    return total
 
 
-def funds(b, symbol, side, lots, notional, reduces):
+def check_funds(broker, symbol, side, lots, notional, reduces):
     """Can the account pay? Cash accounts neither borrow nor sell what they do not hold; margin accounts keep
     the initial margin. Fees and price moves until the fill are checked again when the order fills."""
-    s = b.markets[symbol]
-    if b.leveraged != 0:
-        if not reduces and used_margin(b) + notional / b.scale * s.margin > b.equity:
+    market = broker.markets[symbol]
+    if broker.leveraged != 0:
+        if not reduces and used_margin(broker) + notional / broker.scale * market.margin > broker.equity:
             return R_FUNDS
         return OK
     if side < 0:
-        return OK if lots + open_lots(b, symbol, -1) <= s.lots else R_FUNDS
+        return OK if lots + open_lots(broker, symbol, -1) <= market.lots else R_FUNDS
     bound = 0
-    for j in range(b.n_active):
-        o = b.orders[b.active[j]]
-        if o.side > 0 and o.state != DONE and o.state != HELD:
-            m = b.markets[o.symbol]
-            bound += notional_of(m, o.left, o.limit if o.limit > 0.0 else m.ask)
-    return OK if notional + bound <= b.cash_quanta else R_FUNDS
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        if order.side > 0 and order.state != DONE and order.state != HELD:
+            other = broker.markets[order.symbol]
+            bound += notional_of(other, order.remaining, order.limit if order.limit > 0.0 else other.ask)
+    return OK if notional + bound <= broker.cash_quanta else R_FUNDS

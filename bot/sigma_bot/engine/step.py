@@ -2,231 +2,237 @@
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import liquidate, maintenance, mark
+from sigma_bot.engine.account import liquidate, maintenance, mark_to_market
 from sigma_bot.engine.bars import match_bar, match_close
 from sigma_bot.engine.matching import match_tick
 from sigma_bot.engine.types import BUDGET, E_FILL
 
 
-def close_bar(b, symbol, f):
+def close_bar(broker, symbol, index):
     """Copy the finished bar into ``b.bar`` for the strategy."""
-    r = b.markets[symbol].bars[f]
-    c = b.bar
-    c.ts = r.ts
-    c.end = r.end
-    c.timeframe = b.timeframes[f]
-    c.symbol = symbol
-    c.open = r.open
-    c.high = r.high
-    c.low = r.low
-    c.close = r.close
-    c.volume = r.volume
-    c.count = r.count
-    r.count = 0
+    built = broker.markets[symbol].bars[index]
+    bar = broker.bar
+    bar.ts = built.ts
+    bar.end = built.end
+    bar.timeframe = broker.timeframes[index]
+    bar.symbol = symbol
+    bar.open = built.open
+    bar.high = built.high
+    bar.low = built.low
+    bar.close = built.close
+    bar.volume = built.volume
+    bar.count = built.count
+    built.count = 0
 
 
-def open_bar(r, start, width, price):
+def open_bar(bar, start, width, price):
     """Begin the bar that holds ``start``."""
-    r.ts = start - start % width
-    r.end = r.ts + width
-    r.open = price
-    r.high = price
-    r.low = price
-    r.close = price
-    r.volume = 0.0
-    r.count = 0
+    bar.ts = start - start % width
+    bar.end = bar.ts + width
+    bar.open = price
+    bar.high = price
+    bar.low = price
+    bar.close = price
+    bar.volume = 0.0
+    bar.count = 0
 
 
-def drawdown(b, equity):
+def record_equity(broker, equity):
     """Book the equity of this row: peak and deepest fall from it."""
-    b.equity = equity
-    if equity > b.peak:
-        b.peak = equity
-    elif b.peak - equity > b.max_drawdown:
-        b.max_drawdown = b.peak - equity
+    broker.equity = equity
+    if equity > broker.peak:
+        broker.peak = equity
+    elif broker.peak - equity > broker.max_drawdown:
+        broker.max_drawdown = broker.peak - equity
 
 
-def sample(b):
+def take_sample(broker):
     """Keep a point of the equity curve: the state after the row before the one that crossed the interval."""
-    p = b.samples[b.n_samples]
-    b.n_samples += 1
-    p.ts = b.ts
-    p.equity = b.equity
+    point = broker.samples[broker.n_samples]
+    broker.n_samples += 1
+    point.ts = broker.ts
+    point.equity = broker.equity
     gross = 0.0
-    index = 0.0
-    for k in range(b.n_markets):
-        s = b.markets[k]
-        gross += abs(s.qty) * s.mid
-        index += s.mid / s.first if s.first > 0.0 else 1.0
-        p.marks[k] = s.mid
-    p.gross = gross
-    p.benchmark = index / b.n_markets
+    benchmark = 0.0
+    for i in range(broker.n_markets):
+        market = broker.markets[i]
+        gross += abs(market.qty) * market.mid
+        benchmark += market.mid / market.first_price if market.first_price > 0.0 else 1.0
+        point.marks[i] = market.mid
+    point.gross = gross
+    point.benchmark = benchmark / broker.n_markets
 
 
-def after_tick(b, t, s):
+def after_tick(broker, tick, strategy):
     """After the strategy: fill what it sent without latency, tell it every fill, also those that this
     causes."""
-    if b.dirty != 0:
-        match_tick(b, t)
-    while b.seen < b.n_events:
-        e = b.events[b.seen]
-        b.seen += 1
-        if e.kind == E_FILL:
-            s.on_fill(e, b)
-            if b.dirty != 0:
-                match_tick(b, t)
+    if broker.needs_matching != 0:
+        match_tick(broker, tick)
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
+        if event.kind == E_FILL:
+            strategy.on_fill(event, broker)
+            if broker.needs_matching != 0:
+                match_tick(broker, tick)
 
 
-def after_bar(b, bar, s):
+def after_bar(broker, bar, strategy):
     """After the strategy: with ``fill_at_close`` fill its market orders; tell it every fill."""
-    if b.dirty != 0 and b.fill_at_close != 0:
-        match_close(b, bar)
-    while b.seen < b.n_events:
-        e = b.events[b.seen]
-        b.seen += 1
-        if e.kind == E_FILL:
-            s.on_fill(e, b)
-            if b.dirty != 0 and b.fill_at_close != 0:
-                match_close(b, bar)
+    if broker.needs_matching != 0 and broker.fill_at_close != 0:
+        match_close(broker, bar)
+    while broker.delivered < broker.n_events:
+        event = broker.events[broker.delivered]
+        broker.delivered += 1
+        if event.kind == E_FILL:
+            strategy.on_fill(event, broker)
+            if broker.needs_matching != 0 and broker.fill_at_close != 0:
+                match_close(broker, bar)
 
 
-def step_tick(b, t, s):
+def step_tick(broker, tick, strategy):
     """One tick. Ticks are stamped at the end of their interval, so a tick at a bar's end still belongs to
     that bar."""
-    b.busy = b.n_events + BUDGET
-    b.ts = t.ts
-    b.symbol = t.symbol
-    q = b.markets[t.symbol]
-    q.ts = t.ts
-    q.bid = t.bid
-    q.ask = t.ask
-    mid = (t.bid + t.ask) * 0.5
-    q.mid = mid
-    if q.first == 0.0:
-        q.first = mid
-    if t.ts >= b.wake or t.ask <= q.lo or t.low <= q.lo or t.bid >= q.hi or t.high >= q.hi:
-        match_tick(b, t)
-    if b.n_markets == 1:
-        equity = b.cash + q.qty * mid
+    broker.event_budget = broker.n_events + BUDGET
+    broker.ts = tick.ts
+    broker.symbol = tick.symbol
+    market = broker.markets[tick.symbol]
+    market.ts = tick.ts
+    market.bid = tick.bid
+    market.ask = tick.ask
+    mid = (tick.bid + tick.ask) * 0.5
+    market.mid = mid
+    if market.first_price == 0.0:
+        market.first_price = mid
+    if (
+        tick.ts >= broker.next_wake
+        or tick.ask <= market.wake_below
+        or tick.low <= market.wake_below
+        or tick.bid >= market.wake_above
+        or tick.high >= market.wake_above
+    ):
+        match_tick(broker, tick)
+    if broker.n_markets == 1:
+        equity = broker.cash + market.qty * mid
     else:
-        equity = mark(b)
-    if q.lots > 0:
-        if mid > q.best:
-            q.best = mid
-        elif mid < q.worst:
-            q.worst = mid
-    elif q.lots < 0:
-        if mid < q.best:
-            q.best = mid
-        elif mid > q.worst:
-            q.worst = mid
-    b.equity = equity
-    if equity > b.peak or b.peak - equity > b.max_drawdown:
-        drawdown(b, equity)
-    if b.leveraged != 0 and equity < maintenance(b):
-        liquidate(b, b.half_spread + b.slippage)
-        drawdown(b, mark(b))
-    if b.n_timeframes != 0:
-        for f in range(b.n_timeframes):
-            grow(b, q.bars[f], t, s, f)
-    s.on_tick(t, b)
-    if b.dirty != 0 or b.seen != b.n_events:
-        after_tick(b, t, s)
-    q.last = t.last
+        equity = mark_to_market(broker)
+    if market.lots > 0:
+        if mid > market.best:
+            market.best = mid
+        elif mid < market.worst:
+            market.worst = mid
+    elif market.lots < 0:
+        if mid < market.best:
+            market.best = mid
+        elif mid > market.worst:
+            market.worst = mid
+    broker.equity = equity
+    if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
+        record_equity(broker, equity)
+    if broker.leveraged != 0 and equity < maintenance(broker):
+        liquidate(broker, broker.half_spread + broker.slippage)
+        record_equity(broker, mark_to_market(broker))
+    if broker.n_timeframes != 0:
+        for index in range(broker.n_timeframes):
+            add_tick_to_bar(broker, market.bars[index], tick, strategy, index)
+    strategy.on_tick(tick, broker)
+    if broker.needs_matching != 0 or broker.delivered != broker.n_events:
+        after_tick(broker, tick, strategy)
+    market.last = tick.last
 
 
-def grow(b, r, t, s, f):
+def add_tick_to_bar(broker, built, tick, strategy, index):
     """Grow the bar of a timeframe by a tick; deliver it when it is complete."""
-    if t.ts > r.end:
-        if r.count > 0:
-            close_bar(b, t.symbol, f)
-            s.on_bar(b.bar, b)
-        open_bar(r, t.ts - 1, b.timeframes[f], t.last)
-    if t.high > r.high:
-        r.high = t.high
-    if t.low < r.low:
-        r.low = t.low
-    r.close = t.last
-    r.volume += t.volume
-    r.count += 1
-    if t.ts == r.end:
-        close_bar(b, t.symbol, f)
-        s.on_bar(b.bar, b)
+    if tick.ts > built.end:
+        if built.count > 0:
+            close_bar(broker, tick.symbol, index)
+            strategy.on_bar(broker.bar, broker)
+        open_bar(built, tick.ts - 1, broker.timeframes[index], tick.last)
+    if tick.high > built.high:
+        built.high = tick.high
+    if tick.low < built.low:
+        built.low = tick.low
+    built.close = tick.last
+    built.volume += tick.volume
+    built.count += 1
+    if tick.ts == built.end:
+        close_bar(broker, tick.symbol, index)
+        strategy.on_bar(broker.bar, broker)
 
 
-def step_bar(b, bar, s):
+def step_bar(broker, bar, strategy):
     """One bar of the data, at its close."""
     # read once: CPython looks an attribute up each time, and compiled code would read memory again
     end = bar.end
     close = bar.close
     symbol = bar.symbol
-    b.busy = b.n_events + BUDGET
-    b.ts = end
-    b.symbol = symbol
-    q = b.markets[symbol]
-    if q.first == 0.0:
-        q.first = bar.open
-    if end > b.wake or bar.low <= q.lo or bar.high >= q.hi:
-        match_bar(b, bar)
-    q.ts = end
-    q.bid = close
-    q.ask = close
-    q.mid = close
-    if q.lots != 0:
-        watermarks(b, q, bar)
-    if b.n_markets == 1:
-        equity = b.cash + q.qty * close
+    broker.event_budget = broker.n_events + BUDGET
+    broker.ts = end
+    broker.symbol = symbol
+    market = broker.markets[symbol]
+    if market.first_price == 0.0:
+        market.first_price = bar.open
+    if end > broker.next_wake or bar.low <= market.wake_below or bar.high >= market.wake_above:
+        match_bar(broker, bar)
+    market.ts = end
+    market.bid = close
+    market.ask = close
+    market.mid = close
+    if market.lots != 0:
+        watermarks(broker, market, bar)
+    if broker.n_markets == 1:
+        equity = broker.cash + market.qty * close
     else:
-        equity = mark(b)
-    b.equity = equity
-    if equity > b.peak or b.peak - equity > b.max_drawdown:
-        drawdown(b, equity)
-    if b.own_bars != 0:
-        s.on_bar(bar, b)
-    if b.n_timeframes != 0:
-        for f in range(b.n_timeframes):
-            build(b, bar, s, f)
-    if b.dirty != 0 or b.seen != b.n_events:
-        after_bar(b, bar, s)
+        equity = mark_to_market(broker)
+    broker.equity = equity
+    if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
+        record_equity(broker, equity)
+    if broker.own_bars != 0:
+        strategy.on_bar(bar, broker)
+    if broker.n_timeframes != 0:
+        for index in range(broker.n_timeframes):
+            add_bar_to_bar(broker, bar, strategy, index)
+    if broker.needs_matching != 0 or broker.delivered != broker.n_events:
+        after_bar(broker, bar, strategy)
 
 
-def watermarks(b, q, bar):
+def watermarks(broker, market, bar):
     """Best and worst marks of the open position; on margin the adverse extreme decides about liquidation."""
     high = bar.high
     low = bar.low
-    if q.lots > 0:
+    if market.lots > 0:
         extreme = low
-        if high > q.best:
-            q.best = high
-        if low < q.worst:
-            q.worst = low
+        if high > market.best:
+            market.best = high
+        if low < market.worst:
+            market.worst = low
     else:
         extreme = high
-        if low < q.best:
-            q.best = low
-        if high > q.worst:
-            q.worst = high
-    if b.leveraged != 0:
-        q.mid = extreme
-        if mark(b) < maintenance(b):
-            liquidate(b, b.half_spread + b.slippage)
-        q.mid = bar.close
+        if low < market.best:
+            market.best = low
+        if high > market.worst:
+            market.worst = high
+    if broker.leveraged != 0:
+        market.mid = extreme
+        if mark_to_market(broker) < maintenance(broker):
+            liquidate(broker, broker.half_spread + broker.slippage)
+        market.mid = bar.close
 
 
-def build(b, bar, s, f):
+def add_bar_to_bar(broker, bar, strategy, index):
     """Grow the bar of a longer timeframe by a bar of the data; deliver it when it is complete."""
-    r = b.markets[bar.symbol].bars[f]
-    if bar.ts >= r.end:
-        if r.count > 0:
+    built = broker.markets[bar.symbol].bars[index]
+    if bar.ts >= built.end:
+        if built.count > 0:
             # its last piece is missing in the data
-            close_bar(b, bar.symbol, f)
-            s.on_bar(b.bar, b)
-        open_bar(r, bar.ts, b.timeframes[f], bar.open)
-    r.high = max(r.high, bar.high)
-    r.low = min(r.low, bar.low)
-    r.close = bar.close
-    r.volume += bar.volume
-    r.count += 1
-    if bar.end >= r.end:
-        close_bar(b, bar.symbol, f)
-        s.on_bar(b.bar, b)
+            close_bar(broker, bar.symbol, index)
+            strategy.on_bar(broker.bar, broker)
+        open_bar(built, bar.ts, broker.timeframes[index], bar.open)
+    built.high = max(built.high, bar.high)
+    built.low = min(built.low, bar.low)
+    built.close = bar.close
+    built.volume += bar.volume
+    built.count += 1
+    if bar.end >= built.end:
+        close_bar(broker, bar.symbol, index)
+        strategy.on_bar(broker.bar, broker)

@@ -7,6 +7,9 @@ quanta of ``10 ** -precision`` of the account's currency, so adding it up never 
 
 from __future__ import annotations
 
+from enum import IntEnum
+from typing import Final, Self
+
 from sigma_bot.kernel.struct import Struct, array
 
 MAX_SYMBOLS = 16
@@ -21,98 +24,158 @@ MAX_EVENTS, DRAIN, BUDGET = 2048, 512, 768
 
 NEVER = 9_000_000_000_000_000_000
 FAR = 1e300
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 
-# order kinds
-MARKET, LIMIT, STOP, STOP_LIMIT, TRAIL = 0, 1, 2, 3, 4
-KINDS = ("market", "limit", "stop", "stop-limit", "trailing-stop")
-# time in force
-GTC, IOC, FOK, GTD = 0, 1, 2, 3
-TIFS = ("gtc", "ioc", "fok", "gtd")
-# states of an order; HELD waits for its parent's fill
-FREE, PENDING, WORKING, HELD, DONE = 0, 1, 2, 3, 4
-# events
-E_NEW, E_REJECT, E_FILL, E_CANCEL, E_MODIFY, E_EXPIRE, E_TRIGGER, E_FUNDING, E_LIQUIDATE = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-)
-EVENTS = ("", "new", "reject", "fill", "cancel", "modify", "expire", "trigger", "funding", "liquidate")
 
-# reasons of a rejection (E_REJECT) or of a cancel (E_CANCEL)
-(
-    OK,
-    R_HALTED,
-    R_QUANTITY,
-    R_POSITION,
-    R_NOTIONAL,
-    R_OPEN_ORDERS,
-    R_RATE,
-    R_COLLAR,
-    R_DAILY_LOSS,
-    R_DRAWDOWN,
-    R_FUNDS,
-    R_STALE,
-    R_MIN_QUANTITY,
-    R_MIN_NOTIONAL,
-    R_NO_PRICE,
-    R_POST_ONLY,
-    R_REDUCE_ONLY,
-    R_WARMUP,
-    R_QUEUE_FULL,
-    R_PRICE,
-    R_UNFILLED,
-    R_OCO,
-    R_PARENT,
-    R_STRATEGY,
-    R_LIQUIDATION,
-    R_LEDGER,
-    R_VENUE,
-    R_ABSENT,
-    R_ACCOUNT,
-    R_CLOCK,
-) = range(30)
-REASONS = (
-    "",
-    "halted",
-    "quantity is zero or negative",
-    "maximum position",
-    "maximum order notional",
-    "too many open orders",
-    "too many orders a minute",
-    "price collar",
-    "daily loss limit",
-    "drawdown limit",
-    "insufficient funds",
-    "stale quote",
-    "below the venue's minimum quantity",
-    "below the venue's minimum notional",
-    "no price yet",
-    "post-only order would take liquidity",
-    "reduce-only order would not reduce the position",
-    "warm-up",
-    "too many events at one instant",
-    "price is not positive or not finite",
-    "not filled at once (IOC, FOK)",
-    "other order of the group filled",
-    "parent order did not fill",
-    "cancelled by the strategy",
-    "liquidation",
-    "amount too large for the account's precision",
-    "refused by the venue",
-    "never reached the venue",
-    "limit of the account",
-    "clock drift",
-)
+class Coded(IntEnum):
+    """A number in the engine's records with the text that people and files have for it."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str = "") -> Self:
+        """A member, equal to its number."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+    @classmethod
+    def texts(cls) -> tuple[str, ...]:
+        """The texts by number, empty where there is no member."""
+        return tuple(cls(i).text if i in cls._value2member_map_ else "" for i in range(max(cls) + 1))
+
+
+class OrderType(Coded):
+    """How an order acts."""
+
+    MARKET = 0, "market"
+    LIMIT = 1, "limit"
+    STOP = 2, "stop"
+    STOP_LIMIT = 3, "stop-limit"
+    TRAIL = 4, "trailing-stop"
+
+
+class TimeInForce(Coded):
+    """How long an order stands."""
+
+    GTC = 0, "gtc"
+    IOC = 1, "ioc"
+    FOK = 2, "fok"
+    GTD = 3, "gtd"
+
+
+class OrderState(Coded):
+    """Where an order is in the engine; FREE is a slot without one, HELD waits for its parent's fill."""
+
+    FREE = 0, "free"
+    PENDING = 1, "pending"
+    WORKING = 2, "working"
+    HELD = 3, "held"
+    DONE = 4, "done"
+
+
+class EventType(Coded):
+    """What an event tells of an order, or of the account."""
+
+    NEW = 1, "new"
+    REJECT = 2, "reject"
+    FILL = 3, "fill"
+    CANCEL = 4, "cancel"
+    MODIFY = 5, "modify"
+    EXPIRE = 6, "expire"
+    TRIGGER = 7, "trigger"
+    FUNDING = 8, "funding"
+    LIQUIDATE = 9, "liquidate"
+
+
+class Reason(Coded):
+    """Why an order was rejected or cancelled."""
+
+    OK = 0, ""
+    HALTED = 1, "halted"
+    QUANTITY = 2, "quantity is zero or negative"
+    POSITION = 3, "maximum position"
+    NOTIONAL = 4, "maximum order notional"
+    OPEN_ORDERS = 5, "too many open orders"
+    RATE = 6, "too many orders a minute"
+    COLLAR = 7, "price collar"
+    DAILY_LOSS = 8, "daily loss limit"
+    DRAWDOWN = 9, "drawdown limit"
+    FUNDS = 10, "insufficient funds"
+    STALE = 11, "stale quote"
+    MIN_QUANTITY = 12, "below the venue's minimum quantity"
+    MIN_NOTIONAL = 13, "below the venue's minimum notional"
+    NO_PRICE = 14, "no price yet"
+    POST_ONLY = 15, "post-only order would take liquidity"
+    REDUCE_ONLY = 16, "reduce-only order would not reduce the position"
+    WARMUP = 17, "warm-up"
+    QUEUE_FULL = 18, "too many events at one instant"
+    PRICE = 19, "price is not positive or not finite"
+    UNFILLED = 20, "not filled at once (IOC, FOK)"
+    OCO = 21, "other order of the group filled"
+    PARENT = 22, "parent order did not fill"
+    STRATEGY = 23, "cancelled by the strategy"
+    LIQUIDATION = 24, "liquidation"
+    LEDGER = 25, "amount too large for the account's precision"
+    VENUE = 26, "refused by the venue"
+    ABSENT = 27, "never reached the venue"
+    ACCOUNT = 28, "limit of the account"
+    CLOCK = 29, "clock drift"
+
+
+# The records hold plain numbers, and the compiled subset compares them with plain numbers: these.
+MARKET: Final = int(OrderType.MARKET)
+LIMIT: Final = int(OrderType.LIMIT)
+STOP: Final = int(OrderType.STOP)
+STOP_LIMIT: Final = int(OrderType.STOP_LIMIT)
+TRAIL: Final = int(OrderType.TRAIL)
+GTC: Final = int(TimeInForce.GTC)
+IOC: Final = int(TimeInForce.IOC)
+FOK: Final = int(TimeInForce.FOK)
+GTD: Final = int(TimeInForce.GTD)
+FREE: Final = int(OrderState.FREE)
+PENDING: Final = int(OrderState.PENDING)
+WORKING: Final = int(OrderState.WORKING)
+HELD: Final = int(OrderState.HELD)
+DONE: Final = int(OrderState.DONE)
+E_NEW: Final = int(EventType.NEW)
+E_REJECT: Final = int(EventType.REJECT)
+E_FILL: Final = int(EventType.FILL)
+E_CANCEL: Final = int(EventType.CANCEL)
+E_MODIFY: Final = int(EventType.MODIFY)
+E_EXPIRE: Final = int(EventType.EXPIRE)
+E_TRIGGER: Final = int(EventType.TRIGGER)
+E_FUNDING: Final = int(EventType.FUNDING)
+E_LIQUIDATE: Final = int(EventType.LIQUIDATE)
+OK: Final = int(Reason.OK)
+R_HALTED: Final = int(Reason.HALTED)
+R_QUANTITY: Final = int(Reason.QUANTITY)
+R_POSITION: Final = int(Reason.POSITION)
+R_NOTIONAL: Final = int(Reason.NOTIONAL)
+R_OPEN_ORDERS: Final = int(Reason.OPEN_ORDERS)
+R_RATE: Final = int(Reason.RATE)
+R_COLLAR: Final = int(Reason.COLLAR)
+R_DAILY_LOSS: Final = int(Reason.DAILY_LOSS)
+R_DRAWDOWN: Final = int(Reason.DRAWDOWN)
+R_FUNDS: Final = int(Reason.FUNDS)
+R_STALE: Final = int(Reason.STALE)
+R_MIN_QUANTITY: Final = int(Reason.MIN_QUANTITY)
+R_MIN_NOTIONAL: Final = int(Reason.MIN_NOTIONAL)
+R_NO_PRICE: Final = int(Reason.NO_PRICE)
+R_POST_ONLY: Final = int(Reason.POST_ONLY)
+R_REDUCE_ONLY: Final = int(Reason.REDUCE_ONLY)
+R_WARMUP: Final = int(Reason.WARMUP)
+R_QUEUE_FULL: Final = int(Reason.QUEUE_FULL)
+R_PRICE: Final = int(Reason.PRICE)
+R_UNFILLED: Final = int(Reason.UNFILLED)
+R_OCO: Final = int(Reason.OCO)
+R_PARENT: Final = int(Reason.PARENT)
+R_STRATEGY: Final = int(Reason.STRATEGY)
+R_LIQUIDATION: Final = int(Reason.LIQUIDATION)
+R_LEDGER: Final = int(Reason.LEDGER)
+R_VENUE: Final = int(Reason.VENUE)
+R_ABSENT: Final = int(Reason.ABSENT)
+R_ACCOUNT: Final = int(Reason.ACCOUNT)
+R_CLOCK: Final = int(Reason.CLOCK)
 
 
 class Tick(Struct):
@@ -151,17 +214,18 @@ class Bar(Struct):
 
 
 class Order(Struct):
-    """An order the venue or the simulator holds; ``left`` lots are still to fill. ``sent`` and
-    ``leg`` are for LIVE (see ``external.py``): where it stands with the venue, and how often it went out."""
+    """An order the venue or the simulator holds; ``remaining`` lots are still to fill. ``venue_state``
+    and ``attempt`` are for LIVE (see ``external.py``): where it stands with the venue, and how often it went
+    out."""
 
     id: int
     state: int
     symbol: int
     side: int
-    kind: int
+    order_type: int
     tif: int
     lots: int
-    left: int
+    remaining: int
     filled: int
     limit: float
     stop: float
@@ -173,15 +237,15 @@ class Order(Struct):
     modify_at: int
     next_limit: float
     next_stop: float
-    next_left: int
+    next_remaining: int
     post_only: int
     reduce_only: int
     group: int
     parent: int
-    fresh: int
-    acted: int
-    sent: int
-    leg: int
+    woken: int
+    acted_row: int
+    venue_state: int
+    attempt: int
     queue: float
     fee_base: int
     fee_paid: int
@@ -195,7 +259,7 @@ class Event(Struct):
     id: int
     symbol: int
     side: int
-    order_kind: int
+    order_type: int
     tif: int
     lots: int
     quantity: float
@@ -235,9 +299,9 @@ class Band(Struct):
 class Market(Struct):
     """One symbol: the venue's rules, the last quote, the position and the bars being built.
 
-    ``lo`` and ``hi`` are fences: while trades and quotes stay strictly between them no resting order can
-    act, so a quiet row costs a few comparisons however many orders rest. ``cost`` is what the open position
-    was bought (or sold) for, in quanta, always positive.
+    ``wake_below`` and ``wake_above`` are fences: while trades and quotes stay strictly between them no
+    resting order can act, so a quiet row costs a few comparisons however many orders rest. ``cost`` is what
+    the open position was bought (or sold) for, in quanta, always positive.
     """
 
     ts: int
@@ -245,9 +309,9 @@ class Market(Struct):
     ask: float
     mid: float
     last: float
-    first: float
-    lo: float
-    hi: float
+    first_price: float
+    wake_below: float
+    wake_above: float
     lots: int
     qty: float
     cost: int

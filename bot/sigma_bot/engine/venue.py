@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 
-def band_at(s, price):
+def band_at(market, price):
     """Which of the price bands holds ``price``."""
-    j = 0
-    for k in range(1, s.n_bands):
-        if price >= s.bands[k].start:
-            j = k
-    return j
+    index = 0
+    for i in range(1, market.n_bands):
+        if price >= market.bands[i].start:
+            index = i
+    return index
 
 
-def on_grid(s, price):
+def on_grid(market, price):
     """``price`` moved to the nearest step of its band. ``k * num / den`` is the float nearest to the venue's
     decimal."""
-    g = s.bands[band_at(s, price)]
-    if g.num == 0:
+    band = market.bands[band_at(market, price)]
+    if band.num == 0:
         return price
-    return round(price * g.den / g.num) * g.num / g.den
+    return round(price * band.den / band.num) * band.num / band.den
 
 
-def step_at(s, price):
+def step_at(market, price):
     """Size of one price step at ``price``; 0 without a grid."""
-    g = s.bands[band_at(s, price)]
-    return g.num / g.den
+    band = market.bands[band_at(market, price)]
+    return band.num / band.den
 
 
-def lots_of(s, qty):
+def lots_of(market, quantity):
     """Whole lots in ``qty``, rounded towards zero; a quantity within 1e-9 of a lot counts as that lot (0.29
     / 0.01)."""
-    n = qty * s.lot_den / s.lot_num
-    if not abs(n) < 9e15:
+    exact = quantity * market.lot_den / market.lot_num
+    if not abs(exact) < 9e15:
         return 0
-    k = int(round(n))
-    if abs(k) > abs(n) + 1e-9 * max(1.0, abs(n)):
-        k -= 1 if k > 0 else -1
-    return k
+    lots = int(round(exact))
+    if abs(lots) > abs(exact) + 1e-9 * max(1.0, abs(exact)):
+        lots -= 1 if lots > 0 else -1
+    return lots
 
 
-def quantity(s, lots):
+def quantity(market, lots):
     """``lots`` as a quantity."""
-    return lots * s.lot_num / s.lot_den
+    return lots * market.lot_num / market.lot_den
 
 
-def notional_of(s, lots, price):
+def notional_of(market, lots, price):
     """Value of ``lots`` at ``price`` in quanta, to the nearest: the amount that is settled.
 
     Two float roundings before the last: exact while the amount stays below 10**15 quanta.
     """
-    x = price * (lots * s.unit_num) / s.unit_den
-    if not abs(x) < 4e18:
+    value = price * (lots * market.unit_num) / market.unit_den
+    if not abs(value) < 4e18:
         return 4_000_000_000_000_000_000
-    return int(round(x))
+    return int(round(value))
 
 
 def share(amount, num, den):
@@ -60,19 +60,19 @@ def share(amount, num, den):
     return (2 * amount * num + den) // (2 * den)
 
 
-def fee_of(s, o, lots, notional, maker):
+def fee_of(market, order, lots, notional, maker):
     """Fee of this fill in quanta. Fixed and minimum fees belong to the order: its fills together pay them
     once."""
     if maker != 0:
-        o.fee_base += share(notional, s.maker_num, s.maker_den)
+        order.fee_base += share(notional, market.maker_num, market.maker_den)
     else:
-        o.fee_base += share(notional, s.taker_num, s.taker_den)
-    if s.per_lot_num != 0:
-        o.fee_base += share(lots, s.per_lot_num, s.per_lot_den)
-    total = o.fee_base
-    if s.fee_minimum > 0 and total < s.fee_minimum:
-        total = s.fee_minimum
-    total += s.fee_fixed
-    fee = total - o.fee_paid
-    o.fee_paid = total
+        order.fee_base += share(notional, market.taker_num, market.taker_den)
+    if market.per_lot_num != 0:
+        order.fee_base += share(lots, market.per_lot_num, market.per_lot_den)
+    total = order.fee_base
+    if market.fee_minimum > 0 and total < market.fee_minimum:
+        total = market.fee_minimum
+    total += market.fee_fixed
+    fee = total - order.fee_paid
+    order.fee_paid = total
     return fee

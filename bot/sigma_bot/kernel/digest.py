@@ -22,7 +22,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from sigma_bot.kernel.reach import Reached, globals_of, is_foreign, members
+from sigma_bot.kernel.call_graph import CallGraph, globals_of, is_foreign, members
 from sigma_bot.kernel.source import names_of, owner_of
 from sigma_bot.kernel.struct import ArraySpec, StructMeta
 
@@ -57,7 +57,7 @@ def _home(thing: FunctionType | type) -> str:
     return "sigma_strategy" if module.startswith("sigma_strategy_") else module
 
 
-def digest_of(reached: Reached, extra: Iterable[object] = ()) -> str:
+def digest_of(reached: CallGraph, extra: Iterable[object] = ()) -> str:
     """Hex digest of reached code; ``extra`` are further facts, told apart by their repr. Raises
     NotCacheableError."""
     walker = _Walker(reached)
@@ -67,7 +67,7 @@ def digest_of(reached: Reached, extra: Iterable[object] = ()) -> str:
 
 
 class _Walker:
-    def __init__(self, reached: Reached) -> None:
+    def __init__(self, reached: CallGraph) -> None:
         self.hash = hashlib.sha256()
         self.reached = reached
         self.classes: dict[type, int] = {cls: i for i, cls in enumerate(reached.classes)}

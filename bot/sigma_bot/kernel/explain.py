@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sigma_bot.kernel.cannot import Refusal
-from sigma_bot.kernel.reach import Reached
+from sigma_bot.kernel.call_graph import CallGraph
+from sigma_bot.kernel.errors import Refusal
 from sigma_bot.kernel.subset import refusal_at, refusal_of
 
 # the innermost error comes first, so does its place
@@ -51,7 +51,7 @@ _NOISE = (
 )
 
 
-def explain(error: Exception, reached: Reached) -> Refusal:
+def explain(error: Exception, reached: CallGraph) -> Refusal:
     """The refusal that says what a typing error of Numba means, placed in a file of the reached code."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     files = {f.__code__.co_filename.rpartition("/")[2]: f.__code__.co_filename for f, _ in reached.functions}

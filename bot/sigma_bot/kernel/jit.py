@@ -31,9 +31,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sigma_bot.kernel.cache import Cache, Entry, default_cache
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.call_graph import CallGraph, call_graph
 from sigma_bot.kernel.digest import NotCacheableError, digest_of, signature_of
-from sigma_bot.kernel.reach import Reached, reach
+from sigma_bot.kernel.errors import CannotCompileError
 
 RAISED = -1
 _OK, _NONE = 0, -2  # Numba's statuses of a call that did not fail
@@ -72,16 +72,16 @@ def compile_engine(functions: Mapping[Callable[..., Any], Signature], cache: Cac
     started = time.perf_counter()
     cache = cache or default_cache()
     structs = [t for signature in functions.values() for t in signature if isinstance(t, type)]
-    reached = reach(functions, structs)
+    reached = call_graph(functions, structs)
     digest = digest_of(reached, ["engine", signature_of(functions.items())])
     symbols = {f: f"sx_{f.__name__}_{digest}" for f in functions}
     entry = cache.read(digest)
     addresses = _load(entry, {})
     cached = addresses is not None
     if addresses is None:
-        from sigma_bot.kernel.emit import emit_engine
+        from sigma_bot.kernel.codegen import generate_engine
 
-        entry = emit_engine({symbols[f]: (f, signature) for f, signature in functions.items()}, reached)
+        entry = generate_engine({symbols[f]: (f, signature) for f, signature in functions.items()}, reached)
         cache.write(digest, entry)
         addresses = _must_load(entry, {})
     table = {f: (symbols[f], signature) for f, signature in functions.items()}
@@ -98,7 +98,7 @@ def compile_entry(
     """Compile ``loop`` for these record classes and arguments, or load it."""
     started = time.perf_counter()
     cache = cache or default_cache()
-    reached = reach([loop], structs, linked.functions)
+    reached = call_graph([loop], structs, linked.functions)
     digest, uncached = "", ""
     try:
         extra = ["entry", linked.digest, [s.__qualname__ for s in structs], list(arguments)]
@@ -109,9 +109,9 @@ def compile_entry(
     addresses = _load(entry, linked.addresses)
     cached = addresses is not None
     if addresses is None:
-        from sigma_bot.kernel.emit import emit_entry
+        from sigma_bot.kernel.codegen import generate_entry
 
-        entry = emit_entry(loop, structs, arguments, linked.functions, reached)
+        entry = generate_entry(loop, structs, arguments, linked.functions, reached)
         addresses = _fresh(entry, linked.addresses, reached)
         if digest:
             cache.write(digest, entry)
@@ -125,14 +125,14 @@ def libm_functions(loop: Callable[..., Any], structs: Iterable[type], linked: Li
     bits."""
     from sigma_bot.kernel.subset import libm_used
 
-    return libm_used(reach([loop], structs, linked.functions))
+    return libm_used(call_graph([loop], structs, linked.functions))
 
 
 def refusals_of(loop: Callable[..., Any], structs: Iterable[type], linked: Linked = NOTHING) -> list[Any]:
     """What the syntax tree alone shows to be outside the compiled subset."""
     from sigma_bot.kernel.subset import check
 
-    return check(reach([loop], structs, linked.functions))
+    return check(call_graph([loop], structs, linked.functions))
 
 
 def _load(entry: Entry | None, known: Mapping[str, int]) -> dict[str, int] | None:
@@ -145,7 +145,7 @@ def _load(entry: Entry | None, known: Mapping[str, int]) -> dict[str, int] | Non
         return None
 
 
-def _fresh(entry: Entry, known: Mapping[str, int], reached: Reached) -> dict[str, int]:
+def _fresh(entry: Entry, known: Mapping[str, int], reached: CallGraph) -> dict[str, int]:
     """Addresses of code just made. What cannot be linked counts as what cannot be compiled."""
     from sigma_bot.kernel.link import LinkError
     from sigma_bot.kernel.subset import refusal_of
@@ -210,10 +210,10 @@ def _column(kind: str, array: Any) -> tuple[Any, ...]:
 __all__ = [
     "NOTHING",
     "RAISED",
+    "CallGraph",
     "CannotCompileError",
     "Compiled",
     "Linked",
-    "Reached",
     "compile_engine",
     "compile_entry",
     "libm_functions",

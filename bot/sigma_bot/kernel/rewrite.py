@@ -4,7 +4,7 @@ File and lines stay. CPython runs the original.
 
 | written | compiled |
 |---|---|
-| ``x ** y``, ``math.log(x)``, ``int(x)``, ``round(x)``, ``sum(xs)`` | checked functions (`exact`) |
+| ``x ** y``, ``math.log(x)``, ``int(x)``, ``round(x)``, ``sum(xs)`` | checked functions (`overloads`) |
 | ``math.log(x, base)`` | ``math.log(x) / math.log(base)``, as CPython computes it |
 | ``super().m(x)``, ``super().p`` | ``self.super_<n>_m(x)``: the next one over the MRO (`world`) |
 | ``Base.m(self, x)``, ``Class.CONST``, ``module.CONST`` | the function, the constant |
@@ -24,7 +24,7 @@ from enum import IntEnum
 from types import FunctionType
 from typing import Any
 
-from sigma_bot.kernel.said import is_log_call, self_of, spoken
+from sigma_bot.kernel.log_statements import is_log_call, self_of, text_parts
 from sigma_bot.kernel.source import (
     MISSING,
     class_name_of,
@@ -98,7 +98,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def drop(self, said: list[ast.expr], at: ast.AST) -> list[ast.stmt]:
         """Statements that compute what ``said`` mentions and forget it."""
-        values = [self.visit(v) for a in said for v in spoken(a)]
+        values = [self.visit(v) for a in said for v in text_parts(a)]
         out: list[ast.stmt] = [ast.copy_location(ast.Expr(v), at) for v in values]
         return out or [ast.copy_location(ast.Pass(), at)]
 

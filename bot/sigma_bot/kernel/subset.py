@@ -14,9 +14,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from sigma_bot.kernel import libm
-from sigma_bot.kernel.cannot import Refusal
-from sigma_bot.kernel.reach import Reached, globals_of, is_foreign, members
-from sigma_bot.kernel.said import is_log_call, self_of, spoken
+from sigma_bot.kernel.call_graph import CallGraph, globals_of, is_foreign, members
+from sigma_bot.kernel.errors import Refusal
+from sigma_bot.kernel.log_statements import is_log_call, self_of, text_parts
 from sigma_bot.kernel.source import (
     MISSING,
     SourceError,
@@ -130,7 +130,7 @@ class _Lint(ast.NodeVisitor):
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call) and is_log_call(node.value, self.function):
-            for value in (v for a in _arguments(node.value) for v in spoken(a)):
+            for value in (v for a in _arguments(node.value) for v in text_parts(a)):
                 self.visit(value)
         else:
             self.generic_visit(node)
@@ -140,7 +140,7 @@ class _Lint(ast.NodeVisitor):
         kind = self.resolve(target) if target is not None else None
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             self.refuse(node, "only `raise SomeError(…)` compiles", "raise an exception class by its name")
-        for value in (v for a in _arguments(node.exc) for v in spoken(a)):
+        for value in (v for a in _arguments(node.exc) for v in text_parts(a)):
             self.visit(value)
 
     def visit_Assert(self, node: ast.Assert) -> None:
@@ -321,7 +321,7 @@ def _too_large(const: object) -> bool:
     return isinstance(const, int) and abs(const) > INT_MAX
 
 
-def recursion(reached: Reached) -> list[Refusal]:
+def recursion(reached: CallGraph) -> list[Refusal]:
     """Functions and methods that call themselves, directly or through others."""
     graph: dict[tuple[str, int, str], set[tuple[str, int, str]]] = {}
     functions = {_key(f): f for f, _ in reached.functions}
@@ -368,14 +368,14 @@ def _reaches(
     return False
 
 
-def check(reached: Reached) -> list[Refusal]:
+def check(reached: CallGraph) -> list[Refusal]:
     """Every refusal in everything reached, once per place, in order of file and line."""
     found = {r: None for function, owner in reached.functions for r in lint(function, owner)}
     found.update(dict.fromkeys(recursion(reached)))
     return sorted(found, key=lambda r: (r.file, r.line, r.column))
 
 
-def libm_used(reached: Reached) -> list[str]:
+def libm_used(reached: CallGraph) -> list[str]:
     """The libm functions of `libm.INEXACT` that reached code calls: results with them depend on the machine's
     libm."""
     used: set[str] = set()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.types import KINDS, NEVER, REASONS, TIFS, Event, Order
+from sigma_bot.engine.types import NEVER, Event, Order, OrderType, Reason, TimeInForce
 from sigma_bot.model import ids
 from sigma_bot.model.orders import NoticeRow, OrderRow, State
 from sigma_bot.model.units import price_of, quantity_of
@@ -53,8 +53,8 @@ def row_of_event(run: RunContext, broker: Broker, e: Event, tick: int) -> OrderR
         attempt=0,
         symbol=run.symbols[e.symbol],
         side=side_of(e.side),
-        order_type=KINDS[e.order_kind],
-        tif=TIFS[e.tif],
+        order_type=OrderType(e.order_type).text,
+        tif=TimeInForce(e.tif).text,
         quantity=quantity_of(broker.markets[e.symbol], e.lots),
         limit_price=optional_price(broker, e.symbol, e.price),
         stop_price=optional_price(broker, e.symbol, e.stop),
@@ -70,14 +70,14 @@ def row_of_event(run: RunContext, broker: Broker, e: Event, tick: int) -> OrderR
 def row_of_order(run: RunContext, broker: Broker, o: Order, tick: int, now: int, token: int) -> OrderRow:
     """An order on its way to the venue: what is left of it, as a market or limit order."""
     return OrderRow(
-        client_id=run.client_id(o.id, o.leg),
+        client_id=run.client_id(o.id, o.attempt),
         order_id=o.id,
-        attempt=o.leg,
+        attempt=o.attempt,
         symbol=run.symbols[o.symbol],
         side=side_of(o.side),
-        order_type=KINDS[o.kind],
-        tif=TIFS[o.tif] if o.expire == NEVER else "gtc",
-        quantity=quantity_of(broker.markets[o.symbol], o.left),
+        order_type=OrderType(o.order_type).text,
+        tif=TimeInForce(o.tif).text if o.expire == NEVER else "gtc",
+        quantity=quantity_of(broker.markets[o.symbol], o.remaining),
         limit_price=optional_price(broker, o.symbol, o.limit),
         stop_price=None,
         post_only=o.post_only != 0,
@@ -93,5 +93,5 @@ def row_of_order(run: RunContext, broker: Broker, o: Order, tick: int, now: int,
 def rejection_of(run: RunContext, e: Event) -> NoticeRow:
     """An order that risk, the rules or the account refused."""
     symbol = run.symbols[e.symbol]
-    text = f"{side_of(e.side)} {e.quantity:.8f} {symbol}: {REASONS[e.reason]}"
-    return NoticeRow("rejection", REASONS[e.reason], text, e.ts, e.id, symbol)
+    text = f"{side_of(e.side)} {e.quantity:.8f} {symbol}: {Reason(e.reason).text}"
+    return NoticeRow("rejection", Reason(e.reason).text, text, e.ts, e.id, symbol)

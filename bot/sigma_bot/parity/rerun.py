@@ -18,8 +18,8 @@ from sigma_bot.backtest.rows import Rows
 from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import TICK_COLUMNS
-from sigma_bot.engine.types import KINDS, TIFS
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.engine.types import OrderType, TimeInForce
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.model.conversion import optional_price, side_of
 from sigma_bot.model.orders import InputRow
 from sigma_bot.model.units import money_of, price_of, quantity_of
@@ -177,7 +177,7 @@ def order_lines(orders: Rows, broker: Broker, symbols: Sequence[str]) -> tuple[O
     for row in orders[orders["status"] != REJECTED]:
         symbol = int(row["symbol"])
         market = broker.markets[symbol]
-        kind, lots, filled = KINDS[row["kind"]], int(row["lots"]), int(row["filled"])
+        kind, lots, filled = OrderType(row["kind"]).text, int(row["lots"]), int(row["filled"])
         state = STATES.get(int(row["status"]), "partial" if filled else "open")
         out.append(
             OrderLine(
@@ -186,7 +186,7 @@ def order_lines(orders: Rows, broker: Broker, symbols: Sequence[str]) -> tuple[O
                 symbol=symbols[symbol],
                 side=side_of(int(row["side"])),
                 order_type=kind,
-                tif=TIFS[row["tif"]],
+                tif=TimeInForce(row["tif"]).text,
                 quantity=quantity_of(market, lots),
                 limit=None if kind == "market" else optional_price(broker, symbol, float(row["limit"])),
                 stop=optional_price(broker, symbol, float(row["stop"])),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.engine.types import REASONS
+from sigma_bot.engine.types import Reason
 from sigma_bot.metrics.definitions import DEFINITIONS, GROUPS, Metric
 from sigma_bot.metrics.metrics import Basis, returns_for
 from sigma_bot.metrics.returns import Returns
@@ -291,7 +291,7 @@ def _first_rejections(result: BacktestResult) -> dict[str, str]:
     reasons, first = np.unique(refused["reason"], return_index=True)
     times = refused["ts"][first].tolist()
     return {
-        REASONS[reason]: iso(time)[:-1].replace("T", " ")
+        Reason(reason).text: iso(time)[:-1].replace("T", " ")
         for reason, time in zip(reasons.tolist(), times, strict=True)
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.engine.types import KINDS, LIMIT, REASONS, STOP, STOP_LIMIT, TIFS, TRAIL
+from sigma_bot.engine.types import LIMIT, STOP, STOP_LIMIT, TRAIL, OrderType, Reason, TimeInForce
 from sigma_bot.metrics.definitions import Metric
 from sigma_bot.report.format import duration, isos, plain, price
 from sigma_bot.results.result import ORDER_STATUS, BacktestResult
@@ -60,8 +60,8 @@ def order_rows(result: BacktestResult) -> list[Row]:
             "time": isos(orders["ts"]),
             "symbol": _symbols(result, orders),
             "side": _named(orders["side"], {1: "buy", -1: "sell"}),
-            "kind": [KINDS[i] for i in orders["kind"].tolist()],
-            "tif": [TIFS[i] for i in orders["tif"].tolist()],
+            "kind": [OrderType(i).text for i in orders["kind"].tolist()],
+            "tif": [TimeInForce(i).text for i in orders["tif"].tolist()],
             "quantity": quantities(result, orders, "lots"),
             "filled": quantities(result, orders, "filled"),
             "limit": [
@@ -71,7 +71,7 @@ def order_rows(result: BacktestResult) -> list[Row]:
                 price(x) if used else None for x, used in zip(orders["stop"].tolist(), stopped, strict=True)
             ],
             "status": [ORDER_STATUS[i] for i in orders["status"].tolist()],
-            "reason": [REASONS[i] or None for i in orders["reason"].tolist()],
+            "reason": [Reason(i).text or None for i in orders["reason"].tolist()],
             "closed": _closings(orders["closed"]),
             "parent": [i or None for i in orders["parent"].tolist()],
             "group": [i or None for i in orders["group"].tolist()],

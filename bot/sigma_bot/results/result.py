@@ -32,7 +32,7 @@ ORDER = np.dtype(
         ("group", "i8"),
     ]
 )
-"""One row an order, in order of submission; ``reason`` indexes ``engine.types.REASONS``, ``closed`` 0 =
+"""One row an order, in order of submission; ``reason`` indexes ``engine.types.Reason``, ``closed`` 0 =
 still open."""
 
 FILL = np.dtype(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.engine.types import KINDS, REASONS, TIFS
+from sigma_bot.engine.types import OrderType, Reason, TimeInForce
 from sigma_bot.errors import SigmaError
 from sigma_bot.results.result import FILL, ORDER, ORDER_STATUS, equity_dtype
 from sigma_bot.results.trades import TRADE
@@ -28,10 +28,10 @@ Values = list[Any]
 WORDS: Mapping[str, Mapping[int, str]] = {
     "side": {1: "buy", -1: "sell", 0: ""},
     "way": {1: "long", -1: "short"},
-    "kind": dict(enumerate(KINDS)),
-    "tif": dict(enumerate(TIFS)),
+    "kind": dict(enumerate(OrderType.texts())),
+    "tif": dict(enumerate(TimeInForce.texts())),
     "status": dict(enumerate(ORDER_STATUS)),
-    "reason": dict(enumerate(REASONS)),
+    "reason": dict(enumerate(Reason.texts())),
 }
 # 64-bit integers times a lot size: 60 digits hold them all, so nothing is rounded.
 _WIDE = Context(prec=60)

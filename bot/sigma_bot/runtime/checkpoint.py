@@ -30,9 +30,9 @@ _HELD = frozenset(
         "ask",
         "mid",
         "last",
-        "first",
-        "lo",
-        "hi",
+        "first_price",
+        "wake_below",
+        "wake_above",
         "lots",
         "qty",
         "cost",
@@ -42,7 +42,7 @@ _HELD = frozenset(
     )
 ) | {"used_row", "used_bid", "used_ask", "used_volume"}
 _SETTINGS = frozenset(
-    ("n_timeframes", "timeframes", "latency", "leveraged", "queue", "half_spread", "slippage")
+    ("n_timeframes", "timeframes", "latency", "leveraged", "queue_model", "half_spread", "slippage")
 ) | {"slippage_ticks", "volume_limit", "liquidation_fee"}
 # What a manifest says, as against what has happened: left as it is when a new strategy takes over.
 MANIFEST_FIELDS: Skipped = {
@@ -52,6 +52,18 @@ MANIFEST_FIELDS: Skipped = {
 }
 _QUEUES = frozenset(("events", "samples"))
 _PARTIAL = frozenset(("orders", "markets", "active", "free"))
+
+
+FORMER_NAMES = {
+    "next_wake": "wake",
+    "needs_matching": "dirty",
+    "inside_bar": "inside",
+    "delivered": "seen",
+    "event_budget": "busy",
+    "lost_events": "lost",
+    "queue_model": "queue",
+}
+"""What an earlier version called the broker's fields. Orders and markets are stored by place, not by name."""
 
 
 class StateError(SigmaError):
@@ -93,7 +105,7 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
         )
     for name, t in fields(broker):
         if name not in _QUEUES | _PARTIAL and name not in skipped.get(Broker, ()):
-            setattr(broker, name, _made(t, state["broker"][name], getattr(broker, name), skipped))
+            setattr(broker, name, _made(t, _stored(state["broker"], name), getattr(broker, name), skipped))
     for slot, values in state["orders"].items():
         _assign(broker.orders[int(slot)], values)
     broker.active[: len(state["active"])] = state["active"]
@@ -107,6 +119,11 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
     # "desk": as earlier versions stored it
     adapter_state: dict[str, Any] = state["adapter"] if "adapter" in state else state["desk"]
     return adapter_state
+
+
+def _stored(broker: Mapping[str, Any], name: str) -> Any:
+    """A field of the stored broker, whichever version wrote it."""
+    return broker[name] if name in broker else broker[FORMER_NAMES[name]]
 
 
 def holds_position(text: str) -> bool:

@@ -69,7 +69,7 @@ class DecisionEngine:
     def deliver_fills(self) -> None:
         """Let the strategy know fills that came between two ticks."""
         try:
-            external.tell(self.broker, self._strategy_at(None))
+            external.deliver_fills(self.broker, self._strategy_at(None))
         except RAISES as error:
             raise strategy_error(error, self.broker) from error
 
@@ -83,7 +83,7 @@ class DecisionEngine:
             if not (early and self.warmup_rejected):
                 events.append(_copy(e))
             self.warmup_rejected = self.warmup_rejected or early
-        b.n_events = b.n_samples = b.seen = 0
+        b.n_events = b.n_samples = b.delivered = 0
         return events
 
     def flatten(self) -> bool:
@@ -99,7 +99,22 @@ class DecisionEngine:
             if lots != 0 and tries < FLATTEN_ATTEMPTS:
                 self.close_attempts[k] = tries + 1
                 side = -1 if lots > 0 else 1
-                submit(b, k, side, abs(lots), MARKET, 0.0, 0.0, 0.0, GTC, 0, 0, 1, 0, 0)
+                submit(
+                    b,
+                    symbol=k,
+                    side=side,
+                    lots=abs(lots),
+                    order_type=MARKET,
+                    limit=0.0,
+                    stop=0.0,
+                    trail=0.0,
+                    tif=GTC,
+                    expire=0,
+                    post_only=0,
+                    reduce_only=1,
+                    parent=0,
+                    group=0,
+                )
                 closing = True
         return not closing
 
@@ -111,7 +126,7 @@ class DecisionEngine:
         """Ask every order to go that does not close a position at market."""
         b = self.broker
         for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
-            closing = o.kind == MARKET and o.reduce_only != 0
+            closing = o.order_type == MARKET and o.reduce_only != 0
             if not closing and o.state != DONE and o.cancel_at == NEVER:
                 cancel(b, o.id)
 

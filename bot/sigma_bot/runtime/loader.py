@@ -56,11 +56,11 @@ class LoadedStrategy:
     @cached_property
     def libm(self) -> tuple[str, ...]:
         """The functions of the C library it may call whose last bit differs between machines."""
-        from sigma_bot.kernel.reach import reach
+        from sigma_bot.kernel.call_graph import call_graph
         from sigma_bot.kernel.subset import libm_used
 
         callbacks = [getattr(self.cls, name) for name in CALLBACKS]
-        return tuple(libm_used(reach(callbacks, [self.cls])))
+        return tuple(libm_used(call_graph(callbacks, [self.cls])))
 
 
 def load_strategy(ref: StrategyRef, base: Path) -> LoadedStrategy:

@@ -30,14 +30,14 @@ def build_broker(spec: BacktestSpec | StrategySpec, kind: str, timeframe: int) -
     b.data_timeframe = timeframe
     b.on_bars = int(kind == "bar")
     b.fill_at_close = int(kind == "bar" and execution.fill_at == "close")
-    b.queue = int(execution.queue)
+    b.queue_model = int(execution.queue)
     b.half_spread = float(execution.spread / 2)
     b.slippage = float(execution.slippage)
     b.slippage_ticks = float(execution.slippage_ticks)
     b.volume_limit = float(execution.volume_limit)
     b.next_id = 1
     b.row = -1
-    b.wake = b.next_sample = -NEVER
+    b.next_wake = b.next_sample = -NEVER
     b.n_free = MAX_ORDERS
     b.free = list(range(MAX_ORDERS - 1, -1, -1))
     b.scratch.expire = b.scratch.cancel_at = b.scratch.modify_at = NEVER
@@ -87,7 +87,7 @@ def set_risk(b: Broker, spec: BacktestSpec | StrategySpec) -> None:
 def set_market(s: EngineMarket, rules: MarketRules, spec: BacktestSpec | StrategySpec) -> None:
     """One market's rules as integer fractions."""
     precision = spec.account.precision
-    s.lo, s.hi = -FAR, FAR
+    s.wake_below, s.wake_above = -FAR, FAR
     s.used_row = -1
     s.lot_num, s.lot_den = rules.lot_size.as_integer_ratio()
     s.unit_num, s.unit_den = rules.lot_size.scaleb(precision).as_integer_ratio()

@@ -1,8 +1,8 @@
-"""The life of an order in the engine: ``Order.state`` and ``Order.sent``, all 20 combinations.
+"""The life of an order in the engine: ``Order.state`` and ``Order.venue_state``, all 20 combinations.
 
-``state`` is the engine's, in every mode; ``sent`` says in LIVE where the order stands with the venue (in SIM
-and in backtests it is HELD_HERE throughout, and a working order meets the market here). What the venue's
-reports make of the journal's row is the table ``TRANSITIONS`` of ``model/orders.py``.
+``state`` is the engine's, in every mode; ``venue_state`` says in LIVE where the order stands with the venue
+(in SIM and in backtests it is HELD_HERE throughout, and a working order meets the market here). What the
+venue's reports make of the journal's row is the table ``TRANSITIONS`` of ``model/orders.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sigma_bot.runtime.checkpoint import StateError
 Position = tuple[int, int]
 """(state, sent)"""
 STATES = {FREE: "free", PENDING: "pending", WORKING: "working", HELD: "held", DONE: "done"}
-SENT_STATES = {HELD_HERE: "held here", SENT: "sent", LEAVING: "cancelling", CHANGING: "replacing"}
+VENUE_STATES = {HELD_HERE: "held here", SENT: "sent", LEAVING: "cancelling", CHANGING: "replacing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ def check_orders(broker: Broker) -> None:
     """Raises StateError when an order of a restored engine is where none can be."""
     for slot in broker.active[: broker.n_active]:
         order = broker.orders[slot]
-        phase = LIFECYCLE.get((order.state, order.sent))
+        phase = LIFECYCLE.get((order.state, order.venue_state))
         if phase is None or not phase.legal or order.state == FREE:
-            where = f"{STATES.get(order.state, order.state)}, {SENT_STATES.get(order.sent, order.sent)}"
+            at = VENUE_STATES.get(order.venue_state, order.venue_state)
+            where = f"{STATES.get(order.state, order.state)}, {at}"
             raise StateError(f"the checkpoint holds order {order.id} in a state that can't be: {where}")

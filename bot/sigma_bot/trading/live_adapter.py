@@ -7,13 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import DAY, E_CANCEL, MINUTE, R_ACCOUNT, SECOND, Order
+from sigma_bot.engine.types import E_CANCEL, R_ACCOUNT, Order
 from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
 from sigma_bot.model.messages import TickBatch
 from sigma_bot.model.orders import LIVING, Change, NoticeRow, OrderRow, State, Usage
 from sigma_bot.runtime.decision_engine import DecisionEngine
+from sigma_bot.times import DAY, MINUTE, SECOND
 from sigma_bot.trading.approval import Denied, RiskGate
 from sigma_bot.trading.events import (
     Alert,
@@ -138,7 +139,7 @@ class LiveAdapter:
 
     def _reduces(self, o: Order) -> bool:
         held: int = self.decisions.broker.markets[o.symbol].lots
-        return held * o.side < 0 and o.left <= abs(held)
+        return held * o.side < 0 and o.remaining <= abs(held)
 
     def usage(self) -> Usage:
         """What this bot uses of the account's limits now."""
@@ -187,7 +188,7 @@ class LiveAdapter:
         self.executor.unplaced.prune(self.orders.rows)
         for row in new:
             if row.state is State.REJECTED:
-                external.ended(self.decisions.broker, row.order_id, E_CANCEL, R_ACCOUNT)
+                external.order_ended(self.decisions.broker, row.order_id, E_CANCEL, R_ACCOUNT)
             else:
                 self._send(row)
         for row in cancels:

@@ -136,8 +136,8 @@ def end_untracked(orders: OrderManager) -> None:
     ended: denied in the very step that was to send it. A cancel that was under way is asked for again."""
     b = orders.decisions.broker
     for o in [b.orders[slot] for slot in b.active[: b.n_active]]:
-        row = orders.rows.get(orders.run.client_id(o.id, o.leg))
-        if o.sent != external.HELD_HERE and (row is None or row.state not in LIVING):
-            external.ended(b, o.id, E_CANCEL, R_ABSENT)
-        elif o.sent > external.SENT:
-            o.sent = external.SENT
+        row = orders.rows.get(orders.run.client_id(o.id, o.attempt))
+        if o.venue_state != external.HELD_HERE and (row is None or row.state not in LIVING):
+            external.order_ended(b, o.id, E_CANCEL, R_ABSENT)
+        elif o.venue_state > external.SENT:
+            o.venue_state = external.SENT

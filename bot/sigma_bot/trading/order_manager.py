@@ -134,16 +134,16 @@ class OrderManager:
         """What the engine wants from the venue: rows to send, and rows to cancel. ``reason_not_to_send``
         gives 0, the engine's reason, or DEFER."""
         new, cancels = [], []
-        for what, o in external.due(self.decisions.broker):
+        for what, o in external.due_commands(self.decisions.broker):
             if what == external.CANCEL:
-                cancels.append(self.rows[self.run.client_id(o.id, o.leg)])
+                cancels.append(self.rows[self.run.client_id(o.id, o.attempt)])
                 continue
             reason = reason_not_to_send(o)
             if reason == DEFER:
-                external.hold(o)
+                external.hold_back(o)
                 continue
             if reason:
-                external.ended(self.decisions.broker, o.id, E_CANCEL, reason)
+                external.order_ended(self.decisions.broker, o.id, E_CANCEL, reason)
                 continue
             row = row_of_order(self.run, self.decisions.broker, o, change.tick, now, self.token)
             self.track(row, ())
@@ -217,7 +217,7 @@ class OrderManager:
     def cancel_failed(self, row: OrderRow) -> None:
         """The order is still open, and its cancel may be asked for again."""
         if self._of_this_run(row):
-            external.kept(self.decisions.broker, row.order_id)
+            external.cancel_failed(self.decisions.broker, row.order_id)
 
     def _transition(
         self,
@@ -252,8 +252,8 @@ class OrderManager:
         if state not in (State.REJECTED, State.NOT_FOUND):
             code = R_STRATEGY
         o = external.order_of(self.decisions.broker, row.order_id)
-        if o is not None and o.leg == row.attempt and state is not State.FILLED:
-            external.ended(self.decisions.broker, row.order_id, kind, code)
+        if o is not None and o.attempt == row.attempt and state is not State.FILLED:
+            external.order_ended(self.decisions.broker, row.order_id, kind, code)
 
     def _apply_fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
         if self._of_this_run(row):
@@ -293,7 +293,7 @@ class OrderManager:
         quote = fill.fee_currency == self.run.currency
         fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
         before = market.realized
-        external.filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
+        external.order_filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
         if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
             self._deduct_fee(symbol, row.symbol, fill.fee)
         self.inputs.add(

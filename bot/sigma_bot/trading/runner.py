@@ -14,7 +14,7 @@ from decimal import Decimal
 from sigma_bot import __version__
 from sigma_bot.bus.interface import Bus
 from sigma_bot.database.errors import StorageError
-from sigma_bot.engine.types import REASONS
+from sigma_bot.engine.types import Reason
 from sigma_bot.errors import SigmaError
 from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.logs import about
@@ -220,7 +220,7 @@ class BotRunner:
                 "flat": session.bot.decisions.flat,
                 "orders": b.n_orders,
                 "fills": b.n_fills,
-                "rejected": {REASONS[i]: n for i, n in enumerate(b.rejected) if n},
+                "rejected": {Reason(i).text: n for i, n in enumerate(b.rejected) if n},
                 "positions": {s: b.markets[k].qty for k, s in enumerate(session.bot.run.symbols)},
             }
         return out

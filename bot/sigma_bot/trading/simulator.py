@@ -15,8 +15,8 @@ from sigma_bot.engine.types import (
     E_NEW,
     E_REJECT,
     E_TRIGGER,
-    REASONS,
     Event,
+    Reason,
 )
 from sigma_bot.model.conversion import RunContext, optional_price, rejection_of, row_of_event, side_of
 from sigma_bot.model.messages import TickBatch
@@ -99,7 +99,7 @@ class SimulatorAdapter:
             row.reason = "triggered"
         elif e.kind in (E_CANCEL, E_EXPIRE):
             row.state = State.CANCELLED if e.kind == E_CANCEL else State.EXPIRED
-            row.reason = REASONS[e.reason]
+            row.reason = Reason(e.reason).text
 
     def _fill(self, e: Event, row: OrderRow) -> FillRow:
         market, precision = self.decisions.broker.markets[e.symbol], self.run.precision

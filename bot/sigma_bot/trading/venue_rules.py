@@ -80,7 +80,7 @@ def _set_rules(where: str, opened: OpenedBot, k: int, rules: MarketRules, spec: 
             f"{where}: the venue changed its lot size to {rules.lot_size} while a position is open; "
             "close it by hand and reset the bot"
         )
-    kept = {n: getattr(target, n) for n in ("lo", "hi", "used_row")}
+    kept = {n: getattr(target, n) for n in ("wake_below", "wake_above", "used_row")}
     set_market(target, rules, spec)
     for name, value in kept.items():
         setattr(target, name, value)

@@ -24,7 +24,7 @@ MARGIN = {
     "leverage": "5",
     "maintenanceMargin": "0.15",
 }  # close to the initial margin, so that accounts do fail
-QUEUES = ("events", "samples", "busy")  # what a drain left in them depends on where it happened
+QUEUES = ("events", "samples", "event_budget")  # what a drain left in them depends on where it happened
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tests.integration.engine.rig import assert_same, case_broker, compiled, int
 
 from sigma_bot import Strategy, param
 from sigma_bot.backtest import session as sessions
-from sigma_bot.engine.types import EVENTS, R_QUEUE_FULL
+from sigma_bot.engine.types import R_QUEUE_FULL, EventType
 
 FAST = settings(
     max_examples=12,
@@ -94,7 +94,7 @@ def test_the_cases_reach_what_they_are_meant_to_reach(kind):
     for seed, size, limits in [(1, 2.5, True), (2, 2.5, False), (3, 200.0, False)]:
         c = BASE | {"kind": kind, "seed": seed, "every": 3, "symbols": 1, "size": size, "limits": limits}
         events = compiled(fuzz(c), case_broker(c), kind, market(c, 20_000)).recorder.all_events()
-        happened.update(EVENTS[k] for k in events["kind"].tolist())
+        happened.update(EventType(k).text for k in events["kind"].tolist())
     assert min(happened[x] for x in ("new", "fill", "cancel", "reject", "expire", "trigger", "modify")) > 0
     assert happened["liquidate"] > 0
 
@@ -138,5 +138,5 @@ def test_a_burst_of_orders_is_met_alike_wherever_the_queue_was_drained():
         assert_same(first, interpreted(Burst(), case_broker(c), "tick", columns, cuts))
     full = [interpreted(Burst(many=3000), case_broker(c), "tick", columns, cuts) for cuts in ([], [1, 5, 20])]
     assert full[0].broker.rejected[R_QUEUE_FULL] > 0
-    assert full[0].broker.lost == 0
+    assert full[0].broker.lost_events == 0
     assert_same(*full)

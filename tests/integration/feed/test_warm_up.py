@@ -17,6 +17,7 @@ from feed_venue import FakeVenue, book
 from redis import Redis
 
 import bots
+import servers
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.engine.types import R_WARMUP
 from sigma_bot.errors import BadInputError
@@ -181,7 +182,10 @@ async def test_a_fresh_bot_trades_at_once(fake: FakeVenue, bus_url: str, tmp_pat
     last = record(out, 3 * HOUR)
     bus = open_bus(bus_url)
     began = time.time_ns()
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal, feeding(fake, bus, out):
+    async with (
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
+        feeding(fake, bus, out),
+    ):
         async with bots.running(bot_of(journal, bus, manifest())) as runner:
             session = await until_filled(runner)
             assert session.reader.lost_batches == 0
@@ -206,7 +210,7 @@ async def test_one_that_is_killed_meanwhile_begins_with_the_same_tick(
     """By then the log has only what came since."""
     with Redis.from_url(redis_url) as admin:
         admin.delete(LOG)
-    out, url = tmp_path / "ticks", f"sqlite:///{tmp_path / 'j.db'}"
+    out, url = tmp_path / "ticks", servers.migrated_sqlite(tmp_path / "j.db")
     record(out, 3 * HOUR)
     bus = open_bus(redis_url)
     written = tmp_path / "slow.yaml"
@@ -242,7 +246,7 @@ async def test_a_bot_that_was_away_longer_than_the_log_reaches_has_no_hole(
         record(out, HOUR // 10)
         bus, wanted = open_bus(redis_url), manifest("1m", 20)
         async with (
-            await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal,
+            await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
             feeding(fake, bus, out) as feed,
         ):
             async with bots.running(bot_of(journal, bus, wanted)) as runner:
@@ -290,7 +294,10 @@ async def test_too_little_is_said_once_at_each_start(
     bus = open_bus("memory://")
     if out is None:  # a feed went before
         await bus.append(LOG, 500, TickBatch("upbit", 500, time.time_ns(), (), ()).encode())
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal, feeding(fake, bus, out):
+    async with (
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
+        feeding(fake, bus, out),
+    ):
         for start in range(2):
             async with bots.running(bot_of(journal, bus, manifest("2h", 20))) as runner:
                 await until(lambda: runner.ready().reason == "WarmingUp")
@@ -327,7 +334,7 @@ async def test_a_feed_that_is_away_is_waited_for(
     for seq in range(last - 5, last + 1):
         await bus.append(LOG, seq, TickBatch("upbit", seq, time.time_ns(), (), ()).encode())
     async with (
-        await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal,
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
         bots.running(bot_of(journal, bus, manifest())) as runner,
     ):
         await until(lambda: runner.session is not None and runner.session.history.reason == "no feed runs")
@@ -357,7 +364,7 @@ async def test_a_feed_that_knows_nothing_of_this_is_not_waited_for(
 
     task = asyncio.create_task(publish())
     async with (
-        await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal,
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
         bots.running(bot_of(journal, bus, manifest())) as runner,
     ):
         await until(lambda: runner.ready().reason == "WarmingUp")

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from sigma_bot.journal import Journal, open_journal
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty database."""
+    """Address of a database with the tables and nothing in them."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'folder' / 'journal.db'}"
-    url: str = request.getfixturevalue("postgres_database")
+        return servers.migrated_sqlite(tmp_path / "folder" / "journal.db")
+    url: str = request.getfixturevalue("migrated_database")
     return url
 
 

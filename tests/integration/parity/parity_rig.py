@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bots
+import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.journal import open_journal
@@ -160,7 +161,7 @@ class Desk:
     def __init__(self, folder: Path, code: str, symbols: Sequence[str] = ("KRW-BTC",)) -> None:
         self.folder, self.symbols = folder, symbols
         self.ticks = folder / "ticks"
-        self.url = f"sqlite:///{folder / 'journal.db'}"
+        self.url = servers.migrated_sqlite(folder / "journal.db")
         self.told = self.manifest(code)
         self.unrecorded: Sequence[int] = ()
         self.done = 0

@@ -43,8 +43,8 @@ def rows(sqlite: bool, *names: str) -> list[str]:
         account = name.rpartition("/")[2]
         out += [
             "INSERT INTO bots (name, mode, venue, account, currency, created, run, commits, checkpoints,"
-            f" tick, ts, controls_from) VALUES ('{name}', 'live', 'upbit', '{account}', 'KRW', {NOW}, 1, 1, 0,"
-            f" 7, {NOW}, 0)",
+            f" tick, ts, controls_from) VALUES ('{name}', 'live', 'upbit', '{account}', 'KRW', {NOW}, 1, 1,"
+            f" 0, 7, {NOW}, 0)",
             "INSERT INTO bot_runs (bot, number, started, code_digest, manifest_digest, manifest, reason)"
             f" VALUES ({bot}, 1, {NOW}, 'code-1', 'manifest-1', '{{}}', '')",
             f"INSERT INTO leases (bot, holder, token, expires) VALUES ({bot}, '', 3, 0)",

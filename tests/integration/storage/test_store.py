@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigma_bot.database.columns import Exact
-from sigma_bot.engine.types import KINDS, REASONS, TIFS
+from sigma_bot.engine.types import OrderType, Reason, TimeInForce
 from sigma_bot.errors import BadInputError
 from sigma_bot.results import open_store, schema
 from sigma_bot.results.records import Sweep, Trial
@@ -78,10 +78,10 @@ PRICE = st.one_of(
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 LOT = st.builds(lambda m, e: Decimal(m).scaleb(e), st.integers(1, 999_999), st.integers(-12, 3))
 CODES = {
-    "kind": len(KINDS),
-    "tif": len(TIFS),
+    "kind": len(OrderType),
+    "tif": len(TimeInForce),
     "status": len(ORDER_STATUS),
-    "reason": len(REASONS),
+    "reason": len(Reason),
     "maker": 2,
 }
 

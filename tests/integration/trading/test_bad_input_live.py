@@ -9,6 +9,7 @@ import pytest
 from test_live_bot import VENUES, live_manifest, scene  # noqa: F401 - the fixture
 
 import bots
+import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.server import Emulator
@@ -39,7 +40,7 @@ async def ends(em: Emulator, folder: Path, manifest: Strategy, keys: Keys | None
     """What a bot that cannot start ends with."""
     bus = open_bus("memory://", folder / "spool")
     try:
-        async with await open_journal(f"sqlite:///{folder}/j.db") as journal:
+        async with await open_journal(servers.migrated_sqlite(folder / "j.db")) as journal:
             given = keys or Keys(em.key, em.secret)
             connect = lambda: open_venue(em.venue, given, LocalLimiter(em.venue), em.url)  # noqa: E731
             runner = bots.bot(Settings(manifest, folder), journal, bus, connect)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from test_live_bot import VENUES, Scene
 
+import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.emulator.http import Answer
 from sigma_bot.emulator.server import Emulator
@@ -99,7 +100,7 @@ async def spoilt(request, tmp_path, monkeypatch):
         monkeypatch.setattr(client, "capabilities", replace(client.capabilities, late_arrival_s=0.3))
     async with (
         Emulator(venue, [VENUES[venue][0]]) as em,
-        await open_journal(f"sqlite:///{tmp_path}/j.db") as journal,
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal,
     ):
         bus = open_bus("memory://", tmp_path / "spool")
         scene = Scene(venue, em, bus, journal)

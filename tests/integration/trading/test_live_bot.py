@@ -13,6 +13,7 @@ import pytest
 from sim_rig import open_bus, open_journal, publish
 
 import bots
+import servers
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.model.orders import State
@@ -176,7 +177,7 @@ async def scene(request, tmp_path):
     venue = request.param
     async with (
         Emulator(venue, [VENUES[venue][0]]) as em,
-        await open_journal(f"sqlite:///{tmp_path}/j.db") as j,
+        await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as j,
     ):
         bus = open_bus("memory://", tmp_path / "spool")
         s = Scene(venue, em, bus, j)
@@ -307,7 +308,7 @@ async def test_a_halt_given_during_a_long_callback_stops_its_orders(scene, tmp_p
     async def halt() -> None:
         while not inside.exists():
             await asyncio.sleep(0.01)
-        async with await open_journal(f"sqlite:///{tmp_path}/j.db") as journal:
+        async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
             await journal.control("strategy", "script", "halt", "stop", by="me", now=1)
         given.touch()
 

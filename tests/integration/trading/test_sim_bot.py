@@ -10,6 +10,7 @@ import pytest
 from sim_rig import CROSS, batches, manifest, open_bus, open_journal, processed, publish, running
 
 import bots
+import servers
 from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
 from sigma_bot.model.messages import ticks_log
@@ -44,7 +45,7 @@ async def test_fills_equal_the_engines_over_restarts(tmp_path):
     fills = expected(rows, told)
     assert len(fills) > 20
     bus = open_bus("memory://", tmp_path / "spool")
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         done = 0
         for cut in (1, 700, 701, 2200, 3000):
             async with running(journal, bus, told) as runner:
@@ -76,7 +77,7 @@ class Raises(Strategy):
 async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path):
     told, rows = manifest(RAISES), batches(walk(20))
     bus = open_bus("memory://", tmp_path / "spool")
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         async with running(journal, bus, told) as runner:
             await listening(runner)
             await publish(bus, rows[:12])
@@ -119,7 +120,7 @@ async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
     told, rows = manifest(warmup="30s"), batches(walk(1200))
     bus = open_bus("memory://", tmp_path / "spool")
     await publish(bus, rows[:1000])
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         async with running(journal, bus, told) as runner:
             await processed(runner, 1000)
             await publish(bus, rows[1000:])
@@ -136,7 +137,7 @@ async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
 async def test_reset_begins_a_new_run_once(tmp_path):
     told, rows = manifest(), batches(walk(400))
     bus = open_bus("memory://", tmp_path / "spool")
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         async with running(journal, bus, told) as runner:
             await listening(runner)
             await publish(bus, rows[:200])
@@ -154,7 +155,7 @@ async def test_reset_begins_a_new_run_once(tmp_path):
 
 
 async def test_a_close_counts_however_early_it_is_given(tmp_path):
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         bus, told = open_bus("memory://", tmp_path / "spool"), manifest()
         name = bot_name(told)
         async with running(journal, bus, told) as runner:
@@ -178,7 +179,7 @@ async def test_files_changed_while_running_count_from_the_next_start(tmp_path):
     code.write_text(CROSS)
     rows, fills = batches(walk(600)), expected(batches(walk(600)), manifest())
     bus = open_bus("memory://", tmp_path / "spool")
-    async with await open_journal(f"sqlite:///{tmp_path / 'j.db'}") as journal:
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
         async with running(journal, bus, told, tmp_path, on_change="refuse") as runner:
             await listening(runner)
             await publish(bus, rows[:300])

@@ -12,8 +12,8 @@ from tests.unit.engine.world import T0, bars, broker
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.tester import Clock, feed
-from sigma_bot.engine.types import MINUTE
 from sigma_bot.strategy import Strategy
+from sigma_bot.times import MINUTE
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 

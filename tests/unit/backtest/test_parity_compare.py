@@ -56,7 +56,7 @@ OTHER = {
     "created": 7,
     "symbol": "KRW-ETH",
     "side": "sell",
-    "kind": "market",
+    "order_type": "market",
     "tif": "ioc",
     "quantity": Decimal("0.010000000000000001"),
     "limit": None,

@@ -10,7 +10,7 @@ from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.errors import StrategyError
 from sigma_bot.indicators import Sma
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec.blocks import StrategyRef
 from sigma_bot.strategy import Strategy

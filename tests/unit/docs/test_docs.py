@@ -260,7 +260,7 @@ def test_every_limit_is_the_engines() -> None:
 
 def test_every_reason_of_a_rejection_is_explained() -> None:
     text = text_of("docs/backtests.md")
-    assert [reason for reason in types.REASONS if reason and f"`{reason}`" not in text] == []
+    assert [reason for reason in types.Reason.texts() if reason and f"`{reason}`" not in text] == []
 
 
 @pytest.mark.parametrize("name", ["Market", "Fees", "Period", "Account", "Execution", "Risk", "Report"])

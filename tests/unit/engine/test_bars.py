@@ -126,7 +126,7 @@ def test_longer_bars_are_built_and_delivered_at_their_end():
     columns = bars(*[(100.0 + i, 102.0 + i, 99.0 + i, 101.0 + i) for i in range(9)], volume=10.0)
     columns["ts"] -= 3 * 60_000_000_000  # the first three bars complete a bar of five minutes
     columns["end"] -= 3 * 60_000_000_000
-    from sigma_bot.engine.types import MINUTE
+    from sigma_bot.times import MINUTE
 
     first = int(-columns["ts"][0] // MINUTE % 5)
     b = bar_broker(timeframes=["5m"])

@@ -15,10 +15,11 @@ from tests.unit.engine.world import broker as make_broker
 
 from sigma_bot.backtest.ledger import fills_of, orders_of
 from sigma_bot.backtest.session import InterpretedSession
-from sigma_bot.engine.account import fund, mark
+from sigma_bot.engine.account import mark_to_market, pay_funding
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.step import drawdown
-from sigma_bot.engine.types import E_FUNDING, LIMIT, MINUTE, STOP_LIMIT
+from sigma_bot.engine.step import record_equity
+from sigma_bot.engine.types import E_FUNDING, LIMIT, STOP_LIMIT
+from sigma_bot.times import MINUTE
 
 # no shrinking: every example runs a market
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -73,10 +74,10 @@ def simulate(c: dict[str, Any], rows: int = 800) -> tuple[Broker, InterpretedSes
     session = InterpretedSession(strategy, b, c["kind"])
     half = len(columns["ts"]) // 2
     session.feed({k: v[:half] for k, v in columns.items()}, lambda _: None)
-    fund(b, 0, 0.0001, b.ts)
+    pay_funding(b, 0, 0.0001, b.ts)
     session.feed({k: v[half:] for k, v in columns.items()}, lambda _: None)
     session.drain()
-    drawdown(b, mark(b))
+    record_equity(b, mark_to_market(b))
     return b, session, columns
 
 

@@ -114,7 +114,7 @@ def test_flood_of_orders_within_one_row_is_refused_and_nothing_is_lost():
             b.cancel_all()
 
     events = run(b, ticks(FLAT, FLAT), {0: flood})
-    assert b.lost == 0
+    assert b.lost_events == 0
     assert b.rejected.count(0) < len(b.rejected)
     bought = sum(e["lots"] for e in events if e["what"] == "fill")
     assert bought == b.markets[0].lots

@@ -9,10 +9,11 @@ import numpy as np
 
 from sigma_bot.backtest.session import InterpretedSession
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.types import E_FILL, EVENTS, MINUTE, REASONS
+from sigma_bot.engine.types import E_FILL, EventType, Reason
 from sigma_bot.runtime.setup import build_broker
 from sigma_bot.spec import Backtest, parse_manifest
 from sigma_bot.strategy import Strategy
+from sigma_bot.times import MINUTE
 
 T0 = 1_700_000_040_000_000_000
 TICK_NS = 100_000_000
@@ -130,7 +131,7 @@ def run(
     out = []
     for row in events:
         e = {name: row[name].item() for name in events.dtype.names}
-        e["what"], e["why"] = EVENTS[e["kind"]], REASONS[e["reason"]]
+        e["what"], e["why"] = EventType(e["kind"]).text, Reason(e["reason"]).text
         e["row"] = int(np.searchsorted(columns["end" if kind == "bar" else "ts"], e["ts"]))
         out.append(e)
     return out

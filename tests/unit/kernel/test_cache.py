@@ -14,9 +14,9 @@ import pytest
 from tests.unit.kernel.harness import COLUMNS, Row, loop, module_of
 
 from sigma_bot.kernel.cache import KEEP, Cache, Entry, default_cache
+from sigma_bot.kernel.call_graph import call_graph
 from sigma_bot.kernel.digest import NotCacheableError, digest_of
 from sigma_bot.kernel.jit import compile_engine, compile_entry, libm_functions
-from sigma_bot.kernel.reach import reach
 from sigma_bot.kernel.struct import record
 
 SOURCE = """
@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def digest(folder: Path, text: str, name: str = "plan") -> str:
-    return digest_of(reach([loop], (Row, module_of(folder, text, name).Plan)))
+    return digest_of(call_graph([loop], (Row, module_of(folder, text, name).Plan)))
 
 
 @pytest.mark.parametrize("edit", EDITS)
@@ -91,7 +91,7 @@ def test_place_of_the_file_does_not_matter(folder: Path) -> None:
 
 
 def test_arguments_engine_and_machine_are_part_of_the_name(folder: Path) -> None:
-    reached = reach([loop], (Row, module_of(folder, SOURCE).Plan))
+    reached = call_graph([loop], (Row, module_of(folder, SOURCE).Plan))
     assert len({digest_of(reached, [e]) for e in ("a", "b", ["i8[]"], ["f8[]"])}) == 4
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.unit.kernel.harness import Pair, Row, entry_of, loop, module_of
 
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.jit import RAISED, refusals_of
 from sigma_bot.kernel.struct import record
 

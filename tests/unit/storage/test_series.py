@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.database import bulk
-from sigma_bot.engine.types import KINDS, REASONS
+from sigma_bot.engine.types import OrderType, Reason
 from sigma_bot.errors import SigmaError
 from sigma_bot.results.result import FILL, ORDER
 from sigma_bot.results.series import FILLS, ORDERS, Units, decimal_texts
@@ -39,7 +39,11 @@ def test_codes_are_written_as_words() -> None:
     orders = np.zeros(1, ORDER)
     orders["side"], orders["kind"], orders["reason"] = -1, 1, 7
     written = dict(zip(ORDERS.columns, ORDERS.write(orders, UNITS), strict=True))
-    assert (written["side"], written["kind"], written["reason"]) == (["sell"], [KINDS[1]], [REASONS[7]])
+    assert (written["side"], written["kind"], written["reason"]) == (
+        ["sell"],
+        [OrderType(1).text],
+        [Reason(7).text],
+    )
     assert (written["symbol"], written["status"], written["closed"]) == (["A"], ["open"], [None])
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import DONE, E_CANCEL, E_EXPIRE, FREE, GTD, R_VENUE, SECOND, WORKING, Order
+from sigma_bot.engine.types import DONE, E_CANCEL, E_EXPIRE, FREE, GTD, R_VENUE, WORKING, Order
 from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.runtime.checkpoint import StateError
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.spec import parse_manifest
 from sigma_bot.strategy import Strategy
-from sigma_bot.trading.lifecycle import LIFECYCLE, SENT_STATES, STATES, Position, check_orders
+from sigma_bot.times import SECOND
+from sigma_bot.trading.lifecycle import LIFECYCLE, STATES, VENUE_STATES, Position, check_orders
 
 NOW = 1_700_000_000_000_000_000
 DOCS = Path(__file__).parents[3] / "docs" / "trading.md"
@@ -55,12 +56,12 @@ class Recorded(Order):
     """An order whose every change of state is written down."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in ("state", "sent"):
+        if name not in ("state", "venue_state"):
             object.__setattr__(self, name, value)
             return
-        before = (self.state, self.sent)
+        before = (self.state, self.venue_state)
         object.__setattr__(self, name, value)
-        after = (self.state, self.sent)
+        after = (self.state, self.venue_state)
         if before != after:
             written.append((before, after))
 
@@ -123,30 +124,32 @@ class Venue:
         self.decisions.handle(TickBatch("binance", self.seq, NOW + self.seq * SECOND, (), ticks))
 
     def send(self) -> None:
-        for what, order in external.due(self.broker):
+        for what, order in external.due_commands(self.broker):
             fate = self.random.random()
             if what == external.SEND and fate < 0.2:
-                external.hold(order)
+                external.hold_back(order)
             elif what == external.SEND and fate < 0.3:
-                external.ended(self.broker, order.id, E_CANCEL, R_VENUE)
+                external.order_ended(self.broker, order.id, E_CANCEL, R_VENUE)
 
     def report(self) -> None:
-        for order in [o for o in self.broker.orders if o.state == WORKING and o.sent != external.HELD_HERE]:
+        for order in [
+            o for o in self.broker.orders if o.state == WORKING and o.venue_state != external.HELD_HERE
+        ]:
             fate = self.random.random()
-            if order.state != WORKING or order.sent == external.HELD_HERE:
+            if order.state != WORKING or order.venue_state == external.HELD_HERE:
                 continue  # one of its group filled before
             if fate < 0.3:
-                lots = order.left if fate < 0.2 else max(order.left // 2, 1)
+                lots = order.remaining if fate < 0.2 else max(order.remaining // 2, 1)
                 price = 100.0
-                external.filled(
+                external.order_filled(
                     self.broker, order.id, order.symbol, order.side, lots, price, 0, self.broker.ts, 0
                 )
-            elif fate < 0.6 and order.sent != external.SENT:
-                external.ended(self.broker, order.id, E_CANCEL, R_VENUE)
+            elif fate < 0.6 and order.venue_state != external.SENT:
+                external.order_ended(self.broker, order.id, E_CANCEL, R_VENUE)
             elif fate < 0.7:
-                external.ended(self.broker, order.id, E_EXPIRE, 0)
+                external.order_ended(self.broker, order.id, E_EXPIRE, 0)
             elif fate < 0.8:
-                external.kept(self.broker, order.id)
+                external.cancel_failed(self.broker, order.id)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -161,7 +164,7 @@ class Venue:
 
 
 def test_all_twenty_combinations_are_in_the_table() -> None:
-    assert set(LIFECYCLE) == {(state, sent) for state in STATES for sent in SENT_STATES}
+    assert set(LIFECYCLE) == {(state, sent) for state in STATES for sent in VENUE_STATES}
     assert len(LIFECYCLE) == 20
     for position, phase in LIFECYCLE.items():
         assert bool(phase.next) == phase.legal, position
@@ -185,10 +188,10 @@ def test_a_checkpoint_with_an_order_where_none_can_be_is_refused() -> None:
     check_orders(venue.broker)
     order = venue.broker.orders[venue.broker.active[0]]
     for position in [at for at, phase in LIFECYCLE.items() if not phase.legal or at[0] == FREE]:
-        order.state, order.sent = position
+        order.state, order.venue_state = position
         with pytest.raises(StateError, match=f"order {order.id} "):
             check_orders(venue.broker)
-    order.state, order.sent = DONE, external.HELD_HERE
+    order.state, order.venue_state = DONE, external.HELD_HERE
     check_orders(venue.broker)
 
 
@@ -196,7 +199,7 @@ def test_the_documentation_has_the_table() -> None:
     rows = re.findall(r"^\| ([a-z]+) \| ([a-z ]+) \| (.*) \| (.*) \|$", DOCS.read_text(), re.MULTILINE)
     documented = {(state, sent): (meaning, following) for state, sent, meaning, following in rows}
     for (state, sent), phase in LIFECYCLE.items():
-        meaning, following = documented[STATES[state], SENT_STATES[sent]]
+        meaning, following = documented[STATES[state], VENUE_STATES[sent]]
         assert meaning == phase.meaning
-        names = {f"{STATES[s]}, {SENT_STATES[t]}" for s, t in phase.next}
+        names = {f"{STATES[s]}, {VENUE_STATES[t]}" for s, t in phase.next}
         assert set(filter(None, following.split("; "))) == names

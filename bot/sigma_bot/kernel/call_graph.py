@@ -28,7 +28,7 @@ def is_foreign(function: FunctionType) -> bool:
 
 
 @dataclass
-class Reached:
+class CallGraph:
     """``functions`` in the order found, each with the class it is called on (None for a plain function)."""
 
     functions: list[tuple[FunctionType, StructMeta | None]] = field(default_factory=list)
@@ -73,7 +73,7 @@ def globals_of(function: FunctionType) -> Iterable[tuple[str, Any]]:
 
 class _Search:
     def __init__(self, linked: Collection[Callable[..., Any]]) -> None:
-        self.out = Reached()
+        self.out = CallGraph()
         self.linked = set(linked)
         self.names: set[str] = set()
         self.seen: set[tuple[FunctionType, StructMeta | None]] = set()
@@ -112,11 +112,11 @@ class _Search:
                         self.function(function, cls)
 
 
-def reach(
+def call_graph(
     functions: Iterable[Callable[..., Any]],
     structs: Iterable[type],
     linked: Mapping[Callable[..., Any], Any] | Collection[Callable[..., Any]] = (),
-) -> Reached:
+) -> CallGraph:
     """Everything ``functions`` may call on ``structs``, not looking into the ``linked`` functions."""
     search = _Search(linked)
     for cls in structs:

@@ -20,14 +20,14 @@ from numba.core.datamodel import models
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload_attribute, overload_method, register_model
 
-from sigma_bot.kernel import exact
-from sigma_bot.kernel.cannot import CannotCompileError
-from sigma_bot.kernel.reach import callables_of, is_foreign, members
+from sigma_bot.kernel import overloads
+from sigma_bot.kernel.call_graph import callables_of, is_foreign, members
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.rewrite import outside_values, plain, rewrite, super_name
 from sigma_bot.kernel.source import owner_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta, dtype_of
 from sigma_bot.kernel.subset import refusal_of
-from sigma_bot.kernel.typed import Pipeline
+from sigma_bot.kernel.typed_pass import Pipeline
 
 SCALARS: dict[type, Any] = {float: types.float64, int: types.int64, bool: types.boolean}
 ENGINE = ("sigma_bot.engine.", "sigma_bot.backtest.", "sigma_bot.indicators.")
@@ -98,7 +98,7 @@ def linked_call(symbol: str, function: Callable[..., Any], restype: Any, argtype
     return intrinsic(typing)
 
 
-class World:
+class Lowering:
     """The Numba side of one compilation: struct types, and compiled versions of Python functions."""
 
     def __init__(self, linked: Mapping[Callable[..., Any], tuple[str, tuple[Any, ...]]]) -> None:
@@ -150,7 +150,7 @@ class World:
         elif isinstance(member, property) and isinstance(member.fget, FunctionType):
             overload_attribute(kind, name, jit_options=options(member.fget))(self.method(member.fget))
         elif isinstance(member, (bool, int, float, str, tuple)):
-            overload_attribute(kind, name, jit_options=options(World.attribute))(_constant(plain(member)))
+            overload_attribute(kind, name, jit_options=options(Lowering.attribute))(_constant(plain(member)))
 
     def method(self, function: FunctionType) -> Callable[..., Any]:
         """What Numba asks for the implementation of a method: the rewritten function, made at the first
@@ -179,7 +179,7 @@ class World:
         scope = new.__globals__
         scope.update({n: self.convert(v) for n, v in outside_values(function).items()})
         scope.update({n: self.function(f) for n, f in helpers.items() if isinstance(f, FunctionType)})
-        scope.update({n: exact.NAMES[n] for n in new.__code__.co_names if n in exact.NAMES})
+        scope.update({n: overloads.NAMES[n] for n in new.__code__.co_names if n in overloads.NAMES})
         scope["__name__"] = function.__module__
         return new
 

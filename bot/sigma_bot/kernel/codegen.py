@@ -16,42 +16,42 @@ from numba.core.registry import cpu_target
 from numba.np.numpy_support import from_dtype
 
 from sigma_bot.kernel.cache import Entry
-from sigma_bot.kernel.cannot import CannotCompileError
+from sigma_bot.kernel.call_graph import CallGraph
+from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.explain import explain
-from sigma_bot.kernel.reach import Reached
+from sigma_bot.kernel.lowering import Lowering
 from sigma_bot.kernel.source import SourceError
 from sigma_bot.kernel.subset import check, refusal_of
-from sigma_bot.kernel.typed import InnerLibrary
-from sigma_bot.kernel.world import World
+from sigma_bot.kernel.typed_pass import InnerLibrary
 
 Linked = Mapping[Callable[..., Any], tuple[str, tuple[Any, ...]]]
 Root = tuple[Any, Any, tuple[Any, ...]]  # (function, Numba type returned, Numba types taken)
 SYMBOL = "sx_entry"
 
 
-def emit_engine(
-    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], reached: Reached
+def generate_engine(
+    functions: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], reached: CallGraph
 ) -> Entry:
     """Native functions under the given symbols."""
-    world = World({})
+    lowering = Lowering({})
     roots = {}
     for symbol, (function, (returns, *args)) in functions.items():
-        roots[symbol] = function, world.type_of(returns), tuple(world.type_of(a) for a in args)
-    return _emit(world, roots, reached)
+        roots[symbol] = function, lowering.type_of(returns), tuple(lowering.type_of(a) for a in args)
+    return _generate(lowering, roots, reached)
 
 
-def emit_entry(
+def generate_entry(
     loop: Callable[..., Any],
     structs: Sequence[Any],
     arguments: Sequence[str],
     linked: Linked,
-    reached: Reached,
+    reached: CallGraph,
 ) -> Entry:
     """The loop as one native function that calls the linked ones by symbol."""
-    world = World(linked)
-    args = (*map(world.type_of, structs), *map(_argument, arguments))
+    lowering = Lowering(linked)
+    args = (*map(lowering.type_of, structs), *map(_argument, arguments))
     # the loop's columns belong to the caller: it counts no references to them
-    return _emit(world, {SYMBOL: (loop, types.int64, args)}, reached, _nrt=False)
+    return _generate(lowering, {SYMBOL: (loop, types.int64, args)}, reached, _nrt=False)
 
 
 def _argument(kind: str) -> Any:
@@ -61,13 +61,13 @@ def _argument(kind: str) -> Any:
     return types.Array(dtype, 1, "C", readonly=not kind.endswith("!"))
 
 
-def _emit(world: World, roots: Mapping[str, Root], reached: Reached, **chosen: Any) -> Entry:
+def _generate(lowering: Lowering, roots: Mapping[str, Root], reached: CallGraph, **chosen: Any) -> Entry:
     if refusals := check(reached):
         raise CannotCompileError(refusals)
     try:
         with global_compiler_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore", NumbaWarning)
-            return _object_code(world, roots, chosen)
+            return _object_code(lowering, roots, chosen)
     except CannotCompileError:
         raise
     except SourceError as error:
@@ -77,12 +77,12 @@ def _emit(world: World, roots: Mapping[str, Root], reached: Reached, **chosen: A
         raise CannotCompileError([explain(error, reached)]) from error
 
 
-def _object_code(world: World, roots: Mapping[str, Root], chosen: Mapping[str, Any]) -> Entry:
+def _object_code(lowering: Lowering, roots: Mapping[str, Root], chosen: Mapping[str, Any]) -> Entry:
     target = cpu_target.target_context
     library = OuterLibrary(target.codegen(), "sigma_x")
     module = target.create_module("sigma_x_roots")
     for symbol, (function, returns, args) in roots.items():
-        result = world.root(function, returns, args, **chosen)
+        result = lowering.root(function, returns, args, **chosen)
         library.add_linking_library(result.library)
         _export(target, module, symbol, result.fndesc)
     library.add_ir_module(module)

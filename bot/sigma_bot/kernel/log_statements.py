@@ -32,22 +32,22 @@ def self_of(function: FunctionType) -> str:
     return code.co_varnames[0] if code.co_argcount else ""
 
 
-def spoken(node: ast.AST) -> Iterator[ast.expr]:
+def text_parts(node: ast.AST) -> Iterator[ast.expr]:
     """The values inside the arguments of a log call, an f-string or a formatting: what is computed, not its
     text."""
     if isinstance(node, ast.JoinedStr):
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                yield from spoken(part.value)
-                yield from spoken(part.format_spec) if part.format_spec is not None else ()
+                yield from text_parts(part.value)
+                yield from text_parts(part.format_spec) if part.format_spec is not None else ()
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and isinstance(node.left, ast.Constant):
-        yield from spoken(node.right)
+        yield from text_parts(node.right)
     elif isinstance(node, ast.Tuple):
         for item in node.elts:
-            yield from spoken(item)
+            yield from text_parts(item)
     elif isinstance(node, ast.Call) and _is_text_call(node):
         for item in (*node.args, *(k.value for k in node.keywords)):
-            yield from spoken(item)
+            yield from text_parts(item)
     elif isinstance(node, ast.expr) and not isinstance(node, (ast.Constant, ast.Name)):
         yield node
 

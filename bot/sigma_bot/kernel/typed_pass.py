@@ -1,6 +1,6 @@
 """Numba's pipeline with two changes: a pass over the typed code, and no machine code for inner functions.
 
-The pass sees every operation with its types. It replaces integer operators by checked ones (`exact`) and
+The pass sees every operation with its types. It replaces integer operators by checked ones (`overloads`) and
 refuses what CPython would compute differently: a float stored in an int field, a whole struct assigned,
 arrays used like NumPy's. Only the outermost function is ever called, so inner functions stay LLVM code and
 are optimised once, inside it.
@@ -20,9 +20,9 @@ from numba.core.typed_passes import AnnotateTypes, NativeLowering, NopythonRewri
 from numba.core.typing import signature
 from numba.core.untyped_passes import FindLiterallyCalls, LiteralPropagationSubPipelinePass, LiteralUnroll
 
-from sigma_bot.kernel.cannot import CannotCompileError, Refusal
-from sigma_bot.kernel.exact import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
-from sigma_bot.kernel.reach import callables_of, members
+from sigma_bot.kernel.call_graph import callables_of, members
+from sigma_bot.kernel.errors import CannotCompileError, Refusal
+from sigma_bot.kernel.overloads import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
 from sigma_bot.kernel.subset import refusal_at
 
 INT_NAMES = (types.int64, types.intp)
@@ -40,7 +40,7 @@ class InnerLibrary(CPUCodeLibrary):  # type: ignore[misc, unused-ignore]
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
-class ExactTypes(FunctionPass):  # type: ignore[misc, unused-ignore]
+class CheckedTypes(FunctionPass):  # type: ignore[misc, unused-ignore]
     """Replace and refuse by type."""
 
     _name = "sigma_exact_types"
@@ -94,7 +94,7 @@ class Pipeline(CompilerBase):  # type: ignore[misc, unused-ignore]
             self.state.library = InnerLibrary(self.state.targetctx.codegen(), name)
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         manager.passes = [(p, text) for p, text in manager.passes if p not in UNNEEDED]
-        manager.add_pass_after(ExactTypes, NopythonTypeInference)
+        manager.add_pass_after(CheckedTypes, NopythonTypeInference)
         manager.add_pass_after(KeepUncompiled, NativeLowering)
         manager.finalize()
         return [manager]
