@@ -152,7 +152,7 @@ def dispute(cluster: Client, until: int) -> str:
         if row["created"] > until:
             continue
         order = orders.get(client_id)
-        if order is None and row["state"] not in ("refused", "absent"):
+        if order is None and row["state"] not in ("rejected", "not_found"):
             return f"{client_id} is {row['state']} in the journal, the exchange never had it"
         if order is not None and not agrees(order["status"], Decimal(order["executed"]), row["state"]):
             return f"{client_id} is {row['state']} in the journal, {order['status']} at the exchange"

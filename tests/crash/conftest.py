@@ -49,5 +49,5 @@ def on_bench(
 @pytest.fixture
 def bench_lite() -> Iterator[str]:
     """A SQLite journal of its own."""
-    with folder("sigma-lite-") as where:
+    with folder("sigma-sqlite-") as where:
         yield f"sqlite:///{where}/journal.db"

@@ -171,7 +171,7 @@ def check_decisions(case: Case, w: World, rows: list[OrderRow]) -> None:
     if case.story == "cancel" and case.answer != "refused" and w.em.exchange.open_orders("main"):
         raise CaseError("the cancel was lost")
     # what was stored and not sent when the bot died is not sent later: its price is another by then
-    given_up = any(row.side == "sell" and row.state in (State.ABSENT, State.REFUSED) for row in rows)
+    given_up = any(row.side == "sell" and row.state in (State.NOT_FOUND, State.REJECTED) for row in rows)
     if case.story in ("profit", "loss", "leave", "close") and w.status.said["lots"][0] and not given_up:
         raise CaseError("the position was to be closed")
 

@@ -77,16 +77,16 @@ class Bench:
 async def bench(postgres_url: str, bus_urls: Sequence[str]) -> AsyncIterator[Bench]:
     """Everything cases need; ``postgres_url`` is an empty database."""
     with folder("sigma-crash-") as where:
-        lite = f"sqlite:///{where}/journal.db"
+        sqlite = f"sqlite:///{where}/journal.db"
         async with (
             ForkServer() as server,
-            await open_journal(lite) as one,
+            await open_journal(sqlite) as one,
             await open_journal(postgres_url) as other,
         ):
             buses: asyncio.Queue[str] = asyncio.Queue()
             for url in bus_urls:
                 buses.put_nowait(url)
-            yield Bench(server, {"sqlite": (lite, one), "postgres": (postgres_url, other)}, buses)
+            yield Bench(server, {"sqlite": (sqlite, one), "postgres": (postgres_url, other)}, buses)
 
 
 async def chunk(on: Bench, venue: str, story: str, count: int, seed: int) -> list[Outcome]:

@@ -423,7 +423,7 @@ def check_orders(rows: list[OrderRow], orders: list[Any]) -> None:
             continue
         if row.state in LIVING or row.filled:
             raise CaseError(f"{row.client_id}: {row.state} in the journal, unknown to the venue")
-        if row.state not in (State.REFUSED, State.ABSENT):
+        if row.state not in (State.REJECTED, State.NOT_FOUND):
             raise CaseError(f"{row.client_id}: {row.state}, but the venue never had it")
 
 

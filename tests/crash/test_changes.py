@@ -51,7 +51,7 @@ async def end(w: World, journal) -> list[tuple[str, State]]:
     return [(row.side, row.state) for row in sorted(rows, key=lambda row: row.created)]
 
 
-CLOSED = [("buy", State.FILLED), ("buy", State.CANCELLED), ("buy", State.ABSENT), ("sell", State.FILLED)]
+CLOSED = [("buy", State.FILLED), ("buy", State.CANCELLED), ("buy", State.NOT_FOUND), ("sell", State.FILLED)]
 """Closing cancels what rests."""
 
 

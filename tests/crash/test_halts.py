@@ -90,7 +90,7 @@ def test_no_order_leaves_after_a_halt_although_the_strategy_never_returns(
     assert "was stopped: halt was given meanwhile by me" in why
     assert "in on_tick" in why
     assert sent == 0
-    assert [row.state for row in rows] == ([] if how == "at once" else [State.REFUSED])
+    assert [row.state for row in rows] == ([] if how == "at once" else [State.REJECTED])
 
 
 @EACH

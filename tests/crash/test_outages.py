@@ -76,8 +76,8 @@ def test_orders_that_were_not_written_when_postgres_was_killed_are_not_looked_up
     assert sent == 1
     ends = sorted((row.order_id, row.state, row.reason) for row in rows)
     assert [(state, reason) for _, state, reason in ends] == [
-        (State.REFUSED, NOT_WRITTEN.text),
-        (State.REFUSED, NOT_WRITTEN.text),
+        (State.REJECTED, NOT_WRITTEN.text),
+        (State.REJECTED, NOT_WRITTEN.text),
         (State.FILLED, ""),
     ]
 
@@ -172,4 +172,4 @@ def test_a_bot_frozen_past_its_lease_sends_nothing_when_it_wakes(
     if stop_at == "commit.before:1":
         assert (sent, row.state) == (1, State.FILLED), "not stored by the first, so decided by the second"
     else:
-        assert (sent, row.state) == (0, State.ABSENT)
+        assert (sent, row.state) == (0, State.NOT_FOUND)

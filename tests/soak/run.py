@@ -55,7 +55,7 @@ class Report:
             f"  {name} ended by itself with {dict(codes)}" for name, codes in self.exits.items() if codes
         ]
         f = self.found
-        lines.append(f"orders {f.orders} {dict(f.states)}, fills {f.fills}, parked {f.parked}")
+        lines.append(f"orders {f.orders} {dict(f.states)}, fills {f.fills}, in review {f.in_review}")
         lines += [f"alert: {text}" for text in f.alerts]
         lines += [f"NOT BACK: {name}" for name in self.silent]
         lines += [f"BROKEN: {text}" for text in f.broken]

@@ -26,7 +26,7 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     orders: int = 0
     fills: int = 0
-    parked: int = 0
+    in_review: int = 0
     states: Counter[str] = field(default_factory=Counter)
     alerts: list[str] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ async def verify(stage: Stage, sims: bool = True) -> Findings:
             if bot.mode == "live":
                 told = await asyncio.to_thread(stage.admin, bot.market.venue, "GET", f"accounts/{bot.name}")
                 found.broken += [f"{bot.name}: {text}" for text in live_faults(bot, rows, fills, told)]
-                found.parked += sum(row.state is State.PARKED for row in rows)
+                found.in_review += sum(row.state is State.NEEDS_REVIEW for row in rows)
             elif sims:
                 found.broken += [f"{bot.name}: {text}" for text in await sim_faults(stage, journal, bot)]
     return found
@@ -67,7 +67,7 @@ def live_faults(bot: Bot, rows: list[OrderRow], fills: list[FillRow], told: dict
         elif row.filled != D(order["executed"]):
             out.append(f"{row.client_id}: {row.filled} filled, at the venue {order['executed']}")
     for row in rows:
-        if row.client_id not in at_venue and row.state not in (State.REFUSED, State.ABSENT):
+        if row.client_id not in at_venue and row.state not in (State.REJECTED, State.NOT_FOUND):
             out.append(f"{row.client_id}: {row.state} in the journal, unknown to the venue")
     if len(fills) != len(told["fills"]):
         out.append(f"{len(fills)} fills in the journal, {len(told['fills'])} at the venue")
@@ -85,13 +85,13 @@ def live_faults(bot: Bot, rows: list[OrderRow], fills: list[FillRow], told: dict
 
 
 def agrees(order: dict[str, Any], row: OrderRow) -> bool:
-    """Whether a row's state is the venue's. A parked order waits for a human: nothing is claimed of it."""
-    if row.state is State.PARKED:
+    """Whether a row's state is the venue's. Nothing is claimed of one in review: it waits for a human."""
+    if row.state is State.NEEDS_REVIEW:
         return True
     if order["status"] == "open":
         return row.state is (State.PARTIAL if D(order["executed"]) else State.OPEN)
     if order["status"] in ("cancelled", "expired"):
-        return row.state not in LIVING and row.state not in (State.REFUSED, State.ABSENT)
+        return row.state not in LIVING and row.state not in (State.REJECTED, State.NOT_FOUND)
     return str(row.state) == order["status"]
 
 

@@ -23,7 +23,7 @@ from sigma_bot.engine.broker import Broker, reject_counts
 from sigma_bot.engine.step import record_equity
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.errors import CannotCompileError
-from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, Market
+from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, ResultMarket
 from sigma_bot.runtime.callbacks import check_called, start, stop
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
 from sigma_bot.runtime.setup import build_broker, quanta
@@ -243,7 +243,9 @@ def result_of(
         params=loaded.params,
         kind=market.kind,
         timeframe=market.timeframe,
-        markets=tuple(Market(r.symbol, r.tick_size, r.lot_size) for r in map(market_rules, spec.markets)),
+        markets=tuple(
+            ResultMarket(r.symbol, r.tick_size, r.lot_size) for r in map(market_rules, spec.markets)
+        ),
         currency=spec.account.currency,
         precision=spec.account.precision,
         initial_cash=quanta(spec.account.cash, spec.account.precision),

@@ -21,12 +21,12 @@ def bus_url(explicit: str | None = None) -> str:
     return explicit or os.environ.get(URL_VARIABLE) or MEMORY
 
 
-def open_bus(url: str, spool: Path | None = None, kept: int = KEPT) -> Bus:
+def open_bus(url: str, log_folder: Path | None = None, kept: int = KEPT) -> Bus:
     """The bus at ``url``: redis://, rediss:// (TLS), unix:// or memory://. Nothing is connected yet.
 
-    ``spool`` is a folder in which the in-process bus keeps its logs, so that they outlive the process;
+    ``log_folder`` is a folder in which the in-process bus keeps its logs, so that they outlive the process;
     ``kept`` how many entries of a log stay readable. Raises BadInputError for another scheme, BusError when
-    the spool is in use or cannot be written.
+    the folder is in use or cannot be written.
     """
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _SCHEMES:
@@ -37,7 +37,7 @@ def open_bus(url: str, spool: Path | None = None, kept: int = KEPT) -> Bus:
     if scheme == "memory":
         from sigma_bot.bus.memory import MemoryBus
 
-        return MemoryBus(spool, kept)
+        return MemoryBus(log_folder, kept)
     from sigma_bot.bus.redis_bus import RedisBus
 
     return RedisBus(url, kept)

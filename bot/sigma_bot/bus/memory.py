@@ -12,12 +12,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sigma_bot.bus.errors import BusError, HoleError, check_seq
-from sigma_bot.bus.spool import Spool
+from sigma_bot.bus.segment_log import SegmentLog
 
 WHERE = "in-process bus"
-WAITING = 10_000
+MAX_WAITING = 10_000
 """Messages that may wait for one listener; should it not read them, the oldest are dropped."""
-NEAR = 600
+RECENT = 600
 """Entries of a log that stay in memory beside its files: a minute of ticks."""
 
 
@@ -25,28 +25,28 @@ class _Log:
     """The newest entries in memory and, where there is a folder, all kept ones in files."""
 
     def __init__(self, folder: Path | None, kept: int) -> None:
-        self.spool = Spool(folder, kept) if folder is not None else None
-        self.near: deque[tuple[int, bytes]] = deque(maxlen=kept if folder is None else min(kept, NEAR))
-        if self.spool is not None and self.spool.last >= 0:
-            self.near.extend(self.spool.read(self.spool.last - 1, 1))
+        self.files = SegmentLog(folder, kept) if folder is not None else None
+        self.recent: deque[tuple[int, bytes]] = deque(maxlen=kept if folder is None else min(kept, RECENT))
+        if self.files is not None and self.files.last >= 0:
+            self.recent.extend(self.files.read(self.files.last - 1, 1))
 
     def append(self, seq: int, payload: bytes) -> None:
-        if self.spool is not None:
-            self.spool.append(seq, payload)
-        self.near.append((seq, payload))
+        if self.files is not None:
+            self.files.append(seq, payload)
+        self.recent.append((seq, payload))
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        if not self.near or after >= self.near[-1][0]:
+        if not self.recent or after >= self.recent[-1][0]:
             return []
-        if self.spool is not None and after + 1 < self.near[0][0]:
-            return self.spool.read(after, limit)
-        skipped = max(0, after + 1 - self.near[0][0])  # numbers rise by one
-        return list(itertools.islice(self.near, skipped, skipped + limit))
+        if self.files is not None and after + 1 < self.recent[0][0]:
+            return self.files.read(after, limit)
+        skipped = max(0, after + 1 - self.recent[0][0])  # numbers rise by one
+        return list(itertools.islice(self.recent, skipped, skipped + limit))
 
 
 class _Listener:
     def __init__(self) -> None:
-        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[str, bytes]] = deque(maxlen=MAX_WAITING)
         self._bell = asyncio.Event()
         self.closed = False
 
@@ -71,8 +71,8 @@ class _Listener:
 class MemoryBus:
     """A bus for one process and one event loop."""
 
-    def __init__(self, spool: Path | None, kept: int) -> None:
-        self._folder, self._kept = spool, kept
+    def __init__(self, log_folder: Path | None, kept: int) -> None:
+        self._folder, self._kept = log_folder, kept
         self._logs: dict[str, _Log] = {}
         self._listeners: dict[str, list[_Listener]] = {}
         self._wants: dict[str, dict[str, tuple[float, list[str]]]] = {}
@@ -104,7 +104,7 @@ class MemoryBus:
         """See Bus. An entry that is there already is ignored; HoleError when those before it are missing."""
         check_seq(seq)
         held = self._log(log)
-        last = held.near[-1][0] if held.near else None
+        last = held.recent[-1][0] if held.recent else None
         if last is not None and seq <= last:
             return
         if last is not None and seq > last + 1:
@@ -118,8 +118,8 @@ class MemoryBus:
 
     async def last(self, log: str) -> tuple[int, bytes] | None:
         """See Bus."""
-        near = self._log(log).near
-        return near[-1] if near else None
+        recent = self._log(log).recent
+        return recent[-1] if recent else None
 
     async def want(self, topic: str, who: str, what: list[str], ttl_s: float) -> None:
         """See Bus."""
@@ -143,8 +143,8 @@ class MemoryBus:
         for listener in {one for many in self._listeners.values() for one in many}:
             listener.close()
         for log in self._logs.values():
-            if log.spool is not None:
-                log.spool.close()
+            if log.files is not None:
+                log.files.close()
         self._logs.clear()
 
     def _log(self, name: str) -> _Log:

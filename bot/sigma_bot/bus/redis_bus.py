@@ -46,7 +46,7 @@ redis.call('PUBLISH', KEYS[1], ARGV[2])
 return last
 """
 # KEYS: hash of who -> what, sorted set of who -> end. ARGV: who, what ('' takes it back), milliseconds.
-_SAY = """
+_SET_WANT = """
 if ARGV[2] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
   redis.call('ZREM', KEYS[2], ARGV[1])
@@ -56,7 +56,7 @@ else
   redis.call('ZADD', KEYS[2], t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[3], ARGV[1])
 end
 """
-_HEAR = """
+_GET_WANTED = """
 local t = redis.call('TIME')
 local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', t[1] * 1000 + math.floor(t[2] / 1000))
 for _, who in ipairs(gone) do
@@ -90,12 +90,12 @@ class RedisBus:
             ) from error
         self._redis = Redis(connection_pool=self._pool)
         self._append = self._redis.register_script(_APPEND)
-        self._say = self._redis.register_script(_SAY)
-        self._hear = self._redis.register_script(_HEAR)
+        self._set_want = self._redis.register_script(_SET_WANT)
+        self._get_wanted = self._redis.register_script(_GET_WANTED)
 
     async def publish(self, channel: str, payload: bytes) -> None:
         """See Bus."""
-        with self._explained():
+        with self._translating_errors():
             await self._redis.publish(channel, payload)
 
     @asynccontextmanager
@@ -103,7 +103,7 @@ class RedisBus:
         """See Bus."""
         line: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            with self._explained():
+            with self._translating_errors():
                 await line.connect()
                 await line.send_command("SUBSCRIBE", *channels)
                 for _ in channels:
@@ -119,12 +119,12 @@ class RedisBus:
 
     async def _messages(self, line: Any) -> AsyncIterator[tuple[str, bytes]]:
         while True:
-            with self._explained():
-                said = await line.read_response(timeout=3 * PING_S)
-                if said is None:
+            with self._translating_errors():
+                reply = await line.read_response(timeout=3 * PING_S)
+                if reply is None:
                     raise TimeoutError(f"nothing heard for {3 * PING_S:.0f} s")
-            if said[0] == b"message":
-                yield said[1].decode(), said[2]
+            if reply[0] == b"message":
+                yield reply[1].decode(), reply[2]
 
     async def _ping(self, line: Any) -> None:
         """Have the other end answer now and then; a line that breaks is told by the reader."""
@@ -136,7 +136,7 @@ class RedisBus:
     async def append(self, log: str, seq: int, payload: bytes) -> None:
         """See Bus. An entry that is there already is ignored; HoleError when those before it are missing."""
         check_seq(seq)
-        with self._explained():
+        with self._translating_errors():
             last = int(await self._append(keys=[log], args=[seq, payload, self._kept]))
         if last >= 0 and seq > last + 1:
             raise HoleError(f"bus {self._shown}", log, seq, last)
@@ -144,26 +144,26 @@ class RedisBus:
     async def read(self, log: str, after: int, limit: int = 1000) -> list[tuple[int, bytes]]:
         """See Bus."""
         start = "-" if after < 0 else f"{after + 1}-0"
-        with self._explained():
+        with self._translating_errors():
             found = await self._redis.xrange(log, start, "+", count=limit)
         return [_entry(one) for one in found or ()]
 
     async def last(self, log: str) -> tuple[int, bytes] | None:
         """See Bus."""
-        with self._explained():
+        with self._translating_errors():
             found = await self._redis.xrevrange(log, "+", "-", count=1)
         return _entry(found[0]) if found else None
 
     async def want(self, topic: str, who: str, what: list[str], ttl_s: float) -> None:
         """See Bus."""
         packed = msgpack.packb(what) if what else b""
-        with self._explained():
-            await self._say(keys=_want_keys(topic), args=[who, packed, int(ttl_s * 1000)])
+        with self._translating_errors():
+            await self._set_want(keys=_want_keys(topic), args=[who, packed, int(ttl_s * 1000)])
 
     async def wanted(self, topic: str) -> dict[str, list[str]]:
         """See Bus."""
-        with self._explained():
-            found = await self._hear(keys=_want_keys(topic))
+        with self._translating_errors():
+            found = await self._get_wanted(keys=_want_keys(topic))
         pairs = zip(found[::2], found[1::2], strict=True)
         return dict(sorted((who.decode(), msgpack.unpackb(what)) for who, what in pairs))
 
@@ -174,7 +174,7 @@ class RedisBus:
             await self._pool.disconnect()
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except (RedisError, OSError) as error:

@@ -16,7 +16,7 @@ from sigma_bot.services.runs import comparison, summary
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sigma_bot.results.records import Run, StoredResult, Trial
+    from sigma_bot.results.records import StoredResult, StoredRun, Trial
 
 MOST_TRIALS = 20
 """Trials of a sweep that the table shows; JSON holds them all."""
@@ -72,7 +72,7 @@ def show(run: str, output: str, html: str | None, db: str | None) -> None:
     from sigma_bot.results import use_store
     from sigma_bot.results.store import Store
 
-    async def read(store: Store) -> StoredResult | tuple[Run, list[Trial]]:
+    async def read(store: Store) -> StoredResult | tuple[StoredRun, list[Trial]]:
         found = await store.run(run)
         if found.kind == "backtest":
             return await store.load_full(found.id)
@@ -97,7 +97,7 @@ def compare(first: str, second: str, output: str, db: str | None) -> None:
     from sigma_bot.results import use_store
     from sigma_bot.results.store import Store
 
-    async def read(store: Store) -> tuple[Run, Run]:
+    async def read(store: Store) -> tuple[StoredRun, StoredRun]:
         return await store.run(first), await store.run(second)
 
     left, right = use_store(read, db, create=False)
@@ -129,7 +129,7 @@ def _show_result(stored: StoredResult, output: str, html: str | None) -> None:
     show_json(summary(stored.run) | content)
 
 
-def _show_sweep(run: Run, trials: list[Trial], output: str) -> None:
+def _show_sweep(run: StoredRun, trials: list[Trial], output: str) -> None:
     if output != "table":
         show_json(summary(run) | {"trials": [vars(trial) for trial in trials]})
         return
@@ -146,7 +146,7 @@ def _show_sweep(run: Run, trials: list[Trial], output: str) -> None:
     _print(table)
 
 
-def _showcomparison(left: Run, right: Run) -> None:
+def _showcomparison(left: StoredRun, right: StoredRun) -> None:
     from rich.table import Table
 
     from sigma_bot.report.format import MINUS
@@ -168,7 +168,7 @@ def _showcomparison(left: Run, right: Run) -> None:
             click.echo(f"{title}: {name}: {one!s} -> {other!s}")
 
 
-def _runs_table(runs: list[Run]) -> Table:
+def _runs_table(runs: list[StoredRun]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -192,7 +192,7 @@ def _label(name: str) -> str:
     return DEFINITIONS[name].label if name in DEFINITIONS else name
 
 
-def _shown(run: Run, name: str, value: Any) -> str:
+def _shown(run: StoredRun, name: str, value: Any) -> str:
     from sigma_bot.metrics.definitions import DEFINITIONS
     from sigma_bot.report.format import digits_of, show
 

@@ -10,7 +10,7 @@ from sigma_bot.cli.journal import db_option, output_option, show_json, show_tabl
 from sigma_bot.times import clock
 
 if TYPE_CHECKING:
-    from sigma_bot.journal import BotStatus, Entry, Journal
+    from sigma_bot.journal import BotStatus, Journal, StoredRow
     from sigma_bot.model.orders import NoticeRow
 
 
@@ -28,7 +28,7 @@ def status(name: str | None, output: str, db: str | None) -> None:
 
     from sigma_bot.services.bots import latest_notices, list_bots
 
-    async def read(journal: Journal) -> tuple[list[BotStatus], list[Entry[NoticeRow]]]:
+    async def read(journal: Journal) -> tuple[list[BotStatus], list[StoredRow[NoticeRow]]]:
         notices = [] if name is None else await latest_notices(journal, name)
         return await list_bots(journal, name), notices
 
@@ -41,7 +41,7 @@ def status(name: str | None, output: str, db: str | None) -> None:
         _show(bots, notices)
 
 
-def _show(bots: list[BotStatus], notices: list[Entry[NoticeRow]]) -> None:
+def _show(bots: list[BotStatus], notices: list[StoredRow[NoticeRow]]) -> None:
     from sigma_bot.services.bots import describe_halt, state_of
 
     heads = ("bot", "mode", "venue", "account", "run", "state", "last tick (UTC)", "orders", "held by")

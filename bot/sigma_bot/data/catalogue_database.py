@@ -30,7 +30,7 @@ from sigma_bot.data.schema import market_files as files
 from sigma_bot.data.schema import market_pieces as pieces
 from sigma_bot.database.engine import READ, WRITE, Database
 from sigma_bot.database.errors import StorageError
-from sigma_bot.database.urls import Place, place
+from sigma_bot.database.urls import DatabaseAddress, parse_address
 from sigma_bot.errors import BadInputError
 from sigma_bot.results import LOCK_TIMEOUT
 
@@ -64,7 +64,7 @@ class DatabaseCatalogue:
 
     def __init__(self, address: str) -> None:
         try:
-            self._where = place(address)
+            self._where = parse_address(address)
         except BadInputError as error:
             raise BadInputError(f"the catalogue: {error}") from None
         self.shown = self._where.shown
@@ -311,7 +311,7 @@ def _pieces_of(path: Path, made: int) -> Iterator[list[dict[str, Any]]]:
 class _Line:
     """Transactions for code that is not asynchronous, from whatever thread, one at a time."""
 
-    def __init__(self, where: Place) -> None:
+    def __init__(self, where: DatabaseAddress) -> None:
         self._where = where
         self.create = False
         self._thread = ThreadPoolExecutor(1, "sigma-catalogue")

@@ -18,24 +18,24 @@ from typing import Any
 _READ: dict[str, Callable[[Any], Any]] = {
     "$decimal": Decimal,
     "$float": float,
-    "$tuple": lambda items: tuple(restore(item) for item in items),
+    "$tuple": lambda items: tuple(from_json_types(item) for item in items),
     "$time": datetime.fromisoformat,
     "$date": date.fromisoformat,
-    "$dict": lambda pairs: {key: restore(value) for key, value in pairs},
+    "$dict": lambda pairs: {key: from_json_types(value) for key, value in pairs},
 }
 
 
 def dump(value: Any) -> str:
     """``value`` as JSON text. Raises TypeError for a type that has no exact form."""
-    return json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
+    return json.dumps(to_json_types(value), allow_nan=False, separators=(",", ":"))
 
 
 def load(text: str | bytes) -> Any:
     """The inverse of `dump`."""
-    return restore(json.loads(text))
+    return from_json_types(json.loads(text))
 
 
-def plain(value: Any) -> Any:
+def to_json_types(value: Any) -> Any:
     """``value`` in terms of JSON's own types."""
     if hasattr(value, "item"):  # a NumPy scalar
         value = value.item()
@@ -44,11 +44,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, Mapping):
-        pairs = [(_key(key), plain(item)) for key, item in value.items()]
+        pairs = [(_key(key), to_json_types(item)) for key, item in value.items()]
         ambiguous = len(pairs) == 1 and pairs[0][0] in _READ
         return {"$dict": pairs} if ambiguous else dict(pairs)
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [to_json_types(item) for item in value]
     return _tagged(value)
 
 
@@ -56,7 +56,7 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, Decimal):
         return {"$decimal": str(value)}
     if isinstance(value, tuple):
-        return {"$tuple": [plain(item) for item in value]}
+        return {"$tuple": [to_json_types(item) for item in value]}
     if isinstance(value, datetime):
         return {"$time": value.isoformat()}
     if isinstance(value, date):
@@ -66,17 +66,17 @@ def _tagged(value: Any) -> Any:
     raise TypeError(f"cannot store a value of type {type(value).__name__}")
 
 
-def restore(value: Any) -> Any:
+def from_json_types(value: Any) -> Any:
     """The inverse of `plain`."""
     if isinstance(value, list):
-        return [restore(item) for item in value]
+        return [from_json_types(item) for item in value]
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
         tag, held = next(iter(value.items()))
         if tag in _READ:
             return _READ[tag](held)
-    return {key: restore(item) for key, item in value.items()}
+    return {key: from_json_types(item) for key, item in value.items()}
 
 
 def _key(key: Any) -> str:

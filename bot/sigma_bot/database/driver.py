@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, Self, TypeVar
 
-from sigma_bot.database.errors import CommitUnknownError, StorageError, explained
+from sigma_bot.database.errors import CommitUnknownError, StorageError, translating_errors
 from sigma_bot.database.retry import retry_while_starting
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
 from sigma_bot.database.upgrade import upgraded
-from sigma_bot.database.urls import Place, place
+from sigma_bot.database.urls import DatabaseAddress, parse_address
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -45,9 +45,9 @@ _BEGIN, _LOOK = "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class Session(Protocol):
-    """One transaction. ``lite``: SQLite, where parameters are ``?`` and decimals are text."""
+    """One transaction. ``sqlite``: SQLite, where parameters are ``?`` and decimals are text."""
 
-    lite: bool
+    sqlite: bool
 
     async def rows(self, text: str, *values: Any) -> Sequence[Row]:
         """Run a statement; its rows, if it has any."""
@@ -59,26 +59,26 @@ class Session(Protocol):
         """
 
 
-class Direct:
+class DriverDatabase:
     """An open database whose tables are those of this version."""
 
-    def __init__(self, where: Place, lock_timeout: float) -> None:
+    def __init__(self, where: DatabaseAddress, lock_timeout: float) -> None:
         self.where = where
         self._lock_timeout = lock_timeout
-        self._free: list[_Lite | _Postgres] = []
+        self._free: list[_SqliteConnection | _PostgresConnection] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
-        self.lite = where.path is not None
+        self.sqlite = where.path is not None
 
     @classmethod
     async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
         """Open it, its tables brought up to date where they are not: see `upgraded`."""
-        where = place(url)
+        where = parse_address(url)
         database = cls(where, lock_timeout)
         there = where.path is None or where.path.exists()
         if not there and not create:
             raise StorageError(f"database {where.shown}: the file does not exist; `sigma run` makes it")
         if there:
-            with explained(where, opening=True):
+            with translating_errors(where, opening=True):
                 if await retry_while_starting(lambda: database.run(_is_current, write=False)):
                     return database
             await database.close()
@@ -97,13 +97,13 @@ class Direct:
         the connection was lost on the commit itself.
         """
         async with self._places:
-            with explained(self.where):
+            with translating_errors(self.where):
                 return await self._run(work, write)
 
-    async def at_once(self, text: str, values: Sequence[Any]) -> Sequence[Row]:
+    async def single_statement(self, text: str, values: Sequence[Any]) -> Sequence[Row]:
         """The rows of one statement of PostgreSQL that is a transaction by itself. Raises as `run` does."""
         async with self._places:
-            with explained(self.where):
+            with translating_errors(self.where):
                 line = self._idle() or await self._connect()
                 try:
                     rows = await line.rows(text, *values)
@@ -115,7 +115,7 @@ class Direct:
                 self._free.append(line)
                 return rows
 
-    def _idle(self) -> _Lite | _Postgres | None:
+    def _idle(self) -> _SqliteConnection | _PostgresConnection | None:
         """A connection that was open when we last heard of it."""
         while self._free:
             line = self._free.pop()
@@ -144,7 +144,7 @@ class Direct:
         self._free.append(line)
         return result
 
-    async def _given_up(self, line: _Lite | _Postgres) -> None:
+    async def _given_up(self, line: _SqliteConnection | _PostgresConnection) -> None:
         """Roll back; keep the connection if that works."""
         usable = False
         try:
@@ -155,7 +155,7 @@ class Direct:
             else:
                 line.drop()
 
-    async def _begun(self, write: bool) -> _Lite | _Postgres:
+    async def _begun(self, write: bool) -> _SqliteConnection | _PostgresConnection:
         """A connection in a new transaction; one that died while it lay idle is replaced."""
         while self._free:
             line = self._free.pop()
@@ -175,16 +175,16 @@ class Direct:
             raise
         return line
 
-    async def _connect(self) -> _Lite | _Postgres:
+    async def _connect(self) -> _SqliteConnection | _PostgresConnection:
         if self.where.path is None:
-            return await _Postgres.connect(self.where)
-        return await _Lite.connect(str(self.where.path), self._lock_timeout)
+            return await _PostgresConnection.connect(self.where)
+        return await _SqliteConnection.connect(str(self.where.path), self._lock_timeout)
 
 
 async def _is_current(session: Session) -> bool:
     held = (
         "SELECT 1 FROM sqlite_master WHERE name = ?"
-        if session.lite
+        if session.sqlite
         else "SELECT 1 WHERE to_regclass($1) IS NOT NULL"
     )
     if not await session.rows(held, VERSION_TABLE):
@@ -194,10 +194,10 @@ async def _is_current(session: Session) -> bool:
     ]
 
 
-class _Lite:
+class _SqliteConnection:
     """A SQLite connection on a thread of its own."""
 
-    lite = True
+    sqlite = True
 
     def __init__(self, thread: ThreadPoolExecutor, connection: sqlite3.Connection) -> None:
         self._thread = thread
@@ -267,16 +267,16 @@ class _Lite:
         self._thread.shutdown()
 
 
-class _Postgres:
+class _PostgresConnection:
     """An asyncpg connection; it prepares each statement once."""
 
-    lite = False
+    sqlite = False
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     @classmethod
-    async def connect(cls, where: Place) -> Self:
+    async def connect(cls, where: DatabaseAddress) -> Self:
         import asyncpg
 
         return cls(

@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.util import greenlet_spawn
 
 from sigma_bot.database import codec
-from sigma_bot.database.errors import StorageError, explained
+from sigma_bot.database.errors import StorageError, translating_errors
 from sigma_bot.database.retry import retry_while_starting
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
 from sigma_bot.database.upgrade import upgraded
-from sigma_bot.database.urls import Place, place
+from sigma_bot.database.urls import DatabaseAddress, parse_address
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT = 10.0
@@ -33,7 +33,7 @@ READ, WRITE, BARE = "BEGIN", "BEGIN IMMEDIATE", ""
 class Database:
     """An open database whose tables are those of this version."""
 
-    def __init__(self, engine: sa.Engine, where: Place) -> None:
+    def __init__(self, engine: sa.Engine, where: DatabaseAddress) -> None:
         self._engine = engine
         self.where = where
 
@@ -52,10 +52,10 @@ class Database:
     @classmethod
     async def connect(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
         """Open it as it stands."""
-        where = place(url)
+        where = parse_address(url)
         if where.path is not None:
             prepare_file(where.path, where, create)
-        with explained(where, opening=True):
+        with translating_errors(where, opening=True):
             return cls(_engine(where, lock_timeout), where)
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ class Database:
                 with connection.begin():
                     return work(connection)
 
-        with explained(self.where, opening):
+        with translating_errors(self.where, opening):
             result: T = await greenlet_spawn(call)
         return result
 
@@ -89,7 +89,7 @@ def is_current(connection: sa.Connection) -> bool:
     return stored_revision(connection) == REVISION
 
 
-def prepare_file(path: Path, where: Place, create: bool) -> None:
+def prepare_file(path: Path, where: DatabaseAddress, create: bool) -> None:
     """Make the folder of a SQLite file and find out whether the file can be opened."""
     if not create and not path.exists():
         raise StorageError(f"database {where.shown}: the file does not exist; `sigma backtest` makes it")
@@ -105,11 +105,11 @@ def prepare_file(path: Path, where: Place, create: bool) -> None:
             "name another with --db"
         ) from None
     # The driver's thread outlives an opening that fails and then complains on the terminal: find out before.
-    with explained(where), closing(sqlite3.connect(path)):
+    with translating_errors(where), closing(sqlite3.connect(path)):
         pass
 
 
-def _engine(where: Place, lock_timeout: float) -> sa.Engine:
+def _engine(where: DatabaseAddress, lock_timeout: float) -> sa.Engine:
     options: dict[str, Any] = {
         "json_serializer": codec.dump,
         "json_deserializer": codec.load,
@@ -131,7 +131,7 @@ def _engine(where: Place, lock_timeout: float) -> sa.Engine:
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     """Per connection. In WAL mode NORMAL syncs at checkpoints only: a process killed at any instant loses
     nothing; a power cut may lose the last runs, which can be run again, but never damages the file. FULL
-    costs an fsync a run; the journal, whose rows are money, pays it (see `direct`).
+    costs an fsync a run; the journal, whose rows are money, pays it (see `driver`).
     """
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=NORMAL")

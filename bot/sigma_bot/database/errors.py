@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sigma_bot.database.urls import Place
+from sigma_bot.database.urls import DatabaseAddress
 from sigma_bot.errors import BadInputError
 
 
@@ -27,6 +27,10 @@ class CommitUnknownError(StorageError):
 
 
 # SQLSTATE, or its class of two characters: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OTHER_TABLES = (
+    "its tables are of another version than this program: they were brought up to date while it ran; start "
+    "it anew, of that version"
+)
 _POSTGRES = {
     "28": "the user name or the password is wrong",
     "3D000": "no such database on this server; create it first (createdb)",
@@ -34,6 +38,8 @@ _POSTGRES = {
         "the user may not do this; the login of an account reaches that account's bots only, who makes "
         "the tables needs it: grant CREATE and USAGE on the schema"
     ),
+    "42703": _OTHER_TABLES,
+    "42P01": _OTHER_TABLES,
     "25006": "the database is read-only; name one that can be written",
     "53100": "the server's disk is full; free some space and run again, nothing was stored",
     "53300": "the server takes no more connections",
@@ -46,6 +52,9 @@ _ADDRESS = (
     "with no option that the driver (asyncpg) does not know"
 )
 _SQLITE = {
+    "no such column": _OTHER_TABLES,
+    "no such table": _OTHER_TABLES,
+    "has no column named": _OTHER_TABLES,
     "database is locked": "another process holds the lock; try again when it is done",
     "database table is locked": "another process holds the lock; try again when it is done",
     "readonly database": "the file or its folder is read-only; name another with --db",
@@ -58,7 +67,7 @@ _SQLITE = {
 
 
 @contextmanager
-def explained(where: Place, opening: bool = False) -> Iterator[None]:
+def translating_errors(where: DatabaseAddress, opening: bool = False) -> Iterator[None]:
     """Turn what the database raises inside into StorageError; anything else passes.
 
     While ``opening``, a driver's own complaint of a value is about the address: a port, an unknown option.

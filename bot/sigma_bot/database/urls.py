@@ -23,7 +23,7 @@ SCHEMES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class DatabaseAddress:
     """A database: ``url`` as SQLAlchemy takes it (secrets inside), ``shown`` for people, ``path`` for SQLite
     only.
     """
@@ -57,7 +57,7 @@ def database_url(explicit: str | None = None) -> str:
     )
 
 
-def place(explicit: str | None = None) -> Place:
+def parse_address(explicit: str | None = None) -> DatabaseAddress:
     """Read an address. A bare path is a SQLite file; ``postgresql://`` (or ``postgres://``) means asyncpg."""
     url = database_url(explicit)
     scheme, separator, rest = url.partition("://")
@@ -72,13 +72,13 @@ def place(explicit: str | None = None) -> Place:
         return _sqlite(rest.removeprefix("/"))
     # libpq calls it sslmode, asyncpg calls it ssl; people paste the former.
     rest = re.sub(r"([?&])sslmode=", r"\1ssl=", rest)
-    return Place(f"{SCHEMES[scheme]}://{rest}", redact_url(f"postgresql://{rest}"), None)
+    return DatabaseAddress(f"{SCHEMES[scheme]}://{rest}", redact_url(f"postgresql://{rest}"), None)
 
 
-def _sqlite(name: str) -> Place:
+def _sqlite(name: str) -> DatabaseAddress:
     if name in ("", ":memory:") or name.startswith("?"):
         raise BadInputError(
             "database address names no file; write sqlite:///FILE, for example sqlite:///runs.db"
         )
     path = Path(name).expanduser().absolute()
-    return Place(f"sqlite+aiosqlite:///{path}", f"sqlite:///{path}", path)
+    return DatabaseAddress(f"sqlite+aiosqlite:///{path}", f"sqlite:///{path}", path)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sigma_bot.bus.spool import frames
+from sigma_bot.bus.segment_log import read_frames
 from sigma_bot.errors import SigmaError
 from sigma_bot.feed.parts import ENDING, SPOOL, date_of, read_covered, spans
 from sigma_bot.feed.recording import recorded, segments_after, unmoved
@@ -154,7 +154,7 @@ def _in_spool(root: Path, request: HistoryRequest) -> list[int]:
     covered = read_covered(root)
     after = max(request.after, covered[-1][1] if covered else -1)
     for path in segments_after(root / SPOOL, after):
-        for seq, payload in frames(path, after):
+        for seq, payload in read_frames(path, after):
             batch = decode_batch(payload)
             if batch.ts >= request.since and any(tick.symbol in request.symbols for tick in batch.ticks):
                 return [seq]

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sigma_bot.bus.spool import frames
+from sigma_bot.bus.segment_log import read_frames
 from sigma_bot.model.messages import TickMessage, decode_batch
 from sigma_bot.times import utc
 
@@ -89,7 +89,7 @@ def _roll(root: Path, venue: str, spooled: Sequence[Path]) -> None:
         if any(low <= int(path.stem) <= high for low, high in covered):
             continue
         before = covered[-1][1] if covered else None
-        found, numbers = collect(frames(path), before)
+        found, numbers = collect(read_frames(path), before)
         for symbol, columns in found.items():
             _write_parts(root / symbol, venue, columns, numbers[0])
         if numbers:

@@ -12,7 +12,7 @@ import asyncio
 from pathlib import Path
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.bus.spool import Spool
+from sigma_bot.bus.segment_log import SegmentLog
 from sigma_bot.feed.parts import SPOOL, converted, date_of, days_in_parts
 from sigma_bot.model.messages import decode_batch, ticks_log
 from sigma_bot.times import MINUTE
@@ -29,8 +29,8 @@ class Recorder:
 
     def __init__(self, out: Path, venue: str) -> None:
         self._root, self._venue = out / venue, venue
-        self._spool = Spool(self._root / SPOOL, kept=1 << 62)
-        self._spool.cut()  # what an earlier process left becomes parts as it is
+        self._spool = SegmentLog(self._root / SPOOL, kept=1 << 62)
+        self._spool.rotate()  # what an earlier process left becomes parts as it is
         self._bucket = -1
         self._rolled: list[tuple[int, Path]] = []  # closed spool files whose parts are written
         self._merged = ""  # the day before which every part is in its day's file
@@ -56,7 +56,7 @@ class Recorder:
     def _append(self, seq: int, ts: int, payload: bytes) -> None:
         bucket = (ts - 1) // PART_NS  # a tick's stamp is the end of its interval
         if bucket != self._bucket:
-            self._spool.cut()
+            self._spool.rotate()
             self._bucket = bucket
         self._spool.append(seq, payload)
 
@@ -82,8 +82,8 @@ class Recorder:
         if not finish and now < self._again:
             return
         if finish or (now - 1) // PART_NS != self._bucket:
-            self._spool.cut()
-        closed = list(self._spool.closed())
+            self._spool.rotate()
+        closed = list(self._spool.closed_segments())
         today = None if finish else date_of(now)
         fresh = closed if closed != self._rolled else []
         new_day = today is None or today != self._merged
@@ -97,7 +97,7 @@ class Recorder:
             self.failure = self.failure if self.behind else ""
         if fresh:
             # The newest stays until the next: the bus may not have all of it yet.
-            self._spool.drop(closed[-1][0] - 1)
+            self._spool.drop_segments(closed[-1][0] - 1)
             self._rolled = closed[-1:]
         self._merged = today or ""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sigma_bot.bus.spool import frames, segments
+from sigma_bot.bus.segment_log import read_frames, segments
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed.parts import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
 
@@ -101,7 +101,7 @@ def _spooled(
     if after >= last:
         return []
     files = segments_after(root / SPOOL, after)
-    return [entry for path in files for entry in frames(path, after) if entry[0] <= last]
+    return [entry for path in files for entry in read_frames(path, after) if entry[0] <= last]
 
 
 def segments_after(spool: Path, after: int) -> list[Path]:

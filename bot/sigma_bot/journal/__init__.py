@@ -18,9 +18,9 @@ from sigma_bot.journal.types import (
     Changes,
     Control,
     Controls,
-    Entry,
-    Loaded,
     Registration,
+    ResumePoint,
+    StoredRow,
 )
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "Changes",
     "Control",
     "Controls",
-    "Entry",
     "FillConflictError",
     "IllegalTransitionError",
     "Journal",
@@ -38,8 +37,9 @@ __all__ = [
     "Lease",
     "LeaseHeldError",
     "LeaseLostError",
-    "Loaded",
     "Registration",
+    "ResumePoint",
+    "StoredRow",
     "open_journal",
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sigma_bot.database.driver import Session
 from sigma_bot.errors import BadInputError, nearest
-from sigma_bot.journal.statements import marked
+from sigma_bot.journal.statements import positional
 from sigma_bot.journal.types import Action, Control, Controls, Scope
 
 _COLUMNS = "id, scope, name, action, reason, by, ts"
@@ -16,7 +16,7 @@ _COLUMNS = "id, scope, name, action, reason, by, ts"
 
 async def bot_id(session: Session, name: str) -> int:
     """Key of a bot. Raises BadInputError with the nearest name."""
-    found = await session.rows(marked("SELECT id FROM bots WHERE name = ?", session.lite), name)
+    found = await session.rows(positional("SELECT id FROM bots WHERE name = ?", session.sqlite), name)
     if found:
         return int(found[0][0])
     known = [row[0] for row in await session.rows("SELECT name FROM bots")]
@@ -38,7 +38,7 @@ async def give(
         "INSERT INTO controls (scope, name, action, reason, by, ts) VALUES (?, ?, ?, ?, ?, ?)"
         f" RETURNING {_COLUMNS}"
     )
-    [row] = await session.rows(marked(query, session.lite), scope, name, action, reason, by, now)
+    [row] = await session.rows(positional(query, session.sqlite), scope, name, action, reason, by, now)
     return Control(*row)
 
 
@@ -61,7 +61,7 @@ async def standing_of(session: Session, bot: int) -> Controls:
         " (SELECT MAX(id) FROM controls AS c WHERE c.scope = controls.scope AND c.name = controls.name)"
         " AND action <> 'resume' ORDER BY controls.id"
     )
-    halts = await session.rows(marked(latest, session.lite), bot)
+    halts = await session.rows(positional(latest, session.sqlite), bot)
     asked = (
         f"SELECT {columns} FROM controls JOIN bots ON {mine} WHERE bots.id = ? AND action = 'flatten'"
         " AND controls.id > bots.controls_from AND NOT EXISTS"
@@ -70,17 +70,17 @@ async def standing_of(session: Session, bot: int) -> Controls:
         " AND c.name = controls.name AND c.action = 'resume' AND c.id > controls.id)"
         " ORDER BY controls.id"
     )
-    flatten = await session.rows(marked(asked, session.lite), bot)
+    flatten = await session.rows(positional(asked, session.sqlite), bot)
     return Controls([Control(*row) for row in halts], [Control(*row) for row in flatten])
 
 
 async def done(session: Session, bot: str, control: int, now: int) -> None:
     """Note that a bot has carried out a flatten."""
     query = "INSERT INTO controls_done (bot, control, ts) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-    await session.rows(marked(query, session.lite), await bot_id(session, bot), control, now)
+    await session.rows(positional(query, session.sqlite), await bot_id(session, bot), control, now)
 
 
 async def history(session: Session, limit: int) -> list[Control]:
     """Every control, the newest first."""
-    query = marked(f"SELECT {_COLUMNS} FROM controls ORDER BY id DESC LIMIT ?", session.lite)
+    query = positional(f"SELECT {_COLUMNS} FROM controls ORDER BY id DESC LIMIT ?", session.sqlite)
     return [Control(*row) for row in await session.rows(query, limit)]

@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Self
 
 from sigma_bot.database import codec
-from sigma_bot.database.driver import Direct, Session
+from sigma_bot.database.driver import DriverDatabase, Session
 from sigma_bot.database.errors import CommitUnknownError, StorageError
 from sigma_bot.errors import BadInputError
-from sigma_bot.journal import at_once, controls, reading
+from sigma_bot.journal import controls, queries, single_statement
+from sigma_bot.journal.commit import Admit, lease_lost, was_stored, write
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.lease import Lease, deadline
-from sigma_bot.journal.statements import marked, texts
+from sigma_bot.journal.statements import positional, statements_for
 from sigma_bot.journal.types import (
     Action,
     BotIdentity,
@@ -27,12 +28,11 @@ from sigma_bot.journal.types import (
     Changes,
     Control,
     Controls,
-    Entry,
-    Loaded,
     Registration,
+    ResumePoint,
     Scope,
+    StoredRow,
 )
-from sigma_bot.journal.writing import Admit, lost, settle, write
 from sigma_bot.model.orders import Change, FillRow, InputRow, NoticeRow, OrderRow
 
 
@@ -42,14 +42,14 @@ class Journal:
     Every method is one transaction and may raise StorageError when the database cannot be used.
     """
 
-    def __init__(self, database: Direct) -> None:
+    def __init__(self, database: DriverDatabase) -> None:
         self._database = database
         self.where = database.where
 
     @classmethod
     async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
         """See `sigma_bot.journal.open_journal`."""
-        return cls(await Direct.open(url, create=create, lock_timeout=lock_timeout))
+        return cls(await DriverDatabase.open(url, create=create, lock_timeout=lock_timeout))
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -75,13 +75,13 @@ class Journal:
         """Go on with the current run under another manifest or other code."""
 
         async def work(session: Session) -> Registration:
-            await _hold(session, lease)
+            await _require_lease(session, lease)
             query = (
                 "UPDATE bot_runs SET code_digest = ?, manifest_digest = ?, manifest = ?"
                 " WHERE bot = ? AND number = (SELECT run FROM bots WHERE id = ?)"
             )
             digests = (identity.code_digest, identity.manifest_digest, codec.dump(identity.manifest))
-            await session.rows(marked(query, session.lite), *digests, lease.bot_id, lease.bot_id)
+            await session.rows(positional(query, session.sqlite), *digests, lease.bot_id, lease.bot_id)
             return await _registration(session, identity, fresh=False)
 
         return await self._database.run(work)
@@ -90,11 +90,11 @@ class Journal:
         """End the current run for ``reason`` and begin the next, without a checkpoint."""
 
         async def work(session: Session) -> Registration:
-            lite = session.lite
-            await _hold(session, lease)
+            sqlite = session.sqlite
+            await _require_lease(session, lease)
             await _end_run(session, lease, now, reason)
             raised = "UPDATE bots SET run = run + 1 WHERE id = ? RETURNING run"
-            [(run,)] = await session.rows(marked(raised, lite), lease.bot_id)
+            [(run,)] = await session.rows(positional(raised, sqlite), lease.bot_id)
             await _add_run(session, lease.bot_id, run, identity, now)
             return await _registration(session, identity, fresh=True)
 
@@ -104,12 +104,12 @@ class Journal:
         """Note the first tick of the run; what is noted already stays."""
 
         async def work(session: Session) -> None:
-            await _hold(session, lease)
+            await _require_lease(session, lease)
             query = (
                 "UPDATE bot_runs SET first_tick = ?, first_ts = ? WHERE bot = ? AND first_tick IS NULL"
                 " AND number = (SELECT run FROM bots WHERE id = ?)"
             )
-            await session.rows(marked(query, session.lite), tick, ts, lease.bot_id, lease.bot_id)
+            await session.rows(positional(query, session.sqlite), tick, ts, lease.bot_id, lease.bot_id)
 
         await self._database.run(work)
 
@@ -117,7 +117,7 @@ class Journal:
         """Note when and why the current run ended; going on with it is still possible."""
 
         async def work(session: Session) -> None:
-            await _hold(session, lease)
+            await _require_lease(session, lease)
             await _end_run(session, lease, now, reason)
 
         await self._database.run(work)
@@ -134,11 +134,11 @@ class Journal:
         asked = time.monotonic_ns()
 
         async def work(session: Session) -> Lease:
-            lite = session.lite
+            sqlite = session.sqlite
             bot_id = await controls.bot_id(session, bot)
-            got = await session.rows(texts(lite).acquire, holder, int(ttl_s * 1e9), bot_id, holder)
+            got = await session.rows(statements_for(sqlite).acquire, holder, int(ttl_s * 1e9), bot_id, holder)
             if not got:
-                query = marked("SELECT holder, expires FROM leases WHERE bot = ?", lite)
+                query = positional("SELECT holder, expires FROM leases WHERE bot = ?", sqlite)
                 raise LeaseHeldError(bot, *(await session.rows(query, bot_id))[0])
             return Lease(bot, bot_id, holder, got[0][0], ttl_s, deadline(asked, ttl_s))
 
@@ -152,8 +152,8 @@ class Journal:
 
         async def work(session: Session) -> None:
             values = (int(lease.ttl_s * 1e9), lease.bot_id, lease.token, lease.holder)
-            if not await session.rows(texts(session.lite).renew, *values):
-                raise await lost(session, lease)
+            if not await session.rows(statements_for(session.sqlite).renew, *values):
+                raise await lease_lost(session, lease)
 
         await self._database.run(work)
         lease.deadline_ns = deadline(asked, lease.ttl_s)
@@ -164,7 +164,7 @@ class Journal:
 
         async def work(session: Session) -> None:
             query = "UPDATE leases SET holder = '', expires = 0 WHERE bot = ? AND token = ? AND holder = ?"
-            await session.rows(marked(query, session.lite), lease.bot_id, lease.token, lease.holder)
+            await session.rows(positional(query, session.sqlite), lease.bot_id, lease.token, lease.holder)
 
         await self._database.run(work)
 
@@ -185,15 +185,21 @@ class Journal:
             number = await write(session, lease, change, admit)
 
         try:
-            if lease.commits is not None and at_once.fits(change, admit) and not self._database.lite:
+            if (
+                lease.commits is not None
+                and single_statement.is_possible(change, admit)
+                and not self._database.sqlite
+            ):
                 number = lease.commits + 1
-                if await self._database.at_once(*at_once.question(lease, lease.commits, change)):
+                if await self._database.single_statement(
+                    *single_statement.build(lease, lease.commits, change)
+                ):
                     lease.commits = number
                     return number
             await self._database.run(work)
         except CommitUnknownError as unknown:
             try:
-                stored = await self._database.run(lambda session: settle(session, lease, number))
+                stored = await self._database.run(lambda session: was_stored(session, lease, number))
             except StorageError:
                 raise unknown from None
             if not stored:
@@ -203,9 +209,9 @@ class Journal:
         lease.commits = number
         return number
 
-    async def load(self, bot: str) -> Loaded | None:
+    async def load(self, bot: str) -> ResumePoint | None:
         """What the bot goes on from; None when it has never been registered."""
-        return await self._database.run(lambda session: reading.load(session, bot), write=False)
+        return await self._database.run(lambda session: queries.load(session, bot), write=False)
 
     async def control(
         self, scope: Scope, name: str, action: Action, reason: str, by: str, now: int
@@ -232,61 +238,61 @@ class Journal:
 
     async def bots(self) -> list[BotStatus]:
         """Every bot by name, with who runs it and what halts it."""
-        return await self._database.run(reading.bots, write=False)
+        return await self._database.run(queries.bots, write=False)
 
     async def orders(
         self, bot: str | None = None, *, living: bool = False, limit: int = 100
-    ) -> list[Entry[OrderRow]]:
+    ) -> list[StoredRow[OrderRow]]:
         """Orders, the newest first: of one bot, and only those that may still fill, when asked."""
         return await self._database.run(
-            lambda session: reading.orders(session, bot, living, limit), write=False
+            lambda session: queries.orders(session, bot, living, limit), write=False
         )
 
     async def fills(
         self, bot: str | None = None, *, run: int | None = None, limit: int | None = 100
-    ) -> list[Entry[FillRow]]:
+    ) -> list[StoredRow[FillRow]]:
         """Fills, the newest first; ``limit=None`` gives all."""
-        return await self._database.run(lambda session: reading.fills(session, bot, run, limit), write=False)
+        return await self._database.run(lambda session: queries.fills(session, bot, run, limit), write=False)
 
     async def order(self, bot: str, client_id: str) -> tuple[OrderRow, list[FillRow]] | None:
         """An order of the bot, of whatever run, with its fills, the oldest first."""
-        return await self._database.run(lambda session: reading.order(session, bot, client_id), write=False)
+        return await self._database.run(lambda session: queries.order(session, bot, client_id), write=False)
 
     async def last_inputs(self, bot: str, run: int, kinds: Iterable[str]) -> dict[str, InputRow]:
         """The newest input of each of these kinds, where there is one."""
         return await self._database.run(
-            lambda session: reading.last_inputs(session, bot, run, kinds), write=False
+            lambda session: queries.last_inputs(session, bot, run, kinds), write=False
         )
 
-    async def inputs(self, bot: str, run: int | None = None) -> list[Entry[InputRow]]:
+    async def inputs(self, bot: str, run: int | None = None) -> list[StoredRow[InputRow]]:
         """All inputs of a run (the current one), by number."""
-        return await self._database.run(lambda session: reading.inputs(session, bot, run), write=False)
+        return await self._database.run(lambda session: queries.inputs(session, bot, run), write=False)
 
-    async def notices(self, bot: str | None = None, *, limit: int = 100) -> list[Entry[NoticeRow]]:
+    async def notices(self, bot: str | None = None, *, limit: int = 100) -> list[StoredRow[NoticeRow]]:
         """Rejections, alerts and changes of state, the newest first."""
-        return await self._database.run(lambda session: reading.notices(session, bot, limit), write=False)
+        return await self._database.run(lambda session: queries.notices(session, bot, limit), write=False)
 
     async def changes_since(self, bot: str, commit: int) -> Changes:
         """What was stored after a commit: for a reader who missed messages."""
         return await self._database.run(
-            lambda session: reading.changes_since(session, bot, commit), write=False
+            lambda session: queries.changes_since(session, bot, commit), write=False
         )
 
     async def run_of(self, bot: str, run: int | None = None) -> BotRun:
         """A run (the current one) with its manifest."""
-        return await self._database.run(lambda session: reading.run_of(session, bot, run), write=False)
+        return await self._database.run(lambda session: queries.run_of(session, bot, run), write=False)
 
 
 async def _register(session: Session, identity: BotIdentity, now: int) -> Registration:
-    lite = session.lite
+    sqlite = session.sqlite
     who = (identity.name, identity.mode, identity.venue, identity.account, identity.currency)
-    added = await session.rows(texts(lite).add_bot, *who, now)
+    added = await session.rows(statements_for(sqlite).add_bot, *who, now)
     if not added:
         return await _registration(session, identity, fresh=False)
     bot_id = added[0][0]
-    await session.rows(texts(lite).begin_controls, bot_id)
+    await session.rows(statements_for(sqlite).begin_controls, bot_id)
     await session.rows(
-        marked("INSERT INTO leases (bot, holder, token, expires) VALUES (?, '', 0, 0)", lite), bot_id
+        positional("INSERT INTO leases (bot, holder, token, expires) VALUES (?, '', 0, 0)", sqlite), bot_id
     )
     await _add_run(session, bot_id, 1, identity, now)
     return await _registration(session, identity, fresh=True)
@@ -294,7 +300,7 @@ async def _register(session: Session, identity: BotIdentity, now: int) -> Regist
 
 async def _add_run(session: Session, bot_id: int, run: int, identity: BotIdentity, now: int) -> None:
     digests = (identity.code_digest, identity.manifest_digest, codec.dump(identity.manifest))
-    await session.rows(texts(session.lite).add_run, bot_id, run, now, *digests)
+    await session.rows(statements_for(session.sqlite).add_run, bot_id, run, now, *digests)
 
 
 async def _registration(session: Session, identity: BotIdentity, fresh: bool) -> Registration:
@@ -302,7 +308,7 @@ async def _registration(session: Session, identity: BotIdentity, fresh: bool) ->
         "SELECT id, mode, venue, account, currency, run, commits, code_digest, manifest_digest"
         " FROM bots JOIN bot_runs ON bot = id AND number = run WHERE name = ?"
     )
-    found = await session.rows(marked(query, session.lite), identity.name)
+    found = await session.rows(positional(query, session.sqlite), identity.name)
     if not found:
         raise BadInputError(
             f"bot {identity.name!r}: the journal knows a bot of this name, with another account, which this "
@@ -325,12 +331,12 @@ async def _end_run(session: Session, lease: Lease, now: int, reason: str) -> Non
         "UPDATE bot_runs SET ended = ?, reason = ?"
         " WHERE bot = ? AND number = (SELECT run FROM bots WHERE id = ?)"
     )
-    await session.rows(marked(query, session.lite), now, reason, lease.bot_id, lease.bot_id)
+    await session.rows(positional(query, session.sqlite), now, reason, lease.bot_id, lease.bot_id)
 
 
-async def _hold(session: Session, lease: Lease) -> None:
+async def _require_lease(session: Session, lease: Lease) -> None:
     """Refuse to go on without the lease, and keep it to the end of the transaction."""
-    lock = "" if session.lite else " FOR UPDATE"
+    lock = "" if session.sqlite else " FOR UPDATE"
     query = f"SELECT token FROM leases WHERE bot = ? AND token = ? AND holder = ?{lock}"
-    if not await session.rows(marked(query, session.lite), lease.bot_id, lease.token, lease.holder):
-        raise await lost(session, lease)
+    if not await session.rows(positional(query, session.sqlite), lease.bot_id, lease.token, lease.holder):
+        raise await lease_lost(session, lease)

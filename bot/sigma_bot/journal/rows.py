@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from sigma_bot.database import codec
-from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow, State, Usage
+from sigma_bot.model.orders import EquityPoint, FillRow, InputRow, NoticeRow, OrderRow, State, Usage
 
 R = TypeVar("R")
 Encoder = Callable[[Any], Any]
@@ -31,7 +31,7 @@ SQL_TYPES = {
 
 
 @dataclass(frozen=True)
-class Form(Generic[R]):
+class TableMapping(Generic[R]):
     """How one kind of record lies in its table: the table has a column for every field, of the same name."""
 
     table: str
@@ -57,9 +57,9 @@ class Form(Generic[R]):
         ]
 
 
-def _form(table: str, record: type[R]) -> Form[R]:
+def _mapping_of(table: str, record: type[R]) -> TableMapping[R]:
     listed = fields(record)  # type: ignore[arg-type]
-    return Form(
+    return TableMapping(
         table, record, tuple(field.name for field in listed), tuple(str(field.type) for field in listed)
     )
 
@@ -94,7 +94,7 @@ def _encoder(annotation: str, sqlite: bool) -> Encoder:
     return _ENCODERS[annotation]
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
@@ -105,15 +105,15 @@ def _decimal(value: Any) -> Decimal | None:
 _ENCODERS: dict[str, Encoder] = {
     "str": text,
     "str | None": text,
-    "int": _same,
+    "int": _unchanged,
     "bool": bool,
     "State": lambda state: State(state).value,
     "dict[str, object]": codec.dump,
 }
 _DECODERS: dict[str, Encoder] = {
-    "str": _same,
-    "str | None": _same,
-    "int": _same,
+    "str": _unchanged,
+    "str | None": _unchanged,
+    "int": _unchanged,
     "bool": bool,
     "Decimal": Decimal,
     "Decimal | None": _decimal,
@@ -121,8 +121,9 @@ _DECODERS: dict[str, Encoder] = {
     "dict[str, object]": codec.load,
 }
 
-ORDERS = _form("orders", OrderRow)
-FILLS = _form("fills", FillRow)
-INPUTS = _form("inputs", InputRow)
-NOTICES = _form("notices", NoticeRow)
-USAGE = _form("account_usage", Usage)
+ORDERS = _mapping_of("orders", OrderRow)
+FILLS = _mapping_of("fills", FillRow)
+INPUTS = _mapping_of("inputs", InputRow)
+NOTICES = _mapping_of("notices", NoticeRow)
+USAGE = _mapping_of("account_usage", Usage)
+EQUITY = _mapping_of("bot_equity", EquityPoint)

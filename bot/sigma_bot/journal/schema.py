@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from sigma_bot.database.columns import Exact, Key, metadata
@@ -50,14 +51,17 @@ def _bot(primary_key: bool = True) -> Column[Any]:
     )
 
 
-def _record(form: rows.Form[Any], key: tuple[str, ...] = ()) -> list[Column[Any]]:
+def _record(mapping: rows.TableMapping[Any], key: tuple[str, ...] = ()) -> list[Column[Any]]:
     """A column for each field of the record."""
     columns = []
-    for name, annotation in zip(form.names, form.annotations, strict=True):
+    for name, annotation in zip(mapping.names, mapping.annotations, strict=True):
         kind = _TYPES[rows.SQL_TYPES[annotation]]
         options: dict[str, Any] = {"nullable": annotation.endswith("None"), "primary_key": name in key}
         columns.append(Column(name, kind, autoincrement=False, **options))
     return columns
+
+
+_UNNUMBERED = text("number IS NULL")
 
 
 def _one_of(name: str, column: str, *words: str) -> CheckConstraint:
@@ -114,6 +118,9 @@ orders = Table(
     _one_of("ck_orders_state", "state", *State),
     Index("ix_orders_commit", "bot", "commit_no"),
     Index("ix_orders_state", "bot", "state"),
+    Index("ix_orders_created", "created", "bot"),
+    Index("ix_orders_bot_created", "bot", "created"),
+    Index("ix_orders_state_created", "state", "created"),
 )
 fills = Table(
     "fills",
@@ -128,6 +135,8 @@ fills = Table(
     UniqueConstraint("scope", "symbol", "trade_id", "side", name="uq_fills_trade"),
     _one_of("ck_fills_side", "side", "buy", "sell"),
     Index("ix_fills_commit", "bot", "commit_no"),
+    Index("ix_fills_bot", "bot", "id"),
+    Index("ix_fills_ts", "ts", "id"),
 )
 inputs = Table(
     "inputs",
@@ -146,6 +155,11 @@ notices = Table(
     Column("commit_no", BigInteger, primary_key=True, autoincrement=False),
     Column("place", BigInteger, primary_key=True, autoincrement=False),  # within the commit: 0, 1, 2 ...
     *_record(rows.NOTICES),
+    _whole("number", nullable=True),  # over all bots; given when the notice is first read by number
+    Index("ix_notices_number", "number", unique=True),
+    Index("ix_notices_unnumbered", "ts", sqlite_where=_UNNUMBERED, postgresql_where=_UNNUMBERED),
+    Index("ix_notices_ts", "ts", "bot"),
+    Index("ix_notices_bot_ts", "bot", "ts"),
 )
 checkpoints = Table(
     "checkpoints",
@@ -159,6 +173,24 @@ checkpoints = Table(
     _word("code_digest"),
     _word("state"),
     CheckConstraint("slot IN (0, 1)", name="ck_checkpoints_slot"),
+)
+bot_equity = Table(
+    "bot_equity",
+    metadata,
+    _bot(),
+    Column("ts", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", BigInteger, primary_key=True, autoincrement=False),
+    _whole("commit_no"),
+    *_record(rows.EQUITY)[1:],  # all but ts
+)
+named_leases = Table(
+    "named_leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _word("holder"),  # empty: released
+    _whole("token"),  # rises with every acquisition, over releases too
+    _whole("expires"),  # by the database's clock
+    CheckConstraint("token >= 0", name="ck_named_leases_token"),
 )
 account_usage = Table("account_usage", metadata, _bot(), _whole("commit_no"), *_record(rows.USAGE))
 controls = Table(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sigma_bot.journal.rows import FILLS, INPUTS, NOTICES, ORDERS, SQL_TYPES, USAGE, Form
+from sigma_bot.journal.rows import EQUITY, FILLS, INPUTS, NOTICES, ORDERS, SQL_TYPES, USAGE, TableMapping
 from sigma_bot.model.orders import LIVING, TRANSITIONS
 
 NOW = {
@@ -20,7 +20,7 @@ LEGAL = ", ".join(f"'{old}>{new}'" for old in TRANSITIONS for new in sorted(TRAN
 
 
 @dataclass(frozen=True)
-class Texts:
+class Statements:
     """The statements of one database, parameters by position."""
 
     add_bot: str
@@ -33,103 +33,105 @@ class Texts:
     fills: str
     inputs: str
     notices: str
+    equity: str
     checkpoint: str
     usage: str
 
 
 @cache
-def texts(lite: bool) -> Texts:
-    """The statements for SQLite (``lite``) or PostgreSQL."""
-    now = NOW[lite]
-    return Texts(
-        add_bot=marked(
+def statements_for(sqlite: bool) -> Statements:
+    """The statements for SQLite (``sqlite``) or PostgreSQL."""
+    now = NOW[sqlite]
+    return Statements(
+        add_bot=positional(
             "INSERT INTO bots (name, mode, venue, account, currency, created, run, commits, checkpoints,"
             " tick, ts, controls_from) VALUES (?, ?, ?, ?, ?, ?, 1, 0, 0, 0, 0, 0)"
             " ON CONFLICT (name) DO NOTHING RETURNING id",
-            lite,
+            sqlite,
         ),
         # Of its own: under row security a bot sees its account's controls once it is there itself.
-        begin_controls=marked(
-            "UPDATE bots SET controls_from = (SELECT COALESCE(MAX(id), 0) FROM controls) WHERE id = ?", lite
+        begin_controls=positional(
+            "UPDATE bots SET controls_from = (SELECT COALESCE(MAX(id), 0) FROM controls) WHERE id = ?", sqlite
         ),
-        add_run=marked(
+        add_run=positional(
             "INSERT INTO bot_runs (bot, number, started, code_digest, manifest_digest, manifest, reason)"
             " VALUES (?, ?, ?, ?, ?, ?, '')",
-            lite,
+            sqlite,
         ),
-        acquire=marked(
+        acquire=positional(
             f"UPDATE leases SET holder = ?, token = token + 1, expires = {now} + ?"
             f" WHERE bot = ? AND (expires <= {now} OR holder = ?) RETURNING token",
-            lite,
+            sqlite,
         ),
-        renew=marked(
+        renew=positional(
             f"UPDATE leases SET expires = {now} + ? WHERE bot = ? AND token = ? AND holder = ?"
             " RETURNING token",
-            lite,
+            sqlite,
         ),
-        fence=_fence(now, lite),
-        orders=_orders(lite),
-        fills=_insert(FILLS, ("scope",), lite) + " ON CONFLICT DO NOTHING RETURNING trade_id",
-        inputs=_insert(INPUTS, (), lite),
-        notices=_insert(NOTICES, ("place",), lite),
+        fence=_fence(now, sqlite),
+        orders=_orders(sqlite),
+        fills=_insert(FILLS, ("scope",), sqlite) + " ON CONFLICT DO NOTHING RETURNING trade_id",
+        inputs=_insert(INPUTS, (), sqlite),
+        notices=_insert(NOTICES, ("place",), sqlite),
+        equity=_insert(EQUITY, (), sqlite) + " ON CONFLICT DO NOTHING",
         checkpoint=_upsert(
             "checkpoints",
             ("bot", "slot", "run", "commit_no", "tick", "ts", "code_digest", "state"),
             2,
-            lite,
+            sqlite,
         ),
-        usage=_upsert("account_usage", ("bot", "commit_no", *USAGE.names), 1, lite),
+        usage=_upsert("account_usage", ("bot", "commit_no", *USAGE.names), 1, sqlite),
     )
 
 
-def marked(statement: str, lite: bool) -> str:
+def positional(statement: str, sqlite: bool) -> str:
     """``?`` as the database numbers its parameters: ``$1``, ``$2`` ... on PostgreSQL."""
-    if lite:
+    if sqlite:
         return statement
     head, *rest = statement.split("?")
     return head + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))
 
 
-def _fence(now: str, lite: bool) -> str:
+def _fence(now: str, sqlite: bool) -> str:
     """Raise the commit number if the lease (bot, token, holder) still stands; no row if it does not.
 
     On PostgreSQL the lease's row is locked to the end, so nobody acquires between this and the commit; on
     SQLite the transaction has the whole file.
     """
     held = f"SELECT bot FROM leases WHERE bot = ? AND token = ? AND holder = ? AND expires > {now}"
-    lock = "" if lite else " FOR UPDATE"
-    return marked(
+    lock = "" if sqlite else " FOR UPDATE"
+    return positional(
         f"WITH held AS ({held}{lock}) UPDATE bots SET commits = commits + 1, checkpoints = checkpoints + ?,"
         " tick = ?, ts = ? WHERE id IN (SELECT bot FROM held)"
         " RETURNING commits, run, checkpoints, mode, venue, account",
-        lite,
+        sqlite,
     )
 
 
-def _orders(lite: bool) -> str:
+def _orders(sqlite: bool) -> str:
     """Whole rows, new or changed. A row whose state cannot follow on the stored one is not returned."""
     changed = replaced(("commit_no", *(name for name in ORDERS.names if name != "client_id")))
     return (
-        _insert(ORDERS, (), lite)
+        _insert(ORDERS, (), sqlite)
         + f" ON CONFLICT (bot, client_id) DO UPDATE SET {changed}"
         + " WHERE orders.state = excluded.state"
         + f" OR orders.state || '>' || excluded.state IN ({LEGAL}) RETURNING client_id"
     )
 
 
-def _insert(form: Form[Any], own: tuple[str, ...], lite: bool) -> str:
+def _insert(mapping: TableMapping[Any], own: tuple[str, ...], sqlite: bool) -> str:
     """Insert rows of a record. SQLite takes one row at a time; PostgreSQL takes bot, run and commit number,
     then an array for each further column.
     """
-    listed = ", ".join(("bot", "run", "commit_no", *own, *form.names))
-    if lite:
-        marks = ", ".join("?" * (3 + len(own) + len(form.names)))
-        return f"INSERT INTO {form.table} ({listed}) VALUES ({marks})"
-    kinds = [_OWN[name] for name in own] + [SQL_TYPES[annotation] for annotation in form.annotations]
+    listed = ", ".join(("bot", "run", "commit_no", *own, *mapping.names))
+    if sqlite:
+        marks = ", ".join("?" * (3 + len(own) + len(mapping.names)))
+        return f"INSERT INTO {mapping.table} ({listed}) VALUES ({marks})"
+    kinds = [_OWN[name] for name in own] + [SQL_TYPES[annotation] for annotation in mapping.annotations]
     arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 4))
-    names = ", ".join((*own, *form.names))
+    names = ", ".join((*own, *mapping.names))
     return (
-        f"INSERT INTO {form.table} ({listed}) SELECT $1::bigint, $2::bigint, $3::bigint, {names}"
+        f"INSERT INTO {mapping.table} ({listed}) SELECT $1::bigint, $2::bigint, $3::bigint, {names}"
         f" FROM unnest({arrays}) AS given ({names})"
     )
 
@@ -137,13 +139,13 @@ def _insert(form: Form[Any], own: tuple[str, ...], lite: bool) -> str:
 _OWN = {"scope": "text", "place": "bigint"}
 
 
-def _upsert(table: str, names: tuple[str, ...], keys: int, lite: bool) -> str:
+def _upsert(table: str, names: tuple[str, ...], keys: int, sqlite: bool) -> str:
     listed, marks = ", ".join(names), ", ".join("?" * len(names))
     key = ", ".join(names[:keys])
-    return marked(
+    return positional(
         f"INSERT INTO {table} ({listed}) VALUES ({marks})"
         f" ON CONFLICT ({key}) DO UPDATE SET {replaced(names[keys:])}",
-        lite,
+        sqlite,
     )
 
 

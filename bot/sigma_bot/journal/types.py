@@ -40,7 +40,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class ResumePoint:
     """What a bot goes on from. ``state`` is None before the first checkpoint of the run."""
 
     run: int
@@ -57,7 +57,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[R]):
+class StoredRow(Generic[R]):
     """A stored record with whose it is."""
 
     bot: str
@@ -73,10 +73,10 @@ class Changes:
     """
 
     commit: int
-    orders: list[Entry[OrderRow]]
-    fills: list[Entry[FillRow]]
-    inputs: list[Entry[InputRow]]
-    notices: list[Entry[NoticeRow]]
+    orders: list[StoredRow[OrderRow]]
+    fills: list[StoredRow[FillRow]]
+    inputs: list[StoredRow[InputRow]]
+    notices: list[StoredRow[NoticeRow]]
 
 
 @dataclass(frozen=True, slots=True)

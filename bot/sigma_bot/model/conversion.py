@@ -14,7 +14,7 @@ from sigma_bot.times import MILLISECOND
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """One run of a bot: from a fresh account until it is reset. ``started`` (ns) tells its ids from those of
     another journal that knew a bot of this name."""
 
@@ -30,9 +30,9 @@ class Run:
         """Eight hex digits that stand for the bot."""
         return ids.tag_of(self.bot)
 
-    def client_id(self, order_id: int, leg: int) -> str:
+    def client_id(self, order_id: int, attempt: int) -> str:
         """The id of an order at the venue."""
-        return ids.make(self.tag, self.started // MILLISECOND, order_id, leg)
+        return ids.make(self.tag, self.started // MILLISECOND, order_id, attempt)
 
 
 def side_of(side: int) -> str:
@@ -45,15 +45,15 @@ def optional_price(broker: Broker, symbol: int, price: float) -> Decimal | None:
     return price_of(broker.markets[symbol], price) if price > 0.0 else None
 
 
-def row_of_event(run: Run, broker: Broker, e: Event, tick: int) -> OrderRow:
+def row_of_event(run: RunContext, broker: Broker, e: Event, tick: int) -> OrderRow:
     """A new order of the simulator."""
     return OrderRow(
         client_id=run.client_id(e.id, 0),
         order_id=e.id,
-        leg=0,
+        attempt=0,
         symbol=run.symbols[e.symbol],
         side=side_of(e.side),
-        kind=OrderType(e.order_type).text,
+        order_type=OrderType(e.order_type).text,
         tif=TimeInForce(e.tif).text,
         quantity=quantity_of(broker.markets[e.symbol], e.lots),
         limit_price=optional_price(broker, e.symbol, e.price),
@@ -67,15 +67,15 @@ def row_of_event(run: Run, broker: Broker, e: Event, tick: int) -> OrderRow:
     )
 
 
-def row_of_order(run: Run, broker: Broker, o: Order, tick: int, now: int, token: int) -> OrderRow:
+def row_of_order(run: RunContext, broker: Broker, o: Order, tick: int, now: int, token: int) -> OrderRow:
     """An order on its way to the venue: what is left of it, as a market or limit order."""
     return OrderRow(
         client_id=run.client_id(o.id, o.attempt),
         order_id=o.id,
-        leg=o.attempt,
+        attempt=o.attempt,
         symbol=run.symbols[o.symbol],
         side=side_of(o.side),
-        kind=OrderType(o.order_type).text,
+        order_type=OrderType(o.order_type).text,
         tif=TimeInForce(o.tif).text if o.expire == NEVER else "gtc",
         quantity=quantity_of(broker.markets[o.symbol], o.remaining),
         limit_price=optional_price(broker, o.symbol, o.limit),
@@ -90,7 +90,7 @@ def row_of_order(run: Run, broker: Broker, o: Order, tick: int, now: int, token:
     )
 
 
-def rejection_of(run: Run, e: Event) -> NoticeRow:
+def rejection_of(run: RunContext, e: Event) -> NoticeRow:
     """An order that risk, the rules or the account refused."""
     symbol = run.symbols[e.symbol]
     text = f"{side_of(e.side)} {e.quantity:.8f} {symbol}: {Reason(e.reason).text}"

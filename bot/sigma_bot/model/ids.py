@@ -1,7 +1,7 @@
 """Client order ids: deterministic, so that a restarted bot knows its own orders and nobody else's.
 
-``sx-<bot>-<run>-<order>-<leg>``: eight hex digits of the bot's name, then numbers in base 36; the run's is
-the millisecond in which it began. At most 36 characters of [a-z0-9-], which every venue takes.
+``sx-<bot>-<run>-<order>-<attempt>``: eight hex digits of the bot's name, then numbers in base 36; the run's
+is the millisecond in which it began. At most 36 characters of [a-z0-9-], which every venue takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class ClientId(NamedTuple):
     bot: str
     run: int
     order: int
-    leg: int
+    attempt: int
 
 
 def tag_of(bot: str) -> str:
@@ -27,9 +27,9 @@ def tag_of(bot: str) -> str:
     return hashlib.sha256(bot.encode()).hexdigest()[:8]
 
 
-def make(tag: str, run: int, order: int, leg: int) -> str:
+def make(tag: str, run: int, order: int, attempt: int) -> str:
     """The id of one order at the venue."""
-    return f"{PREFIX}-{tag}-{base36(run)}-{base36(order)}-{base36(leg)}"
+    return f"{PREFIX}-{tag}-{base36(run)}-{base36(order)}-{base36(attempt)}"
 
 
 def parse(text: str) -> ClientId | None:

@@ -11,7 +11,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an order stands, as far as the venue's own evidence says."""
+    """Where an order stands, as far as the venue's own evidence says.
+
+    ``State("refused")`` reads the words of tables 0004 and before as well: they may still come from a person,
+    an export, or a bot of the version before.
+    """
 
     INTENT = "intent"  # stored; it may or may not have reached the venue
     UNKNOWN = "unknown"  # sent, and the answer was lost: looked up before anything else happens to it
@@ -20,10 +24,17 @@ class State(StrEnum):
     FILLED = "filled"
     CANCELLED = "cancelled"
     EXPIRED = "expired"  # ended by the venue: IOC or FOK not filled, good-till date
-    REFUSED = "refused"  # the venue said no; nothing happened
-    ABSENT = "absent"  # never reached the venue, by the venue's own word
-    PARKED = "parked"  # can't be settled without a human
+    REJECTED = "rejected"  # the venue said no; nothing happened
+    NOT_FOUND = "not_found"  # never reached the venue, by the venue's own word
+    NEEDS_REVIEW = "needs_review"  # can't be settled without a human
 
+    @classmethod
+    def _missing_(cls, value: object) -> State | None:
+        return cls(FORMER_STATES[value]) if isinstance(value, str) and value in FORMER_STATES else None
+
+
+FORMER_STATES = {"refused": "rejected", "absent": "not_found", "parked": "needs_review"}
+"""What tables 0004 and before called some states. Read for one version, written no more."""
 
 # what can follow on what; everything else is refused and reported
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -34,25 +45,25 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.FILLED: frozenset(),
     State.CANCELLED: frozenset((State.FILLED,)),  # the last fill may be told after the cancel
     State.EXPIRED: frozenset((State.FILLED,)),
-    State.REFUSED: frozenset(),
+    State.REJECTED: frozenset(),
     # it turned up late after all: adopted and settled
-    State.ABSENT: frozenset((State.OPEN, State.PARTIAL, State.FILLED, State.CANCELLED, State.EXPIRED)),
-    State.PARKED: frozenset(State) - {State.INTENT, State.UNKNOWN, State.PARKED},
+    State.NOT_FOUND: frozenset((State.OPEN, State.PARTIAL, State.FILLED, State.CANCELLED, State.EXPIRED)),
+    State.NEEDS_REVIEW: frozenset(State) - {State.INTENT, State.UNKNOWN, State.NEEDS_REVIEW},
 }
-LIVING = frozenset((State.INTENT, State.UNKNOWN, State.OPEN, State.PARTIAL, State.PARKED))
+LIVING = frozenset((State.INTENT, State.UNKNOWN, State.OPEN, State.PARTIAL, State.NEEDS_REVIEW))
 """States in which an order may still fill."""
 
 
 @dataclass(slots=True)
 class OrderRow:
-    """One order at the venue. An order of the strategy that was changed has several, by ``leg``."""
+    """One order at the venue. An order of the strategy that was changed has several, by ``attempt``."""
 
-    client_id: str  # deterministic: bot, run, order, leg; unique
+    client_id: str  # deterministic: bot, run, order, attempt; unique
     order_id: int  # the strategy's own number of the order
-    leg: int
+    attempt: int
     symbol: str
     side: str  # buy, sell
-    kind: str  # market, limit, stop, stop-limit, trailing-stop
+    order_type: str  # market, limit, stop, stop-limit, trailing-stop
     tif: str  # gtc, ioc, fok, gtd
     quantity: Decimal
     limit_price: Decimal | None
@@ -111,6 +122,17 @@ class NoticeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """What an account was worth at ``ts`` (ns): money of the bot's currency, at the last marks. ``exposure``
+    is the worth of what is held, without its sign."""
+
+    ts: int
+    equity: Decimal
+    cash: Decimal
+    exposure: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one bot uses of its account's limits: quote money, ns."""
 
@@ -135,6 +157,7 @@ class Change:
     inputs: list[InputRow] = field(default_factory=list)
     notices: list[NoticeRow] = field(default_factory=list)
     usage: Usage | None = None
+    equity: list[EquityPoint] = field(default_factory=list)  # stored with the rest, never a reason to store
 
     def __bool__(self) -> bool:
         return bool(self.state or self.orders or self.fills or self.inputs or self.notices)

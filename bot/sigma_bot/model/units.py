@@ -21,14 +21,14 @@ def price_of(market: Market, price: float) -> Decimal:
 
 def quantity_of(market: Market, lots: int) -> Decimal:
     """Lots as a quantity."""
-    return plain(Decimal(lots * market.lot_num) / market.lot_den)
+    return without_exponent(Decimal(lots * market.lot_num) / market.lot_den)
 
 
 def money_of(quanta: int, precision: int) -> Decimal:
     """Quanta as money."""
-    return plain(Decimal(quanta).scaleb(-precision))
+    return without_exponent(Decimal(quanta).scaleb(-precision))
 
 
-def plain(value: Decimal) -> Decimal:
+def without_exponent(value: Decimal) -> Decimal:
     """The same number without trailing zeros or an exponent."""
     return Decimal(format(value.normalize(), "f"))

@@ -22,7 +22,7 @@ class OrderLine(NamedTuple):
     created: int
     symbol: str
     side: str
-    kind: str
+    order_type: str
     tif: str
     quantity: Decimal
     limit: Decimal | None
@@ -144,10 +144,10 @@ def trace_of(orders: Iterable[OrderRow], fills: Iterable[FillRow]) -> Trace:
             created=row.created,
             symbol=row.symbol,
             side=row.side,
-            kind=row.kind,
+            order_type=row.order_type,
             tif=row.tif,
             quantity=row.quantity,
-            limit=None if row.kind == "market" else row.limit_price,
+            limit=None if row.order_type == "market" else row.limit_price,
             stop=row.stop_price,
             state=str(row.state),
             filled=row.filled,
@@ -178,7 +178,8 @@ def _shown(line: Line | None) -> str:
         return f"order {line.order}, {line.side} {line.quantity:f} {line.symbol} at {line.price:f}"
     if isinstance(line, OrderLine):
         at = "" if line.limit is None else f" at {line.limit:f}"
-        return f"order {line.id}, {line.kind} {line.side} {line.quantity:f} {line.symbol}{at}, {line.state}"
+        what = f"{line.order_type} {line.side} {line.quantity:f} {line.symbol}{at}"
+        return f"order {line.id}, {what}, {line.state}"
     return "nothing"
 
 

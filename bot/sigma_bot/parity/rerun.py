@@ -185,7 +185,7 @@ def order_lines(orders: Rows, broker: Broker, symbols: Sequence[str]) -> tuple[O
                 created=int(row["ts"]),
                 symbol=symbols[symbol],
                 side=side_of(int(row["side"])),
-                kind=kind,
+                order_type=kind,
                 tif=TimeInForce(row["tif"]).text,
                 quantity=quantity_of(market, lots),
                 limit=None if kind == "market" else optional_price(broker, symbol, float(row["limit"])),

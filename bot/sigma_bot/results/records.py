@@ -27,7 +27,7 @@ _DIGESTS = ("code", "manifest", "data")
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """One stored run without its series. Amounts are exact decimals of ``currency``, times aware, in UTC."""
 
     key: int
@@ -67,7 +67,7 @@ class Run:
 class StoredResult:
     """A backtest read back whole: equal to what was stored, to the last digit."""
 
-    run: Run
+    run: StoredRun
     result: BacktestResult
     trades: NDArray[np.void]
     metrics: dict[str, Any]
@@ -185,7 +185,7 @@ def _head(source: BacktestResult | Sweep, details: dict[str, Any]) -> dict[str, 
     }
 
 
-def run_of(row: RowMapping) -> Run:
+def stored_run_of(row: RowMapping) -> StoredRun:
     """A row of ``runs`` as a value."""
     values: dict[str, Any] = dict(row)
     named = {name: values.pop(f"{name}_digest") for name in _DIGESTS}
@@ -196,14 +196,14 @@ def run_of(row: RowMapping) -> Run:
         "start": values.pop("start_ns"),
         "end": values.pop("end_ns"),
     }
-    return Run(digests=digests, **renamed, **values)
+    return StoredRun(digests=digests, **renamed, **values)
 
 
 def result_of(
-    run: Run, series: Mapping[str, NDArray[np.void]], rejections: Mapping[str, int]
+    run: StoredRun, series: Mapping[str, NDArray[np.void]], rejections: Mapping[str, int]
 ) -> BacktestResult:
     """The result whose row and series these are."""
-    from sigma_bot.results.result import BacktestResult, Market
+    from sigma_bot.results.result import BacktestResult, ResultMarket
 
     details = run.details
     return BacktestResult(
@@ -216,7 +216,7 @@ def result_of(
         params=run.params,
         kind=run.data_kind,
         timeframe=run.timeframe,
-        markets=tuple(Market(**market) for market in details["markets"]),
+        markets=tuple(ResultMarket(**market) for market in details["markets"]),
         currency=run.currency,
         precision=run.precision,
         initial_cash=quanta(run.initial_cash, run.precision),
@@ -241,7 +241,7 @@ def quanta(money: Decimal, precision: int) -> int:
     return int(money.scaleb(precision))
 
 
-def _final(run: Run) -> dict[str, Any]:
+def _final(run: StoredRun) -> dict[str, Any]:
     amounts = {key: getattr(run, column) for key, column in _FINAL_MONEY.items()}
     final: dict[str, Any] = {
         key: quanta(value, run.precision) for key, value in amounts.items() if value is not None

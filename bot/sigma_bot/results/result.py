@@ -63,7 +63,7 @@ def equity_dtype(symbols: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True)
-class Market:
+class ResultMarket:
     """One traded symbol with its steps. ``tick_size`` None means prices are used as they are."""
 
     symbol: str
@@ -84,7 +84,7 @@ class BacktestResult:
     params: Mapping[str, float | int | bool]
     kind: Literal["tick", "bar"]
     timeframe: int
-    markets: tuple[Market, ...]
+    markets: tuple[ResultMarket, ...]
     currency: str
     precision: int
     initial_cash: int

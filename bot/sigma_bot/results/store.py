@@ -14,7 +14,7 @@ from sigma_bot.database.columns import metadata
 from sigma_bot.database.engine import READ, WRITE, Database
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.results import records, schema, series
-from sigma_bot.results.records import Run, StoredResult, Sweep, Trial
+from sigma_bot.results.records import StoredResult, StoredRun, Sweep, Trial
 from sigma_bot.results.result import BacktestResult
 
 T = TypeVar("T")
@@ -56,11 +56,11 @@ class Store:
         """Store a sweep and all its trials in one transaction and return the new run's id."""
         return await self._run(lambda connection: _save_trials(connection, sweep, trials), WRITE)
 
-    async def list_runs(self, limit: int = 20, name: str | None = None) -> list[Run]:
+    async def list_runs(self, limit: int = 20, name: str | None = None) -> list[StoredRun]:
         """The newest runs first, of one name when given."""
         return await self._run(lambda connection: _list_runs(connection, limit, name))
 
-    async def run(self, reference: str) -> Run:
+    async def run(self, reference: str) -> StoredRun:
         """The run meant by an id, the beginning of one or of a digest, or a name (then the newest of that
         name).
 
@@ -125,15 +125,15 @@ def _insert_run(connection: sa.Connection, row: Mapping[str, Any]) -> int:
     return int(inserted.scalar_one())
 
 
-def _list_runs(connection: sa.Connection, limit: int, name: str | None) -> list[Run]:
+def _list_runs(connection: sa.Connection, limit: int, name: str | None) -> list[StoredRun]:
     runs = schema.runs
     query = sa.select(runs).order_by(runs.c.created.desc(), runs.c.pk.desc()).limit(limit)
     if name is not None:
         query = query.where(runs.c.name == name)
-    return [records.run_of(row) for row in connection.execute(query).mappings()]
+    return [records.stored_run_of(row) for row in connection.execute(query).mappings()]
 
 
-def _find(connection: sa.Connection, reference: str) -> Run:
+def _find(connection: sa.Connection, reference: str) -> StoredRun:
     runs = schema.runs
     wanted = reference.strip().lower()
     newest = sa.select(runs).order_by(runs.c.created.desc(), runs.c.pk.desc())
@@ -146,16 +146,16 @@ def _find(connection: sa.Connection, reference: str) -> Run:
                 listed = ", ".join(row["id"] for row in found[:5])
                 raise BadInputError(f"run {reference!r} fits several: {listed}; write more of it")
             if found:
-                return records.run_of(found[0])
+                return records.stored_run_of(found[0])
     named = connection.execute(newest.where(runs.c.name == reference).limit(1)).mappings().first()
     if named is not None:
-        return records.run_of(named)
+        return records.stored_run_of(named)
     known = connection.execute(sa.select(runs.c.id, runs.c.name)).all()
     hint = nearest(reference, sorted({word for row in known for word in row})) or "; see `sigma results list`"
     raise BadInputError(f"run {reference!r} is not stored{hint}")
 
 
-def _load(connection: sa.Connection, run: Run) -> StoredResult:
+def _load(connection: sa.Connection, run: StoredRun) -> StoredResult:
     if run.kind != "backtest":
         raise BadInputError(f"run {run.id} is a {run.kind}: it holds trials, not orders and fills")
     markets = run.details["markets"]
@@ -174,13 +174,13 @@ def _load(connection: sa.Connection, run: Run) -> StoredResult:
     return StoredResult(run, records.result_of(run, arrays, rejections), arrays["trades"], run.metrics)
 
 
-def _trials(connection: sa.Connection, run: Run) -> list[Trial]:
+def _trials(connection: sa.Connection, run: StoredRun) -> list[Trial]:
     rows = _rows(connection, "run_trials", ("number", "params", "metrics", "digest"), run, by="number")
     return [Trial(*row) for row in rows]
 
 
 def _rows(
-    connection: sa.Connection, table: str, columns: Sequence[str], run: Run, by: str = "seq"
+    connection: sa.Connection, table: str, columns: Sequence[str], run: StoredRun, by: str = "seq"
 ) -> Sequence[Sequence[Any]]:
     source = metadata.tables[table]
     query = (

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from sigma_bot.database.errors import StorageError, UnreachableError, explained
+from sigma_bot.database.errors import StorageError, UnreachableError, translating_errors
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
-from sigma_bot.database.urls import Place, place
+from sigma_bot.database.urls import DatabaseAddress, parse_address
 from sigma_bot.errors import BadInputError, SigmaError
 
 PATIENCE_S = 30.0
@@ -83,7 +83,7 @@ def verifier(word: str, salt: bytes) -> str:
 
 async def grant(url: str, bot: str, account: Account) -> str:
     """Make the account's login, or set it right; its address. Raises StorageError in words for the user."""
-    where = place(url)
+    where = parse_address(url)
     if where.path is not None:
         raise BadInputError(f"SIGMA_DATABASE_URL: logins of accounts need PostgreSQL, not {where.shown}")
     told = address_of(url, account.role)
@@ -100,10 +100,10 @@ async def grant(url: str, bot: str, account: Account) -> str:
             return told
 
 
-async def _grant(where: Place, bot: str, account: Account, kept: str) -> None:
+async def _grant(where: DatabaseAddress, bot: str, account: Account, kept: str) -> None:
     import asyncpg
 
-    with explained(where):
+    with translating_errors(where):
         connection = await asyncpg.connect(where.driver_url, timeout=10, command_timeout=60)
         try:
             async with connection.transaction():
@@ -126,7 +126,7 @@ async def _revision(connection: object) -> str:
     return str(await fetch(f"SELECT version_num FROM {VERSION_TABLE}"))
 
 
-def _check(where: Place, found: str) -> None:
+def _check(where: DatabaseAddress, found: str) -> None:
     if found > REVISION:
         raise StorageError(
             f"database {where.shown}: written by a newer version of SIGMA-X (tables {found}, this one knows "

@@ -12,7 +12,7 @@ from sigma_bot.database.engine import BARE, WRITE, Database, is_current, stored_
 from sigma_bot.database.errors import StorageError
 from sigma_bot.database.retry import retry_while_starting
 from sigma_bot.database.revision import REVISION
-from sigma_bot.database.urls import Place
+from sigma_bot.database.urls import DatabaseAddress
 
 _ADVISORY_KEY = 0x5349474D41  # "SIGMA"; any number that no other program on the server uses
 
@@ -37,7 +37,7 @@ def _use_wal(connection: Connection) -> None:
     connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
-def upgrade(connection: Connection, where: Place, lock_timeout: float) -> None:
+def upgrade(connection: Connection, where: DatabaseAddress, lock_timeout: float) -> None:
     """Run what is missing, in the connection's writing transaction, which on SQLite is the lock already."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout * 1000)}"))

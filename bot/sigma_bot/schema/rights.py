@@ -1,7 +1,8 @@
 """Who may do what with the tables in PostgreSQL, given anew by their owner after every migration.
 
-Roles that are not there are passed over: a database of one's own has one login that owns everything. What a
-bot may do with a row is decided by row security, which the migrations set up.
+`RIGHTS` names every table; one that it does not name is nobody's but its owner's, and a test fails. Roles
+that are not there are passed over: a database of one's own has one login that owns everything. What a bot may
+do with a row is decided by row security, which the migrations set up.
 """
 
 from __future__ import annotations
@@ -10,10 +11,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-import sigma_bot.data.schema as market
-import sigma_bot.journal.schema as journal
 from sigma_bot.database.revision import VERSION_TABLE
-from sigma_bot.schema.tables import metadata
 
 BOTS = "sigma_bot"
 """The group of the accounts' logins. In an older installation it is a login that all bots share."""
@@ -23,40 +21,101 @@ CONTROL = "sigma_control"
 """People: reads everything, halts and resumes anything, imports market data."""
 BACKTEST = "sigma_backtest"
 READER = "sigma_reader"
-# Told once and never changed.
-FINAL = ("controls", "controls_done", "notices", "inputs", "fills")
-# What of a bot's row changes: who it is never does.
-OF_BOTS = ("run", "commits", "checkpoints", "tick", "ts", "controls_from")
+ROLES = (BOTS, GRANTER, CONTROL, BACKTEST, READER)
+
+Verbs = tuple[str, ...]
+"""As GRANT takes them; columns in brackets where not the whole table is meant."""
+_READ: Verbs = ("SELECT",)
+_ADD: Verbs = ("SELECT", "INSERT")
+_PEOPLE: dict[str, Verbs] = {CONTROL: _READ, READER: _READ}
+_OF_RUNS: dict[str, Verbs] = {BACKTEST: _ADD, **_PEOPLE}
+_OF_MARKETS: dict[str, Verbs] = {BACKTEST: _READ, CONTROL: (*_ADD, "DELETE"), READER: _READ}
 
 
-def journal_tables() -> list[str]:
-    """The journal's tables."""
-    return sorted({table.name for table in vars(journal).values() if isinstance(table, sa.Table)})
+def _changing(*columns: str) -> Verbs:
+    """A bot's rights to rows of its own of which these columns change. UPDATE of columns and not of tables:
+    who may update a table may lock it against everybody.
+    """
+    return (*_ADD, f"UPDATE ({', '.join(columns)})")
 
 
-def market_tables() -> list[str]:
-    """The catalogue's tables."""
-    return sorted(table.name for table in market.TABLES)
+RIGHTS: dict[str, dict[str, Verbs]] = {
+    VERSION_TABLE: dict.fromkeys(ROLES, _READ),
+    # the journal
+    "bots": {
+        # Who a bot is never changes.
+        BOTS: _changing("run", "commits", "checkpoints", "tick", "ts", "controls_from"),
+        GRANTER: ("SELECT (name, mode, venue, account, owner)", "UPDATE (owner)"),
+        **_PEOPLE,
+    },
+    "bot_runs": {
+        BOTS: _changing(
+            "code_digest", "manifest_digest", "manifest", "first_tick", "first_ts", "ended", "reason"
+        ),
+        **_PEOPLE,
+    },
+    "leases": {BOTS: _changing("holder", "token", "expires"), **_PEOPLE},
+    "orders": {
+        BOTS: _changing(
+            "commit_no", "order_id", "attempt", "symbol", "side", "order_type", "tif", "quantity",
+            "limit_price", "stop_price", "post_only", "reduce_only", "state", "created", "updated", "filled",
+            "venue_id", "reason", "token", "tick",
+        ),
+        **_PEOPLE,
+    },
+    "checkpoints": {
+        BOTS: _changing("run", "commit_no", "tick", "ts", "code_digest", "state"),
+        **_PEOPLE,
+    },
+    "account_usage": {
+        BOTS: _changing(
+            "commit_no", "exposure", "open_orders", "day", "day_loss", "minute", "minute_orders"
+        ),
+        **_PEOPLE,
+    },
+    "fills": {BOTS: _ADD, **_PEOPLE},
+    "inputs": {BOTS: _ADD, **_PEOPLE},
+    "notices": {BOTS: _ADD, **_PEOPLE},
+    "bot_equity": {BOTS: _ADD, **_PEOPLE},
+    "controls": {BOTS: _ADD, CONTROL: _ADD, READER: _READ},
+    "controls_done": {BOTS: _ADD, **_PEOPLE},
+    "named_leases": _PEOPLE,
+    # the catalogue
+    "market_files": _OF_MARKETS,
+    "market_pieces": _OF_MARKETS,
+    # results of backtests
+    "runs": _OF_RUNS,
+    "run_orders": _OF_RUNS,
+    "run_fills": _OF_RUNS,
+    "run_trades": _OF_RUNS,
+    "run_equity": _OF_RUNS,
+    "run_rejections": _OF_RUNS,
+    "run_trials": _OF_RUNS,
+}  # fmt: skip
+"""By table and role. A role that is not named may do nothing."""
 
+SEQUENCES: dict[str, Verbs] = {
+    "bots_id_seq": (BOTS,),
+    "fills_id_seq": (BOTS,),
+    "controls_id_seq": (BOTS, CONTROL),
+    "market_files_id_seq": (CONTROL,),
+    "runs_pk_seq": (BACKTEST,),
+}
+"""Who may count with it: who adds rows to its table."""
 
-def result_tables() -> list[str]:
-    """Every other table."""
-    return sorted(set(metadata.tables) - set(journal_tables()) - set(market_tables()))
-
-
-def changing(table: str) -> list[str]:
-    """The columns of a journal table that a bot may change in a row of its own."""
-    if table in FINAL:
-        return []
-    columns = metadata.tables[table].columns
-    return [c.name for c in columns if (c.name in OF_BOTS if table == "bots" else not c.primary_key)]
+SECURED = (
+    "bots", "bot_runs", "leases", "orders", "fills", "inputs", "notices", "checkpoints", "account_usage",
+    "bot_equity", "controls", "controls_done",
+)  # fmt: skip
+"""Tables under row security, of which a login sees its own rows only."""
+EVERY_ROW = {GRANTER: ("bots",), CONTROL: SECURED, READER: SECURED}
+"""Roles that meet every row of these tables all the same."""
 
 
 def grant(connection: sa.Connection) -> None:
     """Give each role what it needs and take away what it does not."""
     query = sa.text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:names)")
-    named = [BOTS, GRANTER, CONTROL, BACKTEST, READER]
-    there = set(connection.execute(query, {"names": named}).scalars())
+    there = set(connection.execute(query, {"names": list(ROLES)}).scalars())
     for statement in statements(there):
         connection.exec_driver_sql(statement)
 
@@ -66,57 +125,11 @@ def statements(there: Iterable[str]) -> list[str]:
     out = []
     for role in sorted(there):
         out += [f"REVOKE ALL ON ALL {what} IN SCHEMA public FROM {role}" for what in ("TABLES", "SEQUENCES")]
-        out += [f"GRANT SELECT ON {VERSION_TABLE} TO {role}", *_OF_ROLE[role]()]
+        for table, rights in RIGHTS.items():
+            if role in rights:
+                out.append(f"GRANT {', '.join(rights[role])} ON {table} TO {role}")
+        out += [f"GRANT USAGE ON SEQUENCE {name} TO {role}" for name, who in SEQUENCES.items() if role in who]
+        for table in EVERY_ROW.get(role, ()):
+            out.append(f"DROP POLICY IF EXISTS {role} ON {table}")
+            out.append(f"CREATE POLICY {role} ON {table} TO {role} USING (true)")
     return out
-
-
-def _bots() -> list[str]:
-    # UPDATE of columns and not of tables: who may update a table may lock it against everybody.
-    rights = [f"GRANT SELECT, INSERT ON {', '.join(journal_tables())} TO {BOTS}"]
-    for table in journal_tables():
-        if columns := changing(table):
-            rights.append(f"GRANT UPDATE ({', '.join(columns)}) ON {table} TO {BOTS}")
-    return [*rights, f"GRANT USAGE ON SEQUENCE bots_id_seq, fills_id_seq, controls_id_seq TO {BOTS}"]
-
-
-def _granter() -> list[str]:
-    who = "name, mode, venue, account, owner"
-    return [f"GRANT SELECT ({who}), UPDATE (owner) ON bots TO {GRANTER}", *_everything(GRANTER, ["bots"])]
-
-
-def _control() -> list[str]:
-    every = [*journal_tables(), *market_tables(), *result_tables()]
-    return [
-        f"GRANT SELECT ON {', '.join(every)} TO {CONTROL}",
-        f"GRANT INSERT ON controls TO {CONTROL}",
-        f"GRANT INSERT, DELETE ON {', '.join(market_tables())} TO {CONTROL}",
-        f"GRANT USAGE ON SEQUENCE controls_id_seq, market_files_id_seq TO {CONTROL}",
-        *_everything(CONTROL, journal_tables()),
-    ]
-
-
-def _backtest() -> list[str]:
-    return [
-        f"GRANT SELECT, INSERT ON {', '.join(result_tables())} TO {BACKTEST}",
-        f"GRANT SELECT ON {', '.join(market_tables())} TO {BACKTEST}",
-        f"GRANT USAGE ON SEQUENCE runs_pk_seq TO {BACKTEST}",
-    ]
-
-
-def _reader() -> list[str]:
-    return [
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}",
-        *_everything(READER, journal_tables()),
-    ]
-
-
-def _everything(role: str, tables: Iterable[str]) -> list[str]:
-    """A policy under which the role meets every row of these tables."""
-    out = []
-    for table in tables:
-        out.append(f"DROP POLICY IF EXISTS {role} ON {table}")
-        out.append(f"CREATE POLICY {role} ON {table} TO {role} USING (true)")
-    return out
-
-
-_OF_ROLE = {BOTS: _bots, GRANTER: _granter, CONTROL: _control, BACKTEST: _backtest, READER: _reader}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigma_bot.journal import BotStatus, Control, Entry, Journal
+from sigma_bot.journal import BotStatus, Control, Journal, StoredRow
 from sigma_bot.model.orders import NoticeRow
 from sigma_bot.times import clock
 
@@ -15,7 +15,7 @@ async def list_bots(journal: Journal, name: str | None) -> list[BotStatus]:
     return [bot for bot in await journal.bots() if name in (None, bot.name)]
 
 
-async def latest_notices(journal: Journal, name: str) -> list[Entry[NoticeRow]]:
+async def latest_notices(journal: Journal, name: str) -> list[StoredRow[NoticeRow]]:
     """The newest rejections, alerts and changes of state of a bot. An alert is among them for longer, so that
     it does not go under in rejections."""
     notices = await journal.notices(name, limit=NOTICES_READ)

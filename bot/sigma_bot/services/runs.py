@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sigma_bot.results.records import Run
+    from sigma_bot.results.records import StoredRun
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary(run: StoredRun) -> dict[str, Any]:
     """The head of a run for JSON."""
     return {
         "id": run.id,
@@ -32,7 +32,7 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def comparison(left: Run, right: Run) -> dict[str, Any]:
+def comparison(left: StoredRun, right: StoredRun) -> dict[str, Any]:
     """What `compare` says, as JSON: ``same`` per digest, and every value that differs as a pair."""
     digests = ("code", "manifest", "data")
     metrics = _metric_names(left, right)
@@ -46,7 +46,7 @@ def comparison(left: Run, right: Run) -> dict[str, Any]:
     }
 
 
-def _metric_names(left: Run, right: Run) -> list[str]:
+def _metric_names(left: StoredRun, right: StoredRun) -> list[str]:
     """Metrics of either run, in the order of a report."""
     from sigma_bot.metrics.definitions import DEFINITIONS
 

@@ -88,7 +88,7 @@ class RiskGate:
             client_id=row.client_id,
             symbol=row.symbol,
             side="buy" if row.side == "buy" else "sell",
-            kind="market" if row.kind == "market" else "limit",
+            kind="market" if row.order_type == "market" else "limit",
             quantity=row.quantity,
             limit=row.limit_price,
             tif="ioc" if row.tif == "ioc" else "fok" if row.tif == "fok" else "gtc",

@@ -35,7 +35,7 @@ from sigma_bot.trading.ticks import Gap
 
 log = logging.getLogger(__name__)
 CHECKPOINT_S = 5.0
-PARKED = "parked"
+NEEDS_REVIEW = "needs-review"
 """An order that only a human can settle: nothing new is ordered before that."""
 
 
@@ -212,7 +212,7 @@ class TradingBot:
         self.metrics.commit(self.committed_at - began)
         self.progress.commits = number
         for notice in change.notices:
-            if notice.code == PARKED:
+            if notice.code == NEEDS_REVIEW:
                 await self._halt(notice.text)
         if time.monotonic() - self.step_began > RECHECK_AFTER_S:
             await self.refresh_halt()  # the strategy took its time, and a halt may have been given meanwhile

@@ -154,7 +154,7 @@ class OrderExecutor:
             if failures or began - approved.at > RECHECK_AFTER_S:
                 await self._refresh_halt()
             if self.gate.halted and not self.orders.only_reduces(row):
-                return SendResult(client_id, State.REFUSED, "not sent: halted meanwhile", R_HALTED)
+                return SendResult(client_id, State.REJECTED, "not sent: halted meanwhile", R_HALTED)
             try:
                 point("send.before")
                 order, fills = await self.venue.create(
@@ -165,13 +165,13 @@ class OrderExecutor:
             except RefusedError as error:
                 self._count_error(error)
                 self.unplaced.add(row, UnplacedReason(str(error), R_VENUE))
-                return SendResult(client_id, State.REFUSED, str(error))
+                return SendResult(client_id, State.REJECTED, str(error))
             except TransientError as error:
                 self._count_error(error)
                 self.unplaced.add(row, UnplacedReason(f"not sent: {error}", R_ABSENT))
                 wait = max(error.after, SEND_BACKOFF.delay(failures))
                 if error.code == "late" or time.monotonic() - began + wait > SEND_WINDOW_S:
-                    return SendResult(client_id, State.REFUSED, f"not sent: {error}", R_ABSENT)
+                    return SendResult(client_id, State.REJECTED, f"not sent: {error}", R_ABSENT)
                 failures += 1
                 await asyncio.sleep(wait)
             except UnknownError as error:
@@ -228,7 +228,7 @@ class OrderExecutor:
             if time.monotonic() - began > REVIEW_AFTER_S:
                 if row.state in (State.INTENT, State.UNKNOWN):
                     text = f"not settled after 60 s: {reason}"
-                    self.mailbox.put(SendResult(row.client_id, State.PARKED, text))
+                    self.mailbox.put(SendResult(row.client_id, State.NEEDS_REVIEW, text))
                 return  # of an order that was acknowledged the next reconciliation asks again
             await asyncio.sleep(LOOKUP_BACKOFF.delay(attempt))
 
@@ -249,7 +249,9 @@ class OrderExecutor:
         waited = time.monotonic() - self.unacknowledged.get(row.client_id, self.started)
         if waited > self.venue.capabilities.late_arrival_s:
             self.unacknowledged.pop(row.client_id, None)
-            self.mailbox.put(SendResult(row.client_id, State.ABSENT, "the venue does not know it", R_ABSENT))
+            self.mailbox.put(
+                SendResult(row.client_id, State.NOT_FOUND, "the venue does not know it", R_ABSENT)
+            )
             return True
         return False
 
@@ -306,7 +308,7 @@ class OrderExecutor:
         if row.state is State.INTENT and row.token == self.orders.token:
             return  # this very session is sending it, and will be answered
         if reason := self.unplaced.reason_for(row):
-            self.mailbox.put(SendResult(row.client_id, State.REFUSED, reason.text, reason.code))
+            self.mailbox.put(SendResult(row.client_id, State.REJECTED, reason.text, reason.code))
             return
         with self._tolerate_delisted(row.symbol):
             if row.state in (State.INTENT, State.UNKNOWN):

@@ -107,7 +107,7 @@ class LiveAdapter:
         missing = self.orders.apply_report(change, row, report.order, report.fills, now)
         if isinstance(missing, FillsMissing):
             self.executor.request_fills(missing.order, row.client_id)
-        if before is State.ABSENT and row.state in LIVING:
+        if before is State.NOT_FOUND and row.state in LIVING:
             # the strategy was told that it is gone: it must not stay open unseen
             self.outgoing_cancels.append(row)
 
@@ -175,7 +175,7 @@ class LiveAdapter:
         why = self.limits.violation(change.usage, others)
         if why:
             for row in [row for row in self.outgoing_orders if not row.reduce_only]:
-                row.state, row.reason = State.REFUSED, why
+                row.state, row.reason = State.REJECTED, why
 
     def has_outgoing(self) -> bool:
         """A cancel changes no row: the state alone holds that it was asked for."""
@@ -187,7 +187,7 @@ class LiveAdapter:
         self.outgoing_orders, self.outgoing_cancels = [], []
         self.executor.unplaced.prune(self.orders.rows)
         for row in new:
-            if row.state is State.REFUSED:
+            if row.state is State.REJECTED:
                 external.order_ended(self.decisions.broker, row.order_id, E_CANCEL, R_ACCOUNT)
             else:
                 self._send(row)
@@ -199,7 +199,7 @@ class LiveAdapter:
         approved = self.gate.approve(row, reference, self.orders.only_reduces(row), self.lease.alive())
         if isinstance(approved, Denied):
             reason = f"not sent: {approved.text}"
-            self.mailbox.put(SendResult(row.client_id, State.REFUSED, reason, approved.code))
+            self.mailbox.put(SendResult(row.client_id, State.REJECTED, reason, approved.code))
         else:
             self.executor.send(approved)
             self.metrics.sent((self.gate.now() - self.gate.tick_ts) / 1e9)

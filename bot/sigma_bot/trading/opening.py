@@ -12,8 +12,8 @@ from sigma_bot.errors import BadInputError
 from sigma_bot.journal.errors import LeaseHeldError
 from sigma_bot.journal.journal import Journal
 from sigma_bot.journal.lease import Lease
-from sigma_bot.journal.types import BotIdentity, Loaded, Registration
-from sigma_bot.model.conversion import Run
+from sigma_bot.journal.types import BotIdentity, Registration, ResumePoint
+from sigma_bot.model.conversion import RunContext
 from sigma_bot.model.orders import Change, InputRow, Inputs
 from sigma_bot.runtime import checkpoint
 from sigma_bot.runtime.callbacks import check_called, start
@@ -32,9 +32,9 @@ class OpenedBot:
     """What a session goes on from. ``adapter_state`` is what the ExecutionAdapter stored."""
 
     decisions: DecisionEngine
-    run: Run
+    run: RunContext
     lease: Lease
-    loaded: Loaded | None
+    loaded: ResumePoint | None
     inputs: Inputs
     adapter_state: dict[str, Any]
     digest: str
@@ -116,7 +116,7 @@ async def _restore(
     newest = await journal.last_inputs(identity.name, registered.run, ("raised", "resume"))
     decisions.suspended_from = suspended_from(newest)
     begun = await journal.run_of(identity.name, registered.run)
-    run = Run(
+    run = RunContext(
         identity.name,
         registered.run,
         begun.started,

@@ -14,7 +14,7 @@ from typing import Any
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Market, Order
 from sigma_bot.engine.venue import notional_of
-from sigma_bot.model.conversion import Run, rejection_of, row_of_order
+from sigma_bot.model.conversion import RunContext, rejection_of, row_of_order
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
 from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
@@ -26,9 +26,11 @@ STATE_OF_STATUS = {
     "filled": State.FILLED,
     "cancelled": State.CANCELLED,
     "expired": State.EXPIRED,
-    "refused": State.REFUSED,
+    "refused": State.REJECTED,
 }
-ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REFUSED))
+ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED))
+# In these an order is not yet known to be partly filled, and a fill makes it so.
+FILLABLE = frozenset((State.INTENT, State.UNKNOWN, State.OPEN, State.NEEDS_REVIEW, State.NOT_FOUND))
 MAX_ENDED = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
 DEFER = -1
@@ -50,7 +52,7 @@ class OrderManager:
     def __init__(
         self,
         decisions: DecisionEngine,
-        run: Run,
+        run: RunContext,
         inputs: Inputs,
         stored: Mapping[str, Any],
         token: int,
@@ -100,7 +102,7 @@ class OrderManager:
 
     def recently_not_found(self, since: int) -> list[OrderRow]:
         """Orders that the venue did not know, after ``since`` (ns): one may turn up late after all."""
-        return [row for row in self.rows.values() if row.state is State.ABSENT and row.updated > since]
+        return [row for row in self.rows.values() if row.state is State.NOT_FOUND and row.updated > since]
 
     def reference_price(self, row: OrderRow) -> Decimal:
         """The quote that an order meets."""
@@ -122,7 +124,7 @@ class OrderManager:
     def _of_this_run(self, row: OrderRow) -> bool:
         """Whether an order is of this run: the engine's numbers begin anew with each, so another run's order
         must not be taken for one of ours."""
-        return row.client_id == self.run.client_id(row.order_id, row.leg)
+        return row.client_id == self.run.client_id(row.order_id, row.attempt)
 
     # --- from the engine to the venue
 
@@ -166,7 +168,7 @@ class OrderManager:
         news = self._without_overfills(change, row, [f for f in fills if f.trade_id not in booked], now)
         for fill in news:
             self._apply_fill(change, row, fill)
-        if news and row.state in (State.INTENT, State.UNKNOWN, State.OPEN, State.PARKED, State.ABSENT):
+        if news and row.state in FILLABLE:
             self._transition(change, row, State.PARTIAL, now)
         if order is not None:
             if row.venue_id is None and order.venue_id:
@@ -234,9 +236,9 @@ class OrderManager:
             return
         row.state, row.updated, row.reason = state, now, reason or row.reason
         self._mark_changed(change, row)
-        if state is State.PARKED:
+        if state is State.NEEDS_REVIEW:
             text = f"{row.client_id}: {reason}; settle it by hand, see `sigma orders`"
-            self._alert(change, row, "parked", text, now)
+            self._alert(change, row, "needs-review", text, now)
         if state in LIVING:
             return
         if self._of_this_run(row):
@@ -245,12 +247,12 @@ class OrderManager:
 
     def _end_in_engine(self, change: Change, row: OrderRow, state: State, code: int) -> None:
         """Tell the engine that its order is over."""
-        self.inputs.add(change, "end", {"order": row.order_id, "leg": row.leg, "state": str(state)})
+        self.inputs.add(change, "end", {"order": row.order_id, "attempt": row.attempt, "state": str(state)})
         kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
-        if state not in (State.REFUSED, State.ABSENT):
+        if state not in (State.REJECTED, State.NOT_FOUND):
             code = R_STRATEGY
         o = external.order_of(self.decisions.broker, row.order_id)
-        if o is not None and o.attempt == row.leg and state is not State.FILLED:
+        if o is not None and o.attempt == row.attempt and state is not State.FILLED:
             external.order_ended(self.decisions.broker, row.order_id, kind, code)
 
     def _apply_fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:

@@ -18,7 +18,7 @@ from sigma_bot.engine.types import (
     Event,
     Reason,
 )
-from sigma_bot.model.conversion import Run, optional_price, rejection_of, row_of_event, side_of
+from sigma_bot.model.conversion import RunContext, optional_price, rejection_of, row_of_event, side_of
 from sigma_bot.model.messages import TickBatch
 from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State, Usage
 from sigma_bot.model.units import money_of, price_of, quantity_of
@@ -29,7 +29,7 @@ from sigma_bot.trading.events import ExecutionEvent
 class SimulatorAdapter:
     """The execution of SIM. ``open_orders`` are those of the session before."""
 
-    def __init__(self, decisions: DecisionEngine, run: Run, open_orders: Iterable[OrderRow]) -> None:
+    def __init__(self, decisions: DecisionEngine, run: RunContext, open_orders: Iterable[OrderRow]) -> None:
         self.decisions, self.run = decisions, run
         self.rows = {row.order_id: row for row in open_orders}
 

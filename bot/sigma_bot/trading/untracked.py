@@ -41,5 +41,5 @@ class UntrackedOrders:
     async def track_not_found(self) -> None:
         """Track the last orders that the venue did not know: they may have arrived since."""
         entries = await self._journal.orders(self._orders.run.bot, limit=RECENT_ORDERS)
-        rows = [e.row for e in entries if e.row.state is State.ABSENT]
+        rows = [e.row for e in entries if e.row.state is State.NOT_FOUND]
         self._orders.track_stored([row for row in rows if row.client_id not in self._orders.rows], ())

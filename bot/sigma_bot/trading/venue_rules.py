@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.model.units import plain
+from sigma_bot.model.units import without_exponent
 from sigma_bot.runtime.setup import set_market
 from sigma_bot.spec import Market, StrategySpec, market_rules
 from sigma_bot.spec.rules import FeeRules, MarketRules
@@ -93,7 +93,7 @@ def rules_of(market: VenueMarket) -> MarketRules:
         fraction = Fraction(step)
         bands.append(Band(start, fraction.numerator, fraction.denominator))
     zero = market.min_notional * 0
-    fees = FeeRules(plain(market.maker_fee), plain(market.taker_fee), zero, zero, zero)
+    fees = FeeRules(without_exponent(market.maker_fee), without_exponent(market.taker_fee), zero, zero, zero)
     return MarketRules(
         market.symbol,
         tuple(bands),

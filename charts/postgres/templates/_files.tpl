@@ -103,5 +103,5 @@ roles.sql: |
   -- Tables are the owner's, made by migrations, which give every role its rights on them, by name.
   ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public REVOKE ALL ON TABLES FROM sigma_bot;
   ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public REVOKE ALL ON SEQUENCES FROM sigma_bot;
-  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public GRANT SELECT ON TABLES TO sigma_reader;
+  ALTER DEFAULT PRIVILEGES FOR ROLE sigma_owner IN SCHEMA public REVOKE ALL ON TABLES FROM sigma_reader;
 {{- end }}

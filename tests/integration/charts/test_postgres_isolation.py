@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from sigma_bot.database.errors import StorageError
-from sigma_bot.database.revision import VERSION_TABLE
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import open_journal
 from sigma_bot.schema import rights
@@ -78,15 +77,14 @@ async def test_every_table_is_secured(owner: asyncpg.Connection) -> None:
     """Of every table that there is, also of one that somebody adds and does not think of."""
     query = "SELECT relname, relrowsecurity FROM pg_class WHERE relname = ANY($1)"
     secured = dict(await owner.fetch(query, await tables(owner)))
-    results = {*rights.result_tables(), *rights.market_tables(), VERSION_TABLE}
-    assert {name for name, on in secured.items() if not on} == results
-    assert set(rights.journal_tables()) == set(secured) - results
+    assert {name for name, on in secured.items() if on} == set(rights.SECURED)
+    assert set(secured) == set(rights.RIGHTS)
 
 
 async def test_no_row_of_another_account_is_read_changed_or_forged(
     us: asyncpg.Connection, owner: asyncpg.Connection, urls: dict[str, str]
 ) -> None:
-    for table in rights.journal_tables():
+    for table in rights.SECURED:
         rows = await foreign(owner, table)
         assert rows, f"the other account has nothing in {table}: this test would prove nothing"
         seen = [json.loads(row[0]) for row in await us.fetch(f"SELECT to_json(t) FROM {table} t")]

@@ -64,9 +64,9 @@ def step(number: int) -> Change:
 
 def stop_after(table: str) -> None:
     """Wait for ever once a statement on the table has been run, or before a COMMIT of that name."""
-    from sigma_bot.database import driver as direct
+    from sigma_bot.database import driver
 
-    for kind in (direct._Lite, direct._Postgres):
+    for kind in (driver._SqliteConnection, driver._PostgresConnection):
         wrap(kind, "rows", table)
         wrap(kind, "insert", table)
         wrap(kind, "end", table)

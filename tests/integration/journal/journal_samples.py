@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigma_bot.journal import BotIdentity, Journal, Lease
-from sigma_bot.model.orders import Change, FillRow, InputRow, NoticeRow, OrderRow, State, Usage
+from sigma_bot.model.orders import Change, EquityPoint, FillRow, InputRow, NoticeRow, OrderRow, State, Usage
 
 NOW = 1_790_000_000_000_000_000
 
@@ -23,10 +23,10 @@ def order(number: int = 1, state: State = State.INTENT, **changes: Any) -> Order
     row = OrderRow(
         client_id=f"sx-00000000-1-{number}-0",
         order_id=number,
-        leg=0,
+        attempt=0,
         symbol="KRW-BTC",
         side="buy",
-        kind="limit",
+        order_type="limit",
         tif="gtc",
         quantity=Decimal("0.00012345"),
         limit_price=Decimal("91234000.00"),
@@ -70,7 +70,8 @@ def whole(tick: int = 7) -> Change:
         orders=[order(1), order(2, State.OPEN, venue_id="v-2", reason="", limit_price=None)],
         fills=[fill("t1"), fill("t2", 2)],
         inputs=[InputRow(1, tick, "report", {"price": Decimal("1.50"), "pair": (1, "x")})],
-        notices=[NoticeRow("alert", "parked", "look at it", NOW, 2, "KRW-BTC")],
+        notices=[NoticeRow("alert", "needs-review", "look at it", NOW, 2, "KRW-BTC")],
+        equity=[EquityPoint(NOW + tick, Decimal("1000000.125"), Decimal("998999.625"), Decimal("1000.50"))],
         usage=Usage(Decimal("1000.50"), 2, 20_000, Decimal("-3.25"), 29_000_000, 4),
     )
 

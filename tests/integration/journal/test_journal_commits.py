@@ -146,7 +146,7 @@ async def test_a_venues_words_are_held_whatever_they_are(journal: Journal) -> No
         Change(
             1,
             NOW,
-            orders=[order(1, State.REFUSED, reason=hostile)],
+            orders=[order(1, State.REJECTED, reason=hostile)],
             inputs=[InputRow(1, 1, "report", {"text": hostile})],
         ),
     )
@@ -292,7 +292,7 @@ def test_a_bot_imports_nothing_heavy(database: str) -> None:
 
 async def test_commits_are_on_the_disk(journal: Journal) -> None:
     async def ask(session: Any) -> Any:
-        query = "PRAGMA synchronous" if session.lite else "SHOW synchronous_commit"
+        query = "PRAGMA synchronous" if session.sqlite else "SHOW synchronous_commit"
         return (await session.rows(query))[0][0]
 
     assert await journal._database.run(ask) in (2, "on")

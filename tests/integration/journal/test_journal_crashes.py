@@ -17,9 +17,9 @@ from journal_processes import begin, hear, holding, told
 from journal_samples import NOW, identity, started, whole
 
 import servers
-from sigma_bot.database import driver as direct
+from sigma_bot.database import driver
 from sigma_bot.database.errors import CommitUnknownError, StorageError
-from sigma_bot.journal import Journal, at_once, open_journal
+from sigma_bot.journal import Journal, open_journal, single_statement
 from sigma_bot.model.orders import Change
 
 
@@ -137,16 +137,16 @@ async def test_a_lost_answer_of_a_commit_is_looked_up(
         if way == "by statements":
             lease.commits = None
         last = "rows" if way == "at once" else "end"
-        original = getattr(direct._Postgres, last)
+        original = getattr(driver._PostgresConnection, last)
 
         async def asked(self: Any, *question: Any) -> Any:
-            monkeypatch.setattr(direct._Postgres, last, original)
+            monkeypatch.setattr(driver._PostgresConnection, last, original)
             if when == "after":
                 await original(self, *question)
             await asyncio.to_thread(cut, postgres_server, postgres_database)
             return await original(self, *question)
 
-        monkeypatch.setattr(direct._Postgres, last, asked)
+        monkeypatch.setattr(driver._PostgresConnection, last, asked)
         if when == "after":
             assert await journal.commit(lease, step(2)) == 2
         else:
@@ -162,13 +162,13 @@ async def test_a_commit_that_arrives_late_stores_nothing(postgres_database: str)
     async with await open_journal(postgres_database) as journal:
         lease = await started(journal)
         await journal.commit(lease, step(1))
-        late = at_once.question(lease, 1, Change(9, NOW, state="late"))
+        late = single_statement.build(lease, 1, Change(9, NOW, state="late"))
         assert await journal.commit(lease, step(2)) == 2
         line = await asyncpg.connect(postgres_database.replace("+asyncpg", ""))
         assert await line.fetch(late[0], *late[1]) == []
         await journal.release(lease)
         again = await journal.acquire("ema", lease.holder, 60.0)
-        late = at_once.question(lease, 2, Change(9, NOW, state="late"))
+        late = single_statement.build(lease, 2, Change(9, NOW, state="late"))
         assert await line.fetch(late[0], *late[1]) == []
         await line.close()
         assert await assert_whole(journal, 2) == 2

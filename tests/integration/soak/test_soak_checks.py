@@ -46,7 +46,7 @@ def account() -> tuple[list[OrderRow], list[FillRow], dict[str, Any]]:
         row(2, State.OPEN, "0"),
         row(3, State.PARTIAL, "0.1"),
         row(4, State.CANCELLED, "0"),
-        row(5, State.ABSENT, "0"),
+        row(5, State.NOT_FOUND, "0"),
     ]
     fills = [fill(1, "0.2"), fill(3, "0.1")]
     told = {

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bot.results.result import FILL, ORDER, BacktestResult, Market, equity_dtype
+from sigma_bot.results.result import FILL, ORDER, BacktestResult, ResultMarket, equity_dtype
 from sigma_bot.results.trades import TRADE
 
 MARKETS = (
-    Market("BTCUSDT", Decimal("0.01"), Decimal("0.00001")),
-    Market("KRW-XRP", None, Decimal("0.25")),
-    Market("005930", Decimal(100), Decimal(10)),
+    ResultMarket("BTCUSDT", Decimal("0.01"), Decimal("0.00001")),
+    ResultMarket("KRW-XRP", None, Decimal("0.25")),
+    ResultMarket("005930", Decimal(100), Decimal(10)),
 )
 START = 1_700_000_000_123_456_789
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from sigma_bot.database.errors import StorageError
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
+from sigma_bot.journal import StoredRow, open_journal
+from sigma_bot.model.orders import OrderRow
 from sigma_bot.results import use_store
 from sigma_bot.results.store import Store
 from sigma_bot.schema import migrate, tables
@@ -57,6 +61,43 @@ def test_migrations_and_tables_agree(database: str) -> None:
         return list(compare_metadata(context, tables.metadata))
 
     assert on_connection(database, differences) == []
+
+
+def test_what_the_version_before_called_otherwise_is_read_as_it_is_called_now(database: str) -> None:
+    import tables_before as before
+
+    sqlite = database.startswith("sqlite")
+    asyncio.run(before.migrate_to(database, "0004", *before.rows(sqlite, "desk/two", "desk/one")))
+
+    async def read() -> tuple[list[StoredRow[OrderRow]], list[tuple[Any, ...]]]:
+        async with await open_journal(database) as journal:
+            return await journal.orders("desk/two"), [e.row for e in await journal.notices("desk/two")]
+
+    orders, notices = asyncio.run(read())
+    newest_first = list(before.STATES.values())[::-1]
+    assert [entry.row.state for entry in orders] == newest_first
+    assert {(entry.row.attempt, entry.row.order_type) for entry in orders} == {(3, "limit")}
+    assert {str(entry.row.quantity) for entry in orders} == {"0.10"}
+    assert [notice.code for notice in notices] == ["overfill", "needs-review"]
+    query = sa.text("SELECT bot, place FROM notices ORDER BY number")
+    found = on_connection(database, lambda connection: connection.execute(query).all())
+    assert [tuple(row) for row in found] == [(2, 0), (2, 1), (1, 0), (1, 1)], "by their time"
+    with pytest.raises(StorageError, match=r"refused|ck_orders_state|attempt|leg"):
+        on_connection(database, lambda c: c.exec_driver_sql(before.order(sqlite, 1, 50, "refused")))
+
+
+def test_a_migration_can_be_taken_back(database: str) -> None:
+    import tables_before as before
+
+    sqlite = database.startswith("sqlite")
+    asyncio.run(before.migrate_to(database, "0004", *before.rows(sqlite, "desk/one")))
+    asyncio.run(before.migrate_to(database, "0005"))
+    asyncio.run(before.migrate_back(database, "0004"))
+    asyncio.run(before.migrate_to(database, "0004", before.order(sqlite, 1, 50, "refused")))
+    asyncio.run(before.migrate_to(database, "head"))
+    query = sa.text("SELECT state FROM orders ORDER BY created")
+    found = on_connection(database, lambda connection: connection.execute(query).scalars().all())
+    assert found == [*before.STATES.values(), "rejected"]
 
 
 def test_rows_of_a_run_are_clustered_by_run_in_sqlite(tmp_path: Path) -> None:

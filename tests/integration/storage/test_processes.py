@@ -15,7 +15,7 @@ import pytest
 import storage_samples as samples
 
 from sigma_bot.results import open_store
-from sigma_bot.results.records import Run
+from sigma_bot.results.records import StoredRun
 from sigma_bot.results.store import Store
 
 SCRIPT = Path(__file__).with_name("storing.py")
@@ -46,7 +46,7 @@ def wait_until_there(process: subprocess.Popen[str]) -> None:
     assert process.stdout.readline() == "there\n"
 
 
-async def stored(url: str) -> list[Run]:
+async def stored(url: str) -> list[StoredRun]:
     """Every run, each read back whole: 300 orders, fills and equity samples, 3 trades."""
     async with await open_store(url) as store:
         runs = await store.list_runs(limit=1000)
@@ -55,7 +55,7 @@ async def stored(url: str) -> list[Run]:
         return runs
 
 
-async def assert_whole(store: Store, run: Run) -> None:
+async def assert_whole(store: Store, run: StoredRun) -> None:
     full = await store.load_full(run.id)
     sizes = {len(full.result.orders), len(full.result.fills), len(full.result.equity)}
     assert (sizes, len(full.trades), full.result.rejections) == ({300}, 3, samples.result().rejections)

@@ -21,7 +21,7 @@ from sigma_bot.engine.types import OrderType, Reason, TimeInForce
 from sigma_bot.errors import BadInputError
 from sigma_bot.results import open_store, schema
 from sigma_bot.results.records import Sweep, Trial
-from sigma_bot.results.result import FILL, ORDER, ORDER_STATUS, BacktestResult, Market, equity_dtype
+from sigma_bot.results.result import FILL, ORDER, ORDER_STATUS, BacktestResult, ResultMarket, equity_dtype
 from sigma_bot.results.trades import TRADE
 from sigma_bot.schema import tables
 
@@ -108,7 +108,7 @@ def _values(name: str, kind: np.dtype[Any], symbols: int) -> st.SearchStrategy[A
 @st.composite
 def results(draw: Any) -> tuple[BacktestResult, NDArray[np.void]]:
     names = draw(st.lists(TEXT, min_size=1, max_size=3, unique=True))
-    markets = tuple(Market(name, draw(st.none() | LOT), draw(LOT)) for name in names)
+    markets = tuple(ResultMarket(name, draw(st.none() | LOT), draw(LOT)) for name in names)
     result = samples.result(
         0,
         name=draw(TEXT),

@@ -56,13 +56,13 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
         rules = market.rules
         market.rules = replace(rules, **changed)
         await scene.say(what)
-        await scene.stand(State.REFUSED)
+        await scene.stand(State.REJECTED)
         assert words[scene.venue == "upbit"] in await newest(scene)
         assert "refused by the venue" in await notice(scene, "rejection", "refused by the venue")
         assert runner.session.bot.decisions.broker.n_active == 0, "the strategy is told"
         market.rules = rules
         await scene.say(1)
-        await scene.stand(State.REFUSED, State.FILLED)
+        await scene.stand(State.REJECTED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 
@@ -107,7 +107,7 @@ async def test_the_venue_notices_the_clock_first(scene):  # noqa: F811
     async with scene.bot() as runner:
         scene.em.exchange.skew_ns = BEHIND
         await scene.say(3)
-        await scene.stand(State.REFUSED)
+        await scene.stand(State.REJECTED)
         assert (await newest(scene)).startswith("not sent: ")
         assert "chrony or NTP" in await newest(scene)
         assert "behind the venue's" in await notice(scene, "alert", "clock-drift")
@@ -143,11 +143,11 @@ async def test_a_market_suspended_while_held_and_the_bot_started_again(scene):  
     market.status = "suspended"
     async with scene.bot() as runner:
         await scene.say(2)
-        await scene.stand(State.FILLED, State.REFUSED)
+        await scene.stand(State.FILLED, State.REJECTED)
         assert "does not trade now" in await newest(scene)
         market.status = "trading"
         await scene.say(2)
-        await scene.stand(State.FILLED, State.REFUSED, State.FILLED)
+        await scene.stand(State.FILLED, State.REJECTED, State.FILLED)
         assert runner.session.bot.decisions.flat
     await scene.ledger_is_the_venues()
 
@@ -169,15 +169,15 @@ async def test_a_key_that_goes_bad_while_running(scene, wrong):  # noqa: F811
         await scene.stand(State.OPEN)
         keys[scene.em.key] = replace(good, **KEYS[wrong][0])
         await scene.say(1)
-        await scene.stand(State.OPEN, State.REFUSED)
+        await scene.stand(State.OPEN, State.REJECTED)
         assert words[scene.venue] in await newest(scene)
         assert scene.em.secret not in await newest(scene)
         scene.em.exchange.trade(scene.symbol, scene.price / 2, D(1), "sell")  # the resting bid fills
         keys[scene.em.key] = good
         scene.em.cut_sockets()
-        await scene.stand(State.FILLED, State.REFUSED)
+        await scene.stand(State.FILLED, State.REJECTED)
         await scene.say(2)
-        await scene.stand(State.FILLED, State.REFUSED, State.FILLED)
+        await scene.stand(State.FILLED, State.REJECTED, State.FILLED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 

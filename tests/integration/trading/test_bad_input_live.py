@@ -146,7 +146,7 @@ async def told(scene, code: str) -> str:  # noqa: F811
 async def refused(scene) -> str:  # noqa: F811
     """Why the newest order was refused."""
     async with asyncio.timeout(60):
-        while not (rows := await scene.orders()) or rows[0].state is not State.REFUSED:
+        while not (rows := await scene.orders()) or rows[0].state is not State.REJECTED:
             await asyncio.sleep(0.01)
     return rows[0].reason
 
@@ -184,7 +184,7 @@ async def test_a_bot_starts_again_though_what_it_holds_was_removed(scene):  # no
         assert "market" in await refused(scene)
         # Upbit's orders are known without their market, so closing still cancels what rested.
         rested = State.CANCELLED if scene.venue == "upbit" else State.OPEN
-        await scene.stand(State.FILLED, rested, State.REFUSED)
+        await scene.stand(State.FILLED, rested, State.REJECTED)
         assert runner.sessions == 1
     await scene.ledger_is_the_venues()
 

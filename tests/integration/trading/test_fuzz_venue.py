@@ -118,7 +118,7 @@ async def settled(scene) -> bool:
     if session is None or session.bot.adapter.gate.closed_reason or session.bot.progress.tick < scene.seq:
         return False
     rows = {row.client_id: row for row in await scene.orders()}
-    if any(row.state in (State.INTENT, State.UNKNOWN, State.PARKED) for row in rows.values()):
+    if any(row.state in (State.INTENT, State.UNKNOWN, State.NEEDS_REVIEW) for row in rows.values()):
         return False
     ours = [o for o in scene.em.exchange.accounts["main"].orders if o.ticket.client_id.startswith("sx-")]
     living = {row.client_id for row in rows.values() if row.state in (State.OPEN, State.PARTIAL)}

@@ -29,7 +29,7 @@ async def absent(scene: Scene, what: int):  # noqa: F811
     held = scene.em.faults.add("order.create", "hold")
     await scene.say(what)
     await held.reached.wait()
-    await scene.stand(State.ABSENT)
+    await scene.stand(State.NOT_FOUND)
     assert scene.runner.session.bot.decisions.broker.n_active == 0, "the strategy is told that it is gone"
     assert not scene.em.exchange.accounts["main"].orders
     return held

@@ -255,8 +255,8 @@ async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
         await scene.say(3)  # both bid: there is room for one
         await scene.until(lambda: _ended(scene, 2))
         orders = [e.row for e in await scene.journal.orders()]
-        assert sorted(row.state for row in orders) == [State.OPEN, State.REFUSED]
-        assert [row.reason for row in orders if row.state is State.REFUSED] == [
+        assert sorted(row.state for row in orders) == [State.OPEN, State.REJECTED]
+        assert [row.reason for row in orders if row.state is State.REJECTED] == [
             "account limit: 2 open orders of all its bots, at most 1"
         ]
         assert len(list(scene.em.exchange.accounts["main"].orders)) == 1
@@ -316,7 +316,7 @@ async def test_a_halt_given_during_a_long_callback_stops_its_orders(scene, tmp_p
         outside = asyncio.get_running_loop().run_in_executor(None, lambda: asyncio.run(halt()))
         await scene.say(3)
         await outside
-        await scene.stand(State.REFUSED)
+        await scene.stand(State.REJECTED)
         assert [row.reason for row in await scene.orders()] == ["not sent: halted before it was sent"]
     assert not list(scene.em.exchange.accounts["main"].orders)
 

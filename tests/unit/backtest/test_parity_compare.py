@@ -20,7 +20,7 @@ def order(number: int, **changes: object) -> OrderLine:
         created=number * SECOND,
         symbol="KRW-BTC",
         side="buy",
-        kind="limit",
+        order_type="limit",
         tif="gtc",
         quantity=Decimal("0.01"),
         limit=Decimal(60_000_000 + number),
@@ -56,7 +56,7 @@ OTHER = {
     "created": 7,
     "symbol": "KRW-ETH",
     "side": "sell",
-    "kind": "market",
+    "order_type": "market",
     "tif": "ioc",
     "quantity": Decimal("0.010000000000000001"),
     "limit": None,
@@ -157,10 +157,10 @@ def row(**changes: object) -> OrderRow:
     values: dict[str, object] = {
         "client_id": "sx-00000000-1-1-0",
         "order_id": 1,
-        "leg": 0,
+        "attempt": 0,
         "symbol": "KRW-BTC",
         "side": "buy",
-        "kind": "limit",
+        "order_type": "limit",
         "tif": "gtc",
         "quantity": Decimal("0.01"),
         "limit_price": Decimal(60_000_001),
@@ -183,7 +183,7 @@ def test_the_journal_s_rows_as_lines() -> None:
     assert trace_of([row()], [executed]) == trace(1)
     open_row = row(state=State.PARTIAL, filled=Decimal("0.004"))
     assert trace_of([open_row], []).orders[0].ended == 0
-    market = row(kind="market", limit_price=Decimal(5))
+    market = row(order_type="market", limit_price=Decimal(5))
     assert trace_of([market], []).orders[0].limit is None
     assert [line.id for line in trace_of([row(order_id=2), row()], []).orders] == [1, 2]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sigma_bot.bus import BusError, open_bus, spool
+from sigma_bot.bus import BusError, open_bus, segment_log
 from sigma_bot.data.market import open_request
 from sigma_bot.data.request import Request, Wanted
 from sigma_bot.errors import BadInputError
@@ -346,7 +346,7 @@ async def test_a_hole_in_the_numbers_is_a_gap_and_is_told(tmp_path: Path) -> Non
 async def test_the_newest_spool_file_stays_for_the_bus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "SEGMENT", 2000)
+    monkeypatch.setattr(segment_log, "SEGMENT", 2000)
     keeper = Recorder(tmp_path, "upbit")
     record(keeper, series(1, 100))
     await keeper.roll(NOON, finish=True)

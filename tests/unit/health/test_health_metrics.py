@@ -37,7 +37,7 @@ def everything_happened() -> BotMetrics:
     metrics.lease(True, 41)
     metrics.ready(True)
     metrics.halted("command")
-    metrics.alert("parked")
+    metrics.alert("needs-review")
     metrics.equity(Decimal("10000000.5"), "KRW")
     metrics.position("KRW-BTC", Decimal("-0.25"))
     metrics.open_orders(4)
@@ -59,7 +59,7 @@ def everything_happened() -> BotMetrics:
         ("sigma_tick_to_order_seconds_sum", {}, 0.004),
         ("sigma_journal_commit_seconds_count", {}, 1),
         ("sigma_orders_total", {"state": "filled"}, 1),
-        ("sigma_orders_total", {"state": "parked"}, 0),
+        ("sigma_orders_total", {"state": "needs_review"}, 0),
         ("sigma_fills_total", {}, 1),
         ("sigma_rejections_total", {"reason": "price collar"}, 1),
         ("sigma_venue_errors_total", {"kind": "unknown"}, 1),
@@ -70,7 +70,7 @@ def everything_happened() -> BotMetrics:
         ("sigma_ready", {}, 1),
         ("sigma_halted", {}, 1),
         ("sigma_halts_total", {"cause": "command"}, 1),
-        ("sigma_alerts_total", {"code": "parked"}, 1),
+        ("sigma_alerts_total", {"code": "needs-review"}, 1),
         ("sigma_equity", {"currency": "KRW"}, 10000000.5),
         ("sigma_position_quantity", {"symbol": "KRW-BTC"}, -0.25),
         ("sigma_open_orders", {}, 4),

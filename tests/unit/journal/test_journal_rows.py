@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.journal import rows
-from sigma_bot.journal.statements import marked, texts
+from sigma_bot.journal.statements import positional, statements_for
 from sigma_bot.model.orders import TRANSITIONS, FillRow, InputRow, NoticeRow, OrderRow, Usage
 from sigma_bot.schema import tables
 
@@ -27,7 +27,7 @@ RECORDS = st.sampled_from(list(FORMS)).flatmap(
 )
 
 
-def overrides(form: rows.Form[Any]) -> dict[str, Any]:
+def overrides(form: rows.TableMapping[Any]) -> dict[str, Any]:
     """Values that a record may hold, by the type of its field."""
     money = st.decimals(allow_nan=False, allow_infinity=False)
     words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
@@ -45,15 +45,15 @@ def overrides(form: rows.Form[Any]) -> dict[str, Any]:
 
 
 @given(RECORDS, st.booleans())
-def test_a_record_comes_back(given: tuple[Any, Any], lite: bool) -> None:
+def test_a_record_comes_back(given: tuple[Any, Any], sqlite: bool) -> None:
     form, record = given
-    [row] = form.rows([record], lite)
+    [row] = form.rows([record], sqlite)
     assert form.records([row]) == [record]
     assert form.records([[*row, "bot", 1]]) == [record], "what follows is not of the record"
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.table)
-def test_a_table_has_every_field_of_its_record(form: rows.Form[Any]) -> None:
+def test_a_table_has_every_field_of_its_record(form: rows.TableMapping[Any]) -> None:
     assert form.names == tuple(field.name for field in fields(FORMS[form]))
     assert set(form.names) <= set(tables.metadata.tables[form.table].columns.keys())
 
@@ -61,11 +61,11 @@ def test_a_table_has_every_field_of_its_record(form: rows.Form[Any]) -> None:
 @pytest.mark.parametrize(
     ("wrong", "error"), [(0.5, TypeError), (1, TypeError), (Decimal("sNaN"), ValueError)]
 )
-@pytest.mark.parametrize("lite", [True, False])
-def test_money_is_a_finite_decimal(wrong: Any, error: type[Exception], lite: bool) -> None:
+@pytest.mark.parametrize("sqlite", [True, False])
+def test_money_is_a_finite_decimal(wrong: Any, error: type[Exception], sqlite: bool) -> None:
     used = Usage(wrong, 1, 2, Decimal(0), 3, 4)
     with pytest.raises(error, match="the journal takes a"):
-        rows.USAGE.rows([used], lite)
+        rows.USAGE.rows([used], sqlite)
 
 
 def test_a_decimal_keeps_its_digits_as_text() -> None:
@@ -80,12 +80,12 @@ def test_text_that_a_database_refuses_is_replaced() -> None:
 
 
 def test_parameters_are_numbered_for_postgresql() -> None:
-    assert marked("a = ? AND b = ?", lite=False) == "a = $1 AND b = $2"
-    assert marked("a = ?", lite=True) == "a = ?"
+    assert positional("a = ? AND b = ?", sqlite=False) == "a = $1 AND b = $2"
+    assert positional("a = ?", sqlite=True) == "a = ?"
 
 
-@pytest.mark.parametrize("lite", [True, False])
-def test_the_statement_knows_every_transition(lite: bool) -> None:
+@pytest.mark.parametrize("sqlite", [True, False])
+def test_the_statement_knows_every_transition(sqlite: bool) -> None:
     for old, following in TRANSITIONS.items():
         for new in TRANSITIONS:
-            assert (f"'{old}>{new}'" in texts(lite).orders) == (new in following)
+            assert (f"'{old}>{new}'" in statements_for(sqlite).orders) == (new in following)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sigma_bot.results.result import FILL, FILLED, ORDER, REJECTED, BacktestResult, Market, equity_dtype
+from sigma_bot.results.result import FILL, FILLED, ORDER, REJECTED, BacktestResult, ResultMarket, equity_dtype
 
 DAY = 86_400_000_000_000
 HOUR = 3_600_000_000_000
@@ -90,7 +90,7 @@ def build(
         "params": {"fast": 12, "slow": 26},
         "kind": "bar",
         "timeframe": int(np.median(np.diff(ts))) if len(ts) > 1 else DAY,
-        "markets": tuple(Market(name, Decimal("0.01"), lot_size) for name in symbols),
+        "markets": tuple(ResultMarket(name, Decimal("0.01"), lot_size) for name in symbols),
         "currency": "USDT",
         "precision": precision,
         "initial_cash": start_cash,

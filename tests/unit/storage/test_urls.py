@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.database.urls import database_url, place
+from sigma_bot.database.urls import database_url, parse_address
 from sigma_bot.errors import BadInputError
 from sigma_bot.redaction import redact_url
 
@@ -42,13 +42,13 @@ def test_the_option_comes_before_the_environment_before_the_home(monkeypatch: py
     ],
 )
 def test_addresses_name_the_async_driver(written: str, url: str) -> None:
-    assert place(written).url == url
+    assert parse_address(written).url == url
 
 
 def test_a_relative_path_is_below_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert place("runs.db").path == tmp_path / "runs.db"
-    assert place("sqlite:///folder/runs.db").path == tmp_path / "folder" / "runs.db"
+    assert parse_address("runs.db").path == tmp_path / "runs.db"
+    assert parse_address("sqlite:///folder/runs.db").path == tmp_path / "folder" / "runs.db"
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_relative_path_is_below_the_working_folder(tmp_path: Path, monkeypatch
 )
 def test_a_sqlite_address_names_a_file(written: str) -> None:
     with pytest.raises(BadInputError, match="names no file; write sqlite:///FILE"):
-        place(written)
+        parse_address(written)
 
 
 def test_another_scheme_is_refused_with_the_nearest() -> None:
     with pytest.raises(BadInputError, match="'postgress' is not known; did you mean 'postgres'"):
-        place("postgress://u:secret@h/n")
+        parse_address("postgress://u:secret@h/n")
     with pytest.raises(BadInputError, match="write sqlite:///FILE or postgresql://") as raised:
-        place("mysql://u:secret@h/n")
+        parse_address("mysql://u:secret@h/n")
     assert "secret" not in str(raised.value)
 
 
@@ -78,7 +78,7 @@ def test_no_password_is_ever_shown(password: str) -> None:
         f"postgresql://user:{password}@host:5432/name",
         f"postgresql://user:{password}@host/name?ssl=require",
     ):
-        found = place(url)
+        found = parse_address(url)
         assert password not in found.shown
         assert password not in repr(found)
         assert found.shown.startswith("postgresql://user:***@host")

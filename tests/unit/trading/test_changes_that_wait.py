@@ -12,10 +12,10 @@ from sigma_bot.model.orders import Change, InputRow, NoticeRow, OrderRow, State
 ORDER = OrderRow(
     client_id="sx-1-1-1-1",
     order_id=1,
-    leg=1,
+    attempt=1,
     symbol="BTCUSDT",
     side="buy",
-    kind="limit",
+    order_type="limit",
     quantity=Decimal(1),
     limit_price=Decimal(100),
     stop_price=None,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bot.model.conversion import Run
+from sigma_bot.model.conversion import RunContext
 from sigma_bot.model.messages import TickBatch, TickMessage
 from sigma_bot.model.orders import LIVING, Change, Inputs, State
 from sigma_bot.runtime import checkpoint
@@ -76,7 +76,7 @@ class Bench:
         code = load_strategy(spec.strategy, Path())
         start(code.instance)
         self.decisions = DecisionEngine(spec, code.instance)
-        run = Run("told", 1, NOW, ("AAABBB",), "BBB", 8)
+        run = RunContext("told", 1, NOW, ("AAABBB",), "BBB", 8)
         stored = {} if text is None else checkpoint.load(text, self.decisions.broker, self.decisions.strategy)
         self.orders = OrderManager(self.decisions, run, Inputs(0), stored, 1, {"AAABBB": "AAA"})
         self.seq = 0
@@ -166,9 +166,9 @@ def test_a_refused_order_is_gone_for_the_strategy():
     bench = Bench()
     (row,), _ = bench.tick(2)
     change = bench.change()
-    bench.orders.end(change, row, State.REFUSED, "no money", NOW)
+    bench.orders.end(change, row, State.REJECTED, "no money", NOW)
     bench.orders.collect_rejections(change)
-    assert row.state is State.REFUSED
+    assert row.state is State.REJECTED
     assert bench.decisions.broker.n_active == 0
     assert [n.code for n in change.notices] == ["refused by the venue"]
 
@@ -176,7 +176,7 @@ def test_a_refused_order_is_gone_for_the_strategy():
 def test_an_absent_order_that_turns_up_is_tracked_and_booked():
     bench = Bench()
     (row,), _ = bench.tick(2)
-    bench.orders.end(bench.change(), row, State.ABSENT, "not found", NOW)
+    bench.orders.end(bench.change(), row, State.NOT_FOUND, "not found", NOW)
     assert bench.decisions.broker.n_active == 0
     bench.settle(row, report(row, "filled", D(1)), [execution(row, 1, D(1))])
     assert row.state is State.FILLED
@@ -186,9 +186,9 @@ def test_an_absent_order_that_turns_up_is_tracked_and_booked():
 def test_an_impossible_report_is_refused_and_told():
     bench = Bench()
     (row,), _ = bench.tick(1)
-    bench.orders.end(bench.change(), row, State.REFUSED, "no", NOW)
+    bench.orders.end(bench.change(), row, State.REJECTED, "no", NOW)
     bench.settle(row, report(row, "cancelled", D(0)), [])
-    assert row.state is State.REFUSED
+    assert row.state is State.REJECTED
     (notice,) = [n for change in bench.changes for n in change.notices if n.kind == "alert"]
     assert notice.code == "illegal-transition"
 
@@ -196,10 +196,10 @@ def test_an_impossible_report_is_refused_and_told():
 def test_exits_of_a_bracket_wait_and_go_one_at_a_time():
     bench = Bench()
     (entry,), _ = bench.tick(3)
-    assert entry.kind == "market"
+    assert entry.order_type == "market"
     bench.settle(entry, report(entry, "filled", D(1)), [execution(entry, 1, D(1))])
     (target,), _ = bench.tick(0)  # the limit exit goes to the venue, the stop is held here
-    assert (target.kind, target.side, target.quantity) == ("limit", "sell", D(1))
+    assert (target.order_type, target.side, target.quantity) == ("limit", "sell", D(1))
     bench.settle(target, report(target, "open", D(0)), [])
     sends, cancels = bench.tick(0, price=80.0)  # the stop triggers: the limit order must go first
     assert (sends, cancels) == ([], []) or cancels == [target]
@@ -208,7 +208,7 @@ def test_exits_of_a_bracket_wait_and_go_one_at_a_time():
     assert cancels == [target]
     bench.settle(target, report(target, "cancelled", D(0)), [])
     (stop,), _ = bench.tick(0, price=80.0)
-    assert (stop.kind, stop.side, stop.quantity) == ("market", "sell", D(1))
+    assert (stop.order_type, stop.side, stop.quantity) == ("market", "sell", D(1))
     bench.settle(stop, report(stop, "filled", D(1)), [execution(stop, 2, D(1))])
     assert bench.market.lots == 0
     assert bench.decisions.broker.n_active == 0
@@ -239,7 +239,7 @@ def test_a_checkpoint_goes_on_where_it_was(seed):
             sends, cancels = bench.tick(what, price)
             for row in sends:
                 full = k % 3 == 0
-                number = row.order_id * 10 + row.leg
+                number = row.order_id * 10 + row.attempt
                 bench.settle(
                     row,
                     report(row, "filled" if full else "open", row.quantity if full else D(0)),
@@ -258,7 +258,7 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
     bench = Bench()
     [row], _ = bench.tick(2)
     bench.settle(row, report(row, "open", D(0)), ())
-    old = replace(row, client_id=f"{row.client_id[:12]}-zz-1-1", state=State.ABSENT, quantity=D(3))
+    old = replace(row, client_id=f"{row.client_id[:12]}-zz-1-1", state=State.NOT_FOUND, quantity=D(3))
     bench.orders.track(old, ())
     assert bench.settle(old, report(old, "filled", D(2)), ()) == FillsMissing(report(old, "filled", D(2)))
     bench.settle(old, report(old, "cancelled", D(2)), [execution(old, 7, D(2))])

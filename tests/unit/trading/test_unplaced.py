@@ -11,10 +11,10 @@ def row(client_id="sx-1", token=7, state=State.INTENT):
     return OrderRow(
         client_id=client_id,
         order_id=1,
-        leg=1,
+        attempt=1,
         symbol="KRW-BTC",
         side="buy",
-        kind="market",
+        order_type="market",
         tif="gtc",
         quantity=Decimal("0.01"),
         limit_price=None,
@@ -68,6 +68,6 @@ def test_what_is_stored_is_forgotten():
     unsent = UnplacedOrders()
     for client_id in ("lives", "ended", "never-stored"):
         unsent.add(row(client_id))
-    unsent.prune({"lives": row("lives"), "ended": row("ended", state=State.REFUSED)})
+    unsent.prune({"lives": row("lives"), "ended": row("ended", state=State.REJECTED)})
     assert len(unsent) == 1
     assert unsent.reason_for(row("lives")) is not None

@@ -24,13 +24,13 @@ _HEAD = struct.Struct("<IIQ")
 _SEQ = struct.Struct("<Q")
 
 
-def framed(seq: int, payload: bytes) -> bytes:
+def encode_frame(seq: int, payload: bytes) -> bytes:
     """An entry as it is written."""
     body = _SEQ.pack(seq) + payload
     return _HEAD.pack(len(body), zlib.crc32(body), seq) + payload
 
 
-def frames(path: Path, after: int = -1) -> Iterator[tuple[int, bytes]]:
+def read_frames(path: Path, after: int = -1) -> Iterator[tuple[int, bytes]]:
     """The whole entries of a segment with a higher ``seq``, up to the first torn or damaged one."""
     with path.open("rb") as file:
         for seq, payload, _ in _entries(file.read()):
@@ -38,7 +38,7 @@ def frames(path: Path, after: int = -1) -> Iterator[tuple[int, bytes]]:
                 yield seq, payload
 
 
-def sound_length(path: Path) -> int:
+def valid_length(path: Path) -> int:
     """Bytes of a segment up to its first torn or damaged entry."""
     return max((end for _, _, end in _entries(path.read_bytes())), default=0)
 
@@ -62,7 +62,7 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem), path) for path in found)
 
 
-class Spool:
+class SegmentLog:
     """One log in a folder, written by one process. Raises BusError when it is in use or cannot be written."""
 
     def __init__(self, folder: Path, kept: int) -> None:
@@ -70,21 +70,21 @@ class Spool:
         self._file = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)
+            self._lock = _lock_folder(folder)
             self._segments = segments(folder)
-            self.last = self._mend()
+            self.last = self._recover()
         except OSError as error:
-            raise _cannot(folder, error) from error
+            raise _write_failed(folder, error) from error
 
-    def _mend(self) -> int:
+    def _recover(self) -> int:
         """Cut a torn tail and go on in the newest segment; -1 for an empty log."""
         while self._segments:
             first, path = self._segments[-1]
-            self._size = sound_length(path)
+            self._size = valid_length(path)
             if self._size:
                 self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
                 os.ftruncate(self._file, self._size)
-                return max(seq for seq, _ in frames(path, first - 1))
+                return max(seq for seq, _ in read_frames(path, first - 1))
             path.unlink()
             self._segments.pop()
         self._size = 0
@@ -92,7 +92,7 @@ class Spool:
 
     def append(self, seq: int, payload: bytes) -> None:
         """Write an entry; ``seq`` must be higher than the last. A failed write leaves the log as it was."""
-        frame = framed(seq, payload)
+        frame = encode_frame(seq, payload)
         try:
             if self._file < 0 or self._size >= SEGMENT:
                 self._begin(seq)
@@ -101,7 +101,7 @@ class Spool:
                 os.ftruncate(self._file, self._size)
                 raise OSError(28, "the disk is full")
         except OSError as error:
-            raise _cannot(self._folder, error) from error
+            raise _write_failed(self._folder, error) from error
         self._size += len(frame)
         self.last = seq
 
@@ -109,11 +109,11 @@ class Spool:
         """Start a segment, and drop those that are old."""
         path = self._folder / f"{seq:020d}{ENDING}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self.cut()
+        self.rotate()
         self._file, self._size = file, 0
         self._segments.append((seq, path))
         while len(self._segments) > 1 and self._segments[1][0] <= seq - self._kept:
-            self.drop(self._segments[0][0])
+            self.drop_segments(self._segments[0][0])
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Up to ``limit`` entries with a higher ``seq``, oldest first."""
@@ -121,25 +121,25 @@ class Spool:
         for index, (_, path) in enumerate(self._segments):
             if index + 1 < len(self._segments) and self._segments[index + 1][0] <= after + 1:
                 continue  # all of it is older
-            for entry in frames(path, after):
+            for entry in read_frames(path, after):
                 found.append(entry)
                 if len(found) == limit:
                     return found
         return found
 
-    def cut(self) -> None:
+    def rotate(self) -> None:
         """Have the next entry begin a segment."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
-    def closed(self) -> list[tuple[int, Path]]:
+    def closed_segments(self) -> list[tuple[int, Path]]:
         """(first sequence number, file) of the segments that are written no more, oldest first."""
         return self._segments if self._file < 0 else self._segments[:-1]
 
-    def drop(self, upto: int) -> None:
+    def drop_segments(self, upto: int) -> None:
         """Drop the closed segments that begin at ``upto`` or before."""
-        for segment in [one for one in self.closed() if one[0] <= upto]:
+        for segment in [one for one in self.closed_segments() if one[0] <= upto]:
             segment[1].unlink(missing_ok=True)
             self._segments.remove(segment)
 
@@ -151,7 +151,7 @@ class Spool:
         self._file = self._lock = -1
 
 
-def _locked(folder: Path) -> int:
+def _lock_folder(folder: Path) -> int:
     """Hold the folder for this process alone; the kernel gives it back however the process ends."""
     file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -164,7 +164,7 @@ def _locked(folder: Path) -> int:
     return file
 
 
-def _cannot(folder: Path, error: OSError) -> BusError:
+def _write_failed(folder: Path, error: OSError) -> BusError:
     return BusError(
         f"{folder}: the log cannot be written: {error.strerror or error}; "
         "free some space or name a folder that can be written"

@@ -10,8 +10,8 @@ from sigma_bot.database.driver import Row, Session
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import controls, rows
 from sigma_bot.journal.controls import bot_id
-from sigma_bot.journal.statements import LIVING_STATES, NOW, marked
-from sigma_bot.journal.types import BotRun, BotStatus, Changes, Entry, Loaded
+from sigma_bot.journal.statements import LIVING_STATES, NOW, positional
+from sigma_bot.journal.types import BotRun, BotStatus, Changes, ResumePoint, StoredRow
 from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow
 
 R = TypeVar("R")
@@ -20,7 +20,7 @@ RECENT_FILLS = 1000
 """Fills that a bot gets back at its start, besides those of orders that may still fill."""
 
 
-async def load(session: Session, name: str) -> Loaded | None:
+async def load(session: Session, name: str) -> ResumePoint | None:
     """See `Journal.load`."""
     found = await _ask(session, "SELECT id, mode, run, commits FROM bots WHERE name = ?", name)
     if not found:
@@ -44,13 +44,13 @@ async def load(session: Session, name: str) -> Loaded | None:
     mine = f"bot = ? AND state IN ({LIVING_STATES}) AND (run = ? OR ? = 'live')"
     orders = await _ask(
         session,
-        f"SELECT {_names(rows.ORDERS)} FROM orders WHERE {mine} ORDER BY order_id, leg, client_id",
+        f"SELECT {_names(rows.ORDERS)} FROM orders WHERE {mine} ORDER BY order_id, attempt, client_id",
         bot,
         run,
         mode,
     )
     used = await _ask(session, f"SELECT {_names(rows.USAGE)} FROM account_usage WHERE bot = ?", bot)
-    return Loaded(
+    return ResumePoint(
         run=run,
         commit=commits,
         state=state,
@@ -82,16 +82,18 @@ async def _recent(session: Session, bot: int, run: int, mode: str, living: str) 
     )
 
 
-async def orders(session: Session, bot: str | None, living: bool, limit: int | None) -> list[Entry[OrderRow]]:
+async def orders(
+    session: Session, bot: str | None, living: bool, limit: int | None
+) -> list[StoredRow[OrderRow]]:
     """See `Journal.orders`."""
     only = f"t.state IN ({LIVING_STATES})" if living else "1 = 1"
-    newest = "t.created DESC, t.order_id DESC, t.leg DESC, t.client_id"
+    newest = "t.created DESC, t.order_id DESC, t.attempt DESC, t.client_id"
     return await _entries(session, rows.ORDERS, bot, only, (), newest, limit)
 
 
 async def fills(
     session: Session, bot: str | None, run: int | None, limit: int | None
-) -> list[Entry[FillRow]]:
+) -> list[StoredRow[FillRow]]:
     """See `Journal.fills`."""
     only, values = ("1 = 1", ()) if run is None else ("t.run = ?", (run,))
     return await _entries(session, rows.FILLS, bot, only, values, "t.id DESC", limit)
@@ -119,13 +121,13 @@ async def last_inputs(session: Session, bot: str, run: int, kinds: Iterable[str]
     return {row.kind: row for row in rows.INPUTS.records(found)}
 
 
-async def inputs(session: Session, bot: str, run: int | None) -> list[Entry[InputRow]]:
+async def inputs(session: Session, bot: str, run: int | None) -> list[StoredRow[InputRow]]:
     """See `Journal.inputs`."""
     only, values = ("t.run = bots.run", ()) if run is None else ("t.run = ?", (run,))
     return await _entries(session, rows.INPUTS, bot, only, values, "t.number", None)
 
 
-async def notices(session: Session, bot: str | None, limit: int | None) -> list[Entry[NoticeRow]]:
+async def notices(session: Session, bot: str | None, limit: int | None) -> list[StoredRow[NoticeRow]]:
     """See `Journal.notices`."""
     newest = "t.ts DESC, t.bot, t.commit_no DESC, t.place DESC"
     return await _entries(session, rows.NOTICES, bot, "1 = 1", (), newest, limit)
@@ -136,12 +138,12 @@ async def changes_since(session: Session, bot: str, commit: int) -> Changes:
     # Read first: what is committed meanwhile is then told twice rather than never.
     [(last,)] = await _ask(session, "SELECT commits FROM bots WHERE id = ?", await bot_id(session, bot))
 
-    async def since(form: rows.Form[R], order: str) -> list[Entry[R]]:
-        return await _entries(session, form, bot, "t.commit_no > ?", (commit,), order, None)
+    async def since(mapping: rows.TableMapping[R], order: str) -> list[StoredRow[R]]:
+        return await _entries(session, mapping, bot, "t.commit_no > ?", (commit,), order, None)
 
     return Changes(
         commit=last,
-        orders=await since(rows.ORDERS, "t.commit_no, t.order_id, t.leg"),
+        orders=await since(rows.ORDERS, "t.commit_no, t.order_id, t.attempt"),
         fills=await since(rows.FILLS, "t.id"),
         inputs=await since(rows.INPUTS, "t.run, t.number"),
         notices=await since(rows.NOTICES, "t.commit_no, t.place"),
@@ -169,7 +171,7 @@ async def bots(session: Session) -> list[BotStatus]:
     open_orders = f"(SELECT COUNT(*) FROM orders WHERE bot = bots.id AND state IN ({LIVING_STATES}))"
     query = (
         "SELECT bots.id, name, mode, venue, account, currency, run, started, commits, tick, ts,"
-        f" expires > {NOW[session.lite]}, holder, expires, {open_orders}"
+        f" expires > {NOW[session.sqlite]}, holder, expires, {open_orders}"
         " FROM bots JOIN leases ON leases.bot = bots.id"
         " JOIN bot_runs ON bot_runs.bot = bots.id AND number = run ORDER BY name"
     )
@@ -183,31 +185,31 @@ async def bots(session: Session) -> list[BotStatus]:
 
 async def _entries(
     session: Session,
-    form: rows.Form[R],
+    mapping: rows.TableMapping[R],
     bot: str | None,
     only: str,
     values: Sequence[Any],
     order: str,
     limit: int | None,
-) -> list[Entry[R]]:
+) -> list[StoredRow[R]]:
     """Records of one bot, or of all, with whose they are."""
     if bot is not None:
         only, values = f"bots.id = ? AND {only}", (await bot_id(session, bot), *values)
-    names = ", ".join(f"t.{name}" for name in form.names)
+    names = ", ".join(f"t.{name}" for name in mapping.names)
     most = "" if limit is None else f" LIMIT {int(limit)}"
     query = (
-        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {form.table} AS t JOIN bots ON t.bot = bots.id"
+        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {mapping.table} AS t JOIN bots ON t.bot = bots.id"
         f" WHERE {only} ORDER BY {order}{most}"
     )
     found = await _ask(session, query, *values)
-    records = form.records(found)
+    records = mapping.records(found)
     whose: list[tuple[str, int, int]] = [tuple(row)[-3:] for row in found]
-    return [Entry(*who, record) for who, record in zip(whose, records, strict=True)]
+    return [StoredRow(*who, record) for who, record in zip(whose, records, strict=True)]
 
 
-def _names(form: rows.Form[Any]) -> str:
-    return ", ".join(form.names)
+def _names(mapping: rows.TableMapping[Any]) -> str:
+    return ", ".join(mapping.names)
 
 
 async def _ask(session: Session, query: str, *values: Any) -> Sequence[Row]:
-    return await session.rows(marked(query, session.lite), *values)
+    return await session.rows(positional(query, session.sqlite), *values)

@@ -1,4 +1,4 @@
-"""An order whose fate the venue does not tell is parked: it halts the bot until a human has looked."""
+"""An order whose fate the venue does not tell needs review: it halts the bot until a human has looked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sigma_bot.venues import ccxt_client
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers are waited for briefly, and an order in doubt is parked after a second."""
+    """Answers are waited for briefly, and an order in doubt needs review after a second."""
     monkeypatch.setattr(ccxt_client, "TIMEOUT_MS", 300)
     monkeypatch.setattr(executor, "REVIEW_AFTER_S", 1.0)
     monkeypatch.setattr(live_tasks, "RECONCILE_S", 0.2)
@@ -25,13 +25,15 @@ def hush(scene: Scene) -> None:  # noqa: F811
 
 
 async def halted(scene: Scene) -> None:  # noqa: F811
-    """Wait until the bot is halted for the order that is parked."""
+    """Wait until the bot is halted for the order that needs review."""
 
     async def so() -> bool:
         return "settle it by hand" in (scene.runner.session.bot.progress.halted or "")
 
     await scene.until(so)
-    assert [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "alert"] == ["parked"]
+    assert [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "alert"] == [
+        "needs-review"
+    ]
 
 
 async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
@@ -39,7 +41,7 @@ async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
         hush(scene)
         scene.em.faults.add("order.create", "drop", when="after")
         await scene.say(1)
-        await scene.stand(State.PARKED)
+        await scene.stand(State.NEEDS_REVIEW)
         await halted(scene)
         await scene.say(1)
 
@@ -47,7 +49,7 @@ async def test_an_answer_and_all_words_that_are_lost(scene):  # noqa: F811
             return runner.session.bot.progress.tick == scene.seq
 
         await scene.until(handled)
-        assert await scene.states() == [State.PARKED], "nothing is sent beside it"
+        assert await scene.states() == [State.NEEDS_REVIEW], "nothing is sent beside it"
         scene.em.faults.clear()
         await scene.stand(State.FILLED)
         assert runner.session.bot.progress.halted, "only a human resumes"
@@ -64,7 +66,7 @@ async def test_an_order_that_was_on_its_way_when_the_bot_ended(scene):  # noqa: 
     held.release()
     await scene.arrived()
     async with scene.bot():
-        await scene.stand(State.PARKED)
+        await scene.stand(State.NEEDS_REVIEW)
         await halted(scene)
         scene.em.faults.clear()
         await scene.stand(State.FILLED)
