@@ -10,18 +10,15 @@ import argparse
 import asyncio
 import itertools
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from sigma_bot.bus import open_bus
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
-from soak.run import START_S, _journal, _state, until, until_async
-from soak.stage import Bot, Stage
-from soak.watch import rss_mib
+from tests.soak.run import START_S, _journal, _state, until, until_async
+from tests.soak.stage import Bot, Stage
+from tests.soak.watch import rss_mib
 
 VENUE = "binance"
 SAMPLE_S = 10.0

@@ -198,8 +198,8 @@ async def _entries(
     names = ", ".join(f"t.{name}" for name in mapping.names)
     most = "" if limit is None else f" LIMIT {int(limit)}"
     query = (
-        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {mapping.table} AS t JOIN bots ON t.bot = bots.id"
-        f" WHERE {only} ORDER BY {order}{most}"
+        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {mapping.table} AS t"
+        f" JOIN bots ON t.bot = bots.id WHERE {only} ORDER BY {order}{most}"
     )
     found = await _ask(session, query, *values)
     records = mapping.records(found)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
 from sigma_bot.trading import live_tasks
 from sigma_bot.trading import runner as runner_module
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.events import TaskFailed
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 D = Decimal
 BEHIND = 4_000_000_000

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fuzz import bar_market
-from tests.unit.engine.world import broker
 
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
@@ -14,6 +12,8 @@ from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec.blocks import StrategyRef
 from sigma_bot.strategy import Strategy
+from tests.support.fuzz import bar_market
+from tests.unit.engine.world import broker
 
 
 class Grow(Strategy):

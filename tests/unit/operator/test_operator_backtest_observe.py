@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from operator_samples import NOW, RESULT, ended, job, pod
 
 from sigma_operator.backtest.observe import (
     is_finished,
@@ -18,6 +17,7 @@ from sigma_operator.backtest.observe import (
     running_addresses,
     status_of,
 )
+from tests.unit.operator.operator_samples import NOW, RESULT, ended, job, pod
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"

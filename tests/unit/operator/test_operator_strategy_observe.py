@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from operator_samples import NOW, bot_pod, ended, strategy_resource
 
 from sigma_operator.crds.status import Revision
 from sigma_operator.strategy.observe import has_run, needs_events, observe, parse_readiness, status_of
 from sigma_operator.strategy.revisions import RevisionHistory
 from sigma_operator.strategy.state import BotReadiness, StrategyState
+from tests.unit.operator.operator_samples import NOW, bot_pod, ended, strategy_resource
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"

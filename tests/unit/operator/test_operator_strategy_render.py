@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from operator_samples import strategy_resource
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
 from sigma_operator.settings import BotSettings
 from sigma_operator.strategy import render
+from tests.unit.operator.operator_samples import strategy_resource
 
 Object = dict[str, Any]
 LIVE = {

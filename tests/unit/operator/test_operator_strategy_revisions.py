@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from operator_samples import NOW, bot_pod
-
 from sigma_operator.strategy.revisions import HISTORY_LIMIT, RevisionHistory
 from sigma_operator.strategy.state import StrategyState
+from tests.unit.operator.operator_samples import NOW, bot_pod
 
 UP = StrategyState("Running", "Running", "the bot trades", ready=True)
 STARTING = StrategyState("Starting", "Starting", "not ready yet")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from operator_samples import NOW, bot_pod
 
 from sigma_operator.strategy.observe import observe, parse_readiness
 from sigma_operator.strategy.revisions import RevisionHistory
 from sigma_operator.strategy.rollout import drain_pause
 from sigma_operator.strategy.state import BotReadiness, StrategyState
+from tests.unit.operator.operator_samples import NOW, bot_pod
 
 OLD = "aaaaaaaaaa"
 RUNNING = {"state": {"running": {}}}
