@@ -120,6 +120,6 @@ def test_a_moved_strategy_finds_its_compiled_code(tmp_path):
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "moved.py").write_text(code)
-        loaded = load_strategy(StrategyRef(file="moved.py"), tmp_path / folder)
+        loaded = load_strategy(StrategyRef(file="moved.py"), tmp_path / folder)  # type: ignore[call-arg] # the checker does not see the default
         cached.append(entry_for(loaded.cls, "bar").cached)
     assert cached[1]
