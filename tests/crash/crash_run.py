@@ -14,7 +14,7 @@ from crash_cases import ANSWERS, STORIES, Case, check_decisions, drawn, play, wh
 from crash_servers import folder, mortal_redis
 from crash_world import ForkServer, world
 
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
 
 AT_ONCE = 3
@@ -57,7 +57,7 @@ class Bench:
                 try:
                     await play(case, w)
                     await w.check(journal)
-                    check_decisions(case, w, [e.row for e in await journal.orders(w.bot)])
+                    check_decisions(case, w, [e.row for e in await journal.orders(Filter(w.bot))])
                 finally:
                     killed = sum(status == -9 for status in w.kills)
                     points.update(w.status.said.get("points", {}))
