@@ -44,12 +44,12 @@ def show(title: str, values: list[float], bounds: str) -> None:
 
 async def created(database: str, bots: list[str]) -> dict[str, tuple[str, int, int]]:
     """By client id: bot, tick, when the journal's row was made."""
-    from sigma_bot.journal import open_journal
+    from sigma_bot.journal import Filter, open_journal
 
     found = {}
     async with await open_journal(database) as journal:
         for bot in bots:
-            for entry in await journal.orders(bot, limit=100_000):
+            for entry in await journal.orders(Filter(bot, limit=100_000)):
                 found[entry.row.client_id] = (bot, entry.row.tick, entry.row.created)
     return found
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
 from tests.crash.crash_cases import ANSWERS, STORIES, Case, check_decisions, drawn, play, whole_cases
 from tests.crash.crash_servers import folder, mortal_redis
@@ -56,7 +56,7 @@ class Bench:
                 try:
                     await play(case, w)
                     await w.check(journal)
-                    check_decisions(case, w, [e.row for e in await journal.orders(w.bot)])
+                    check_decisions(case, w, [e.row for e in await journal.orders(Filter(w.bot))])
                 finally:
                     killed = sum(status == -9 for status in w.kills)
                     points.update(w.status.said.get("points", {}))

@@ -21,6 +21,7 @@ from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.redis_bus import RedisBus
 from sigma_bot.emulator.faults import Fault
 from sigma_bot.emulator.server import Emulator
+from sigma_bot.journal import Filter
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.model.orders import LIVING, OrderRow, State
@@ -360,8 +361,8 @@ class World:
 
     async def check(self, journal: Journal) -> None:
         """Every invariant. Raises CaseError."""
-        rows = [e.row for e in await journal.orders(self.bot, limit=1000)]
-        fills = [e.row for e in await journal.fills(self.bot, limit=None)]
+        rows = [e.row for e in await journal.orders(Filter(self.bot, limit=1000))]
+        fills = [e.row for e in await journal.fills(Filter(self.bot, limit=None))]
         check_orders(rows, self.orders())
         account = self.em.exchange.accounts["main"]
         want = {c: account.opening.get(c, D(0)) for c in (self.base, self.quote)}

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from tests.crash.crash_strategy import BUY, CODE, REST, SELL
 from tests.crash.crash_world import NOTHING, VENUES, World, manifest, world
@@ -47,7 +48,7 @@ async def end(w: World, journal) -> list[tuple[str, State]]:
     """Everything holds; the orders, the oldest first."""
     await w.stop()
     await w.check(journal)
-    rows = [e.row for e in await journal.orders(w.bot)]
+    rows = [e.row for e in await journal.orders(Filter(w.bot))]
     return [(row.side, row.state) for row in sorted(rows, key=lambda row: row.created)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sigma_bot.journal import Filter
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import State
 from tests.crash.crash_strategy import BUY
@@ -57,7 +58,7 @@ async def halted(w: World, journal: Journal, action: str) -> str:
     await w.until(lambda: w.status.said["token"] > first and bool(w.status.said["halted"]), "it is halted")
     if action == "halt":
         assert len(w.orders()) == sent
-    [raised] = [e.row.text for e in await journal.notices(w.bot) if e.row.code == "strategy-raised"]
+    [raised] = [e.row.text for e in await journal.notices(Filter(w.bot)) if e.row.code == "strategy-raised"]
     return raised
 
 
@@ -84,7 +85,7 @@ def test_no_order_leaves_after_a_halt_although_the_strategy_never_returns(
             assert w.starts == 1, "the process lives"
             await w.stop()
             await w.check(journal)
-            return why, [e.row for e in await journal.orders(w.bot)], len(w.orders())
+            return why, [e.row for e in await journal.orders(Filter(w.bot))], len(w.orders())
 
     why, rows, sent = on_bench(case)
     assert "was stopped: halt was given meanwhile by me" in why
@@ -110,7 +111,7 @@ def test_a_flatten_closes_what_is_held_although_the_strategy_never_returns(
             await w.until(lambda: w.settled() and w.status.said["lots"] == [0], "it is flat")
             await w.stop()
             await w.check(journal)
-            return why, [e.row for e in await journal.orders(w.bot)]
+            return why, [e.row for e in await journal.orders(Filter(w.bot))]
 
     why, rows = on_bench(case)
     assert "was stopped: flatten was given meanwhile by me" in why

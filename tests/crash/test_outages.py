@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.trading.unplaced import NOT_WRITTEN
 from tests.crash.crash_servers import mortal_postgres, mortal_redis
@@ -23,7 +23,7 @@ async def sound(w, url):
     """The invariants, and the orders of the journal."""
     async with await open_journal(url) as journal:
         await w.check(journal)
-        return [e.row for e in await journal.orders(w.bot)]
+        return [e.row for e in await journal.orders(Filter(w.bot))]
 
 
 @EACH

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import LIVING, FillRow, OrderRow, State
 from sigma_bot.parity.run import check, read_run
@@ -35,11 +35,11 @@ async def verify(stage: Stage, sims: bool = True) -> Findings:
     """Look at every bot; SIM bots only with ``sims``."""
     found = Findings()
     async with await open_journal(stage.database, create=False) as journal:
-        alerts = [entry for entry in await journal.notices(limit=MANY) if entry.row.kind == "alert"]
+        alerts = [entry for entry in await journal.notices(Filter(limit=MANY)) if entry.row.kind == "alert"]
         found.alerts = sorted(f"{entry.bot}: {entry.row.code}: {entry.row.text}" for entry in alerts)
         for bot in stage.bots:
-            rows = [entry.row for entry in await journal.orders(bot.name, limit=MANY)]
-            fills = [entry.row for entry in await journal.fills(bot.name, limit=None)]
+            rows = [entry.row for entry in await journal.orders(Filter(bot.name, limit=MANY))]
+            fills = [entry.row for entry in await journal.fills(Filter(bot.name, limit=None))]
             found.orders += len(rows)
             found.fills += len(fills)
             found.states.update(str(row.state) for row in rows)

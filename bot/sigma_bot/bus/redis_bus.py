@@ -25,13 +25,14 @@ from redis.exceptions import (
 )
 
 from sigma_bot.bus.errors import BusError, HoleError, check_seq
+from sigma_bot.bus.redis_private import ListeningConnection
 from sigma_bot.errors import BadInputError
 from sigma_bot.redaction import redact_url
 
 ANSWER_S = 5.0
 """Seconds for Redis to answer, or to take a connection."""
 PING_S = 5.0
-"""Seconds between the pings of a line that only listens; silent for three of them, it counts as lost."""
+"""Seconds between the pings of a connection that only listens; silent for three of them, it is lost."""
 _WANT = "sigma.want:"
 
 # KEYS: log. ARGV: seq, payload, kept. Gives the newest seq before it (-1: none); a hole adds nothing.
@@ -101,37 +102,37 @@ class RedisBus:
     @asynccontextmanager
     async def subscribe(self, *channels: str) -> AsyncIterator[AsyncIterator[tuple[str, bytes]]]:
         """See Bus."""
-        line: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        connection = ListeningConnection(self._pool)
         try:
             with self._translating_errors():
-                await line.connect()
-                await line.send_command("SUBSCRIBE", *channels)
+                await connection.connect()
+                await connection.send("SUBSCRIBE", *channels)
                 for _ in channels:
-                    await line.read_response()
-            pings = asyncio.create_task(self._ping(line))
+                    await connection.read()
+            pings = asyncio.create_task(self._ping(connection))
             try:
-                yield self._messages(line)
+                yield self._messages(connection)
             finally:
                 pings.cancel()
         finally:
-            with suppress(RedisError, OSError):  # the line is given up, whatever state it is in
-                await line.disconnect(nowait=True)
+            with suppress(RedisError, OSError):  # the connection is given up, whatever state it is in
+                await connection.close()
 
-    async def _messages(self, line: Any) -> AsyncIterator[tuple[str, bytes]]:
+    async def _messages(self, connection: ListeningConnection) -> AsyncIterator[tuple[str, bytes]]:
         while True:
             with self._translating_errors():
-                reply = await line.read_response(timeout=3 * PING_S)
+                reply = await connection.read(timeout=3 * PING_S)
                 if reply is None:
                     raise TimeoutError(f"nothing heard for {3 * PING_S:.0f} s")
             if reply[0] == b"message":
                 yield reply[1].decode(), reply[2]
 
-    async def _ping(self, line: Any) -> None:
-        """Have the other end answer now and then; a line that breaks is told by the reader."""
+    async def _ping(self, connection: ListeningConnection) -> None:
+        """Have the other end answer now and then; a connection that breaks is told by the reader."""
         with suppress(RedisError, OSError):
             while True:
                 await asyncio.sleep(PING_S)
-                await line.send_command("PING")
+                await connection.send("PING")
 
     async def append(self, log: str, seq: int, payload: bytes) -> None:
         """See Bus. An entry that is there already is ignored; HoleError when those before it are missing."""
@@ -192,7 +193,7 @@ def _want_keys(topic: str) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """The user's words for what Redis or the line to it said."""
+    """The user's words for what Redis or the connection to it said."""
     if isinstance(error, AuthenticationError):
         return "the password or the user name is wrong, or one is needed"
     if isinstance(error, TimeoutError):

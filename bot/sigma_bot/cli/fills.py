@@ -19,12 +19,16 @@ from sigma_bot.times import clock
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--symbol", metavar="SYMBOL", help="Only of this symbol.")
 @limit_option
 @output_option
 @db_option
-def fills(name: str | None, limit: int, output: str, db: str | None) -> None:
+def fills(name: str | None, symbol: str | None, limit: int, output: str, db: str | None) -> None:
     """List executions, the newest first, of every bot or of bot NAME."""
-    entries = use_journal(lambda journal: journal.fills(name, limit=limit), db)
+    from sigma_bot.journal.filters import Filter
+
+    wanted = Filter(name, symbol=symbol, limit=limit)
+    entries = use_journal(lambda journal: journal.fills(wanted), db).rows
     if output == "json":
         show_json(entries)
         return

@@ -39,10 +39,10 @@ def limit_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def use_journal(work: Callable[[Journal], Awaitable[T]], db: str | None) -> T:
     """Open the journal, run ``work(journal)``, close."""
-    from sigma_bot.journal import open_journal
+    from sigma_bot.journal import QUERY_POOL, open_journal
 
     async def session() -> T:
-        async with await open_journal(db, create=False) as journal:
+        async with await open_journal(db, create=False, pool=QUERY_POOL) as journal:
             return await work(journal)
 
     return asyncio.run(session())

@@ -19,12 +19,29 @@ from sigma_bot.times import clock
 @click.command()
 @click.argument("name", required=False)
 @click.option("--open", "living", is_flag=True, help="Only orders that may still fill.")
+@click.option("--state", "states", multiple=True, metavar="STATE", help="Only orders in this state.")
+@click.option("--symbol", metavar="SYMBOL", help="Only of this symbol.")
 @limit_option
 @output_option
 @db_option
-def orders(name: str | None, living: bool, limit: int, output: str, db: str | None) -> None:
+def orders(
+    name: str | None,
+    living: bool,
+    states: tuple[str, ...],
+    symbol: str | None,
+    limit: int,
+    output: str,
+    db: str | None,
+) -> None:
     """List orders, the newest first, of every bot or of bot NAME."""
-    entries = use_journal(lambda journal: journal.orders(name, living=living, limit=limit), db)
+    from sigma_bot.journal.filters import Filter, parse_states
+    from sigma_bot.model.orders import LIVING
+
+    chosen = parse_states(states) or None
+    if living:
+        chosen = LIVING if chosen is None else LIVING & chosen
+    wanted = Filter(name, symbol=symbol, states=chosen, limit=limit)
+    entries = use_journal(lambda journal: journal.orders(wanted), db).rows
     if output == "json":
         show_json(entries)
         return

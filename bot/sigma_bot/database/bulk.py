@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
+from sigma_bot.database.sqlalchemy_private import copy_in
+
 Columns: TypeAlias = Sequence[Sequence[Any]]
 
 CHUNK = 20_000
@@ -43,10 +45,7 @@ def _copy(
         for columns in chunks:
             yield _text(run, columns)
 
-    adapted: Any = connection.connection.dbapi_connection
-    adapted.run_async(
-        lambda driver: driver.copy_to_table(table, source=source(), columns=["run", *names], format="text")
-    )
+    copy_in(connection, table, ["run", *names], source())
 
 
 def _text(run: int, columns: Columns) -> bytes:

@@ -14,6 +14,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 from sigma_bot.database.errors import CommitUnknownError, StorageError, translating_errors
@@ -26,22 +27,40 @@ T = TypeVar("T")
 Row = Sequence[Any]
 Work = Callable[["Session"], Awaitable[T]]
 
-CONNECTIONS = 3
-"""At most so many per process: one stores, one renews the lease, one reads."""
 ANSWER_TIMEOUT = 10.0
 """Seconds for the server to answer a statement, or the connection is given up."""
-SETTINGS = {
-    "application_name": "sigma-x",
-    "synchronous_commit": "on",
-    # A process frozen in the middle of a transaction must not keep the next one from its lease.
-    "idle_in_transaction_session_timeout": "5s",
-    "lock_timeout": "8s",
-    # The statements are few and reach rows by their keys: planned once, not anew for each length of an array.
-    "plan_cache_mode": "force_generic_plan",
-}
 
 
-_BEGIN, _LOOK = "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How a process uses a database. ``connections``: at most so many at once. ``generic_plans``: PostgreSQL
+    plans a statement once and not for the values at hand: right for a bot, whose statements are few and reach
+    rows by their keys; wrong for lists with filters, where the plan depends on the bot that is asked for.
+    ``answer_timeout``: seconds; SQLite has none.
+    """
+
+    connections: int = 3
+    generic_plans: bool = True
+    answer_timeout: float = ANSWER_TIMEOUT
+
+    def server_settings(self) -> dict[str, str]:
+        """For PostgreSQL."""
+        return {
+            "application_name": "sigma-x",
+            "synchronous_commit": "on",
+            # A process frozen in the middle of a transaction must not keep the next one from its lease.
+            "idle_in_transaction_session_timeout": "5s",
+            "lock_timeout": "8s",
+            "plan_cache_mode": "force_generic_plan" if self.generic_plans else "auto",
+        }
+
+
+BOT_POOL = PoolSettings()
+"""One connection stores, one renews the lease, one reads."""
+QUERY_POOL = PoolSettings(generic_plans=False)
+"""For who lists and searches: commands, an API."""
+
+_BEGIN, _BEGIN_READING = "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class Session(Protocol):
@@ -62,18 +81,20 @@ class Session(Protocol):
 class DriverDatabase:
     """An open database whose tables are those of this version."""
 
-    def __init__(self, where: DatabaseAddress, lock_timeout: float) -> None:
-        self.where = where
+    def __init__(self, where: DatabaseAddress, lock_timeout: float, pool: PoolSettings = BOT_POOL) -> None:
+        self.where, self.pool = where, pool
         self._lock_timeout = lock_timeout
         self._free: list[_SqliteConnection | _PostgresConnection] = []
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(pool.connections)
         self.sqlite = where.path is not None
 
     @classmethod
-    async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
+    async def open(
+        cls, url: str | None, *, create: bool, lock_timeout: float, pool: PoolSettings = BOT_POOL
+    ) -> Self:
         """Open it, its tables brought up to date where they are not: see `upgraded`."""
         where = parse_address(url)
-        database = cls(where, lock_timeout)
+        database = cls(where, lock_timeout, pool)
         there = where.path is None or where.path.exists()
         if not there and not create:
             raise StorageError(f"database {where.shown}: the file does not exist; `sigma run` makes it")
@@ -96,88 +117,88 @@ class DriverDatabase:
         Raises StorageError when the database cannot do it, then nothing is stored; CommitUnknownError when
         the connection was lost on the commit itself.
         """
-        async with self._places:
+        async with self._slots:
             with translating_errors(self.where):
                 return await self._run(work, write)
 
     async def single_statement(self, text: str, values: Sequence[Any]) -> Sequence[Row]:
         """The rows of one statement of PostgreSQL that is a transaction by itself. Raises as `run` does."""
-        async with self._places:
+        async with self._slots:
             with translating_errors(self.where):
-                line = self._idle() or await self._connect()
+                connection = self._idle_connection() or await self._connect()
                 try:
-                    rows = await line.rows(text, *values)
+                    rows = await connection.rows(text, *values)
                 except BaseException as error:
-                    line.drop()  # whatever it is still at
-                    if line.lost(error):
-                        raise self._unknown() from None
+                    connection.discard()  # whatever it is still at
+                    if connection.is_lost(error):
+                        raise self._commit_unknown() from None
                     raise
-                self._free.append(line)
+                self._free.append(connection)
                 return rows
 
-    def _idle(self) -> _SqliteConnection | _PostgresConnection | None:
+    def _idle_connection(self) -> _SqliteConnection | _PostgresConnection | None:
         """A connection that was open when we last heard of it."""
         while self._free:
-            line = self._free.pop()
-            if not line.gone():
-                return line
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
         return None
 
-    def _unknown(self) -> CommitUnknownError:
+    def _commit_unknown(self) -> CommitUnknownError:
         return CommitUnknownError(
             f"database {self.where.shown}: the connection was lost on a commit; whether it was stored has to "
             "be looked up"
         )
 
     async def _run(self, work: Work[T], write: bool) -> T:
-        line = await self._begun(write)
+        connection = await self._begin(write)
         committing = False
         try:
-            result = await work(line)
+            result = await work(connection)
             committing = True
-            await line.end("COMMIT")
+            await connection.end("COMMIT")
         except BaseException as error:
-            await self._given_up(line)
-            if committing and write and line.lost(error):
-                raise self._unknown() from None
+            await self._roll_back(connection)
+            if committing and write and connection.is_lost(error):
+                raise self._commit_unknown() from None
             raise
-        self._free.append(line)
+        self._free.append(connection)
         return result
 
-    async def _given_up(self, line: _SqliteConnection | _PostgresConnection) -> None:
+    async def _roll_back(self, connection: _SqliteConnection | _PostgresConnection) -> None:
         """Roll back; keep the connection if that works."""
         usable = False
         try:
-            usable = await line.undo()
+            usable = await connection.roll_back()
         finally:
             if usable:
-                self._free.append(line)
+                self._free.append(connection)
             else:
-                line.drop()
+                connection.discard()
 
-    async def _begun(self, write: bool) -> _SqliteConnection | _PostgresConnection:
+    async def _begin(self, write: bool) -> _SqliteConnection | _PostgresConnection:
         """A connection in a new transaction; one that died while it lay idle is replaced."""
         while self._free:
-            line = self._free.pop()
+            connection = self._free.pop()
             try:
-                await line.begin(write)
+                await connection.begin(write)
             except BaseException as error:
-                line.drop()
-                if isinstance(error, asyncio.CancelledError) or not line.lost(error):
+                connection.discard()
+                if isinstance(error, asyncio.CancelledError) or not connection.is_lost(error):
                     raise
             else:
-                return line
-        line = await self._connect()
+                return connection
+        connection = await self._connect()
         try:
-            await line.begin(write)
+            await connection.begin(write)
         except BaseException:
-            line.drop()
+            connection.discard()
             raise
-        return line
+        return connection
 
     async def _connect(self) -> _SqliteConnection | _PostgresConnection:
         if self.where.path is None:
-            return await _PostgresConnection.connect(self.where)
+            return await _PostgresConnection.connect(self.where, self.pool)
         return await _SqliteConnection.connect(str(self.where.path), self._lock_timeout)
 
 
@@ -238,7 +259,7 @@ class _SqliteConnection:
     async def end(self, how: str) -> None:
         await self.rows(how)
 
-    async def undo(self) -> bool:
+    async def roll_back(self) -> bool:
         """Roll back, behind whatever the thread is still at; False when that fails too."""
 
         def work() -> None:
@@ -251,14 +272,14 @@ class _SqliteConnection:
             return False
         return True
 
-    def gone(self) -> bool:
+    def is_closed(self) -> bool:
         return False
 
-    def lost(self, error: BaseException) -> bool:
+    def is_lost(self, error: BaseException) -> bool:
         del error
         return False
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._thread.submit(self._connection.close)
         self._thread.shutdown(wait=False)
 
@@ -276,15 +297,15 @@ class _PostgresConnection:
         self._connection = connection
 
     @classmethod
-    async def connect(cls, where: DatabaseAddress) -> Self:
+    async def connect(cls, where: DatabaseAddress, pool: PoolSettings) -> Self:
         import asyncpg
 
         return cls(
             await asyncpg.connect(
                 where.driver_url,
                 timeout=ANSWER_TIMEOUT,
-                command_timeout=ANSWER_TIMEOUT,
-                server_settings=SETTINGS,
+                command_timeout=pool.answer_timeout,
+                server_settings=pool.server_settings(),
             )
         )
 
@@ -296,37 +317,37 @@ class _PostgresConnection:
         return await self.rows(text, *head, *map(list, zip(*rows, strict=True)))
 
     async def begin(self, write: bool) -> None:
-        await self._connection.execute(_BEGIN if write else _LOOK)
+        await self._connection.execute(_BEGIN if write else _BEGIN_READING)
 
     async def end(self, how: str) -> None:
         await self._connection.execute(how)
 
-    async def undo(self) -> bool:
+    async def roll_back(self) -> bool:
         """Roll back; False when the connection is of no more use."""
-        if self.gone():
+        if self.is_closed():
             return False
         try:
             await self._connection.execute("ROLLBACK")
         except Exception as error:
-            if self.lost(error):
+            if self.is_lost(error):
                 return False
             raise
         return True
 
-    def gone(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether the other end has closed the connection."""
         return bool(self._connection.is_closed())
 
-    def lost(self, error: BaseException) -> bool:
+    def is_lost(self, error: BaseException) -> bool:
         """Whether the connection is gone, and with it the answer to what was asked last."""
         state = str(getattr(error, "sqlstate", None) or "")
         return (
             isinstance(error, (OSError, asyncio.TimeoutError))
-            or self.gone()
+            or self.is_closed()
             or state.startswith(("08", "57P"))
         )
 
-    def drop(self) -> None:
+    def discard(self) -> None:
         self._connection.terminate()
 
     async def close(self) -> None:

@@ -1,8 +1,7 @@
 """A database through SQLAlchemy: set up, brought up to date, and one transaction at a time.
 
 Work is written as plain functions of a connection; `Database.run` runs each in one transaction on the event
-loop. SQLAlchemy's public async engine does the same thing through the same function (`greenlet_spawn`), but
-importing it pulls in the ORM, a third more to load for every command that stores, and nothing here uses it.
+loop (`sqlalchemy_private` says how).
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.util import greenlet_spawn
 
 from sigma_bot.database import codec
 from sigma_bot.database.errors import StorageError, translating_errors
 from sigma_bot.database.retry import retry_while_starting
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
+from sigma_bot.database.sqlalchemy_private import run_sync
 from sigma_bot.database.upgrade import upgraded
 from sigma_bot.database.urls import DatabaseAddress, parse_address
 
@@ -60,7 +59,7 @@ class Database:
 
     async def close(self) -> None:
         """Give back every connection."""
-        await greenlet_spawn(self._engine.dispose)
+        await run_sync(self._engine.dispose)
 
     async def run(self, work: Callable[[sa.Connection], T], begin: str = READ, *, opening: bool = False) -> T:
         """``work(connection)`` in one transaction. StorageError when the database cannot do it."""
@@ -72,8 +71,7 @@ class Database:
                     return work(connection)
 
         with translating_errors(self.where, opening):
-            result: T = await greenlet_spawn(call)
-        return result
+            return await run_sync(call)
 
 
 def stored_revision(connection: sa.Connection) -> str | None:

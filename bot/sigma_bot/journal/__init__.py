@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sigma_bot.database.driver import BOT_POOL, QUERY_POOL, PoolSettings
 from sigma_bot.journal.errors import (
     FillConflictError,
     IllegalTransitionError,
@@ -9,8 +10,9 @@ from sigma_bot.journal.errors import (
     LeaseHeldError,
     LeaseLostError,
 )
+from sigma_bot.journal.filters import Filter
 from sigma_bot.journal.journal import Journal
-from sigma_bot.journal.lease import Lease
+from sigma_bot.journal.lease import Lease, NamedLease
 from sigma_bot.journal.types import (
     BotIdentity,
     BotRun,
@@ -18,12 +20,16 @@ from sigma_bot.journal.types import (
     Changes,
     Control,
     Controls,
+    NumberedNotice,
+    Page,
     Registration,
     ResumePoint,
     StoredRow,
 )
 
 __all__ = [
+    "BOT_POOL",
+    "QUERY_POOL",
     "BotIdentity",
     "BotRun",
     "BotStatus",
@@ -31,12 +37,16 @@ __all__ = [
     "Control",
     "Controls",
     "FillConflictError",
+    "Filter",
     "IllegalTransitionError",
     "Journal",
     "JournalError",
     "Lease",
     "LeaseHeldError",
     "LeaseLostError",
+    "NamedLease",
+    "NumberedNotice",
+    "Page",
     "Registration",
     "ResumePoint",
     "StoredRow",
@@ -48,12 +58,17 @@ LOCK_TIMEOUT = 10.0
 
 
 async def open_journal(
-    url: str | None = None, *, create: bool = True, lock_timeout: float = LOCK_TIMEOUT
+    url: str | None = None,
+    *,
+    create: bool = True,
+    lock_timeout: float = LOCK_TIMEOUT,
+    pool: PoolSettings = BOT_POOL,
 ) -> Journal:
     """Open the journal of a database (`sigma_bot.database.urls.database_url` says which), its tables brought
     up to date.
 
-    ``create=False`` refuses to make a SQLite file that does not exist. Raises StorageError in words for the
+    ``create=False`` refuses to make a SQLite file that does not exist. ``pool``: `QUERY_POOL` for who lists
+    and searches. Raises StorageError in words for the
     user when the database cannot be used, or is of a newer version.
     """
-    return await Journal.open(url, create=create, lock_timeout=lock_timeout)
+    return await Journal.open(url, create=create, lock_timeout=lock_timeout, pool=pool)

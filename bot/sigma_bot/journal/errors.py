@@ -25,11 +25,12 @@ class FillConflictError(JournalError):
 
 
 class LeaseHeldError(SigmaError):
-    """Another process trades for this bot, until ``until`` (ns UTC by the database's clock) at least."""
+    """Another process trades for this bot, or does the work of this name, until ``until`` (ns UTC by the
+    database's clock) at least."""
 
-    def __init__(self, bot: str, holder: str, until: int) -> None:
+    def __init__(self, bot: str, holder: str, until: int, what: str = "bot") -> None:
         shown = datetime.fromtimestamp(until / 1e9, UTC).isoformat(timespec="milliseconds")
-        super().__init__(f"bot {bot!r} is run by {holder}, whose lease lasts until {shown}")
+        super().__init__(f"{what} {bot!r} is run by {holder}, whose lease lasts until {shown}")
         self.bot, self.holder, self.until = bot, holder, until
 
 

@@ -7,18 +7,19 @@ still stands. What is stored here has happened; everything else (messages, memor
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sigma_bot.database import codec
-from sigma_bot.database.driver import DriverDatabase, Session
+from sigma_bot.database.driver import BOT_POOL, DriverDatabase, PoolSettings, Session
 from sigma_bot.database.errors import CommitUnknownError, StorageError
 from sigma_bot.errors import BadInputError
-from sigma_bot.journal import controls, queries, single_statement
+from sigma_bot.journal import controls, named_leases, numbering, queries, single_statement
 from sigma_bot.journal.commit import Admit, lease_lost, was_stored, write
 from sigma_bot.journal.errors import LeaseHeldError
-from sigma_bot.journal.lease import Lease, deadline
+from sigma_bot.journal.filters import Filter
+from sigma_bot.journal.lease import Lease, NamedLease, deadline
 from sigma_bot.journal.statements import positional, statements_for
 from sigma_bot.journal.types import (
     Action,
@@ -28,12 +29,17 @@ from sigma_bot.journal.types import (
     Changes,
     Control,
     Controls,
+    NumberedNotice,
+    Page,
     Registration,
     ResumePoint,
     Scope,
     StoredRow,
 )
-from sigma_bot.model.orders import Change, FillRow, InputRow, NoticeRow, OrderRow
+from sigma_bot.model.orders import Change, EquityPoint, FillRow, InputRow, NoticeRow, OrderRow
+
+T = TypeVar("T")
+EVERYTHING = Filter()
 
 
 class Journal:
@@ -47,9 +53,11 @@ class Journal:
         self.where = database.where
 
     @classmethod
-    async def open(cls, url: str | None, *, create: bool, lock_timeout: float) -> Self:
+    async def open(
+        cls, url: str | None, *, create: bool, lock_timeout: float, pool: PoolSettings = BOT_POOL
+    ) -> Self:
         """See `sigma_bot.journal.open_journal`."""
-        return cls(await DriverDatabase.open(url, create=create, lock_timeout=lock_timeout))
+        return cls(await DriverDatabase.open(url, create=create, lock_timeout=lock_timeout, pool=pool))
 
     async def close(self) -> None:
         """Give back every connection."""
@@ -168,6 +176,23 @@ class Journal:
 
         await self._database.run(work)
 
+    async def acquire_named(self, name: str, holder: str, ttl_s: float) -> NamedLease:
+        """The lease of this name, made when there is none; else as `acquire`."""
+        return await named_leases.acquire(self._database, name, holder, ttl_s)
+
+    async def renew_named(self, lease: NamedLease) -> None:
+        """As `renew`."""
+        await named_leases.renew(self._database, lease)
+
+    async def release_named(self, lease: NamedLease) -> None:
+        """As `release`."""
+        await named_leases.release(self._database, lease)
+
+    async def fenced(self, lease: NamedLease, work: Callable[[Session], Awaitable[T]]) -> T:
+        """``work(session)`` in one transaction that keeps the lease, if it still stands. Raises
+        LeaseLostError, with nothing stored."""
+        return await named_leases.fenced(self._database, lease, work)
+
     async def commit(self, lease: Lease, change: Change, admit: Admit | None = None) -> int:
         """Store ``change`` in one transaction; the number of the commit, one more than the last.
 
@@ -240,19 +265,37 @@ class Journal:
         """Every bot by name, with who runs it and what halts it."""
         return await self._database.run(queries.bots, write=False)
 
-    async def orders(
-        self, bot: str | None = None, *, living: bool = False, limit: int = 100
-    ) -> list[StoredRow[OrderRow]]:
-        """Orders, the newest first: of one bot, and only those that may still fill, when asked."""
-        return await self._database.run(
-            lambda session: queries.orders(session, bot, living, limit), write=False
-        )
+    async def orders(self, chosen: Filter = EVERYTHING) -> Page[OrderRow]:
+        """Orders, by when they were created, the newest first."""
+        return await self._database.run(lambda session: queries.orders(session, chosen), write=False)
 
-    async def fills(
-        self, bot: str | None = None, *, run: int | None = None, limit: int | None = 100
-    ) -> list[StoredRow[FillRow]]:
-        """Fills, the newest first; ``limit=None`` gives all."""
-        return await self._database.run(lambda session: queries.fills(session, bot, run, limit), write=False)
+    async def fills(self, chosen: Filter = EVERYTHING) -> Page[FillRow]:
+        """Fills, by when they were stored, the newest first."""
+        return await self._database.run(lambda session: queries.fills(session, chosen), write=False)
+
+    async def inputs(self, chosen: Filter = EVERYTHING) -> Page[InputRow]:
+        """Inputs by bot, run and number, the newest first."""
+        return await self._database.run(lambda session: queries.inputs(session, chosen), write=False)
+
+    async def notices(self, chosen: Filter = EVERYTHING) -> Page[NoticeRow]:
+        """Rejections, alerts and changes of state, by time, the newest first."""
+        return await self._database.run(lambda session: queries.notices(session, chosen), write=False)
+
+    async def notices_after(self, number: int, limit: int = 1000) -> list[NumberedNotice]:
+        """Notices of all bots with a higher number, the oldest first: for who must miss none.
+
+        Those that have no number yet are given theirs, in a transaction of its own kind (see
+        `sigma_bot.journal.numbering`); the login must be allowed to.
+        """
+        return await self._database.run(lambda session: numbering.notices_after(session, number, limit))
+
+    async def equity(
+        self, bot: str, since: int = 0, until: int | None = None
+    ) -> list[StoredRow[EquityPoint]]:
+        """What the bot's account was worth, the oldest first: a point a minute, and one at each day's end."""
+        return await self._database.run(
+            lambda session: queries.equity(session, bot, since, until), write=False
+        )
 
     async def order(self, bot: str, client_id: str) -> tuple[OrderRow, list[FillRow]] | None:
         """An order of the bot, of whatever run, with its fills, the oldest first."""
@@ -263,14 +306,6 @@ class Journal:
         return await self._database.run(
             lambda session: queries.last_inputs(session, bot, run, kinds), write=False
         )
-
-    async def inputs(self, bot: str, run: int | None = None) -> list[StoredRow[InputRow]]:
-        """All inputs of a run (the current one), by number."""
-        return await self._database.run(lambda session: queries.inputs(session, bot, run), write=False)
-
-    async def notices(self, bot: str | None = None, *, limit: int = 100) -> list[StoredRow[NoticeRow]]:
-        """Rejections, alerts and changes of state, the newest first."""
-        return await self._database.run(lambda session: queries.notices(session, bot, limit), write=False)
 
     async def changes_since(self, bot: str, commit: int) -> Changes:
         """What was stored after a commit: for a reader who missed messages."""

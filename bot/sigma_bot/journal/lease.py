@@ -1,4 +1,4 @@
-"""The right to trade for a bot, for a while."""
+"""The right to trade for a bot, or to do the work of a name, for a while."""
 
 from __future__ import annotations
 
@@ -10,8 +10,23 @@ MARGIN = 0.1
 
 
 @dataclass(slots=True)
+class NamedLease:
+    """The right to do the work of this name, held by one process; see `Lease`."""
+
+    name: str
+    holder: str
+    token: int
+    ttl_s: float
+    deadline_ns: int
+
+    def alive(self) -> bool:
+        """Whether something may still be begun under it."""
+        return time.monotonic_ns() < self.deadline_ns
+
+
+@dataclass(slots=True)
 class Lease:
-    """Held by one process. ``token`` rises with every acquisition of this bot's lease, over releases too.
+    """Held by one process. ``token rises with every acquisition of this bot's lease, over releases too.
 
     ``deadline_ns`` is on this machine's monotonic clock, counted from before the request was sent, so it
     comes before the database lets go, however slow the answer was. ``commits``: the number of the last commit

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from sigma_bot.database import codec
 from sigma_bot.database.driver import Row, Session
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import controls, rows
 from sigma_bot.journal.controls import bot_id
+from sigma_bot.journal.filters import Filter, decode_cursor, encode_cursor
 from sigma_bot.journal.statements import LIVING_STATES, NOW, positional
-from sigma_bot.journal.types import BotRun, BotStatus, Changes, ResumePoint, StoredRow
-from sigma_bot.model.orders import FillRow, InputRow, NoticeRow, OrderRow
+from sigma_bot.journal.types import BotRun, BotStatus, Changes, Page, ResumePoint, StoredRow
+from sigma_bot.model.orders import EquityPoint, FillRow, InputRow, NoticeRow, OrderRow
 
 R = TypeVar("R")
 
+NEVER_TS = (1 << 63) - 1
 RECENT_FILLS = 1000
 """Fills that a bot gets back at its start, besides those of orders that may still fill."""
 
@@ -82,21 +85,104 @@ async def _recent(session: Session, bot: int, run: int, mode: str, living: str) 
     )
 
 
-async def orders(
-    session: Session, bot: str | None, living: bool, limit: int | None
-) -> list[StoredRow[OrderRow]]:
+@dataclass(frozen=True)
+class _Listing(Generic[R]):
+    """How a table is paged through: by ``key``, which no two rows share, downwards. ``ts`` is the column of
+    ``since`` and ``until``."""
+
+    mapping: rows.TableMapping[R]
+    key: tuple[tuple[str, type], ...]
+    ts: str = ""
+
+
+_ORDERS = _Listing(
+    rows.ORDERS,
+    (("created", int), ("bot", int), ("order_id", int), ("attempt", int), ("client_id", str)),
+    "created",
+)
+_FILLS = _Listing(rows.FILLS, (("id", int),), "ts")
+_INPUTS = _Listing(rows.INPUTS, (("bot", int), ("run", int), ("number", int)))
+_NOTICES = _Listing(rows.NOTICES, (("ts", int), ("bot", int), ("commit_no", int), ("place", int)), "ts")
+
+
+async def orders(session: Session, chosen: Filter) -> Page[OrderRow]:
     """See `Journal.orders`."""
-    only = f"t.state IN ({LIVING_STATES})" if living else "1 = 1"
-    newest = "t.created DESC, t.order_id DESC, t.attempt DESC, t.client_id"
-    return await _entries(session, rows.ORDERS, bot, only, (), newest, limit)
+    return await _page(session, _ORDERS, chosen)
 
 
-async def fills(
-    session: Session, bot: str | None, run: int | None, limit: int | None
-) -> list[StoredRow[FillRow]]:
+async def fills(session: Session, chosen: Filter) -> Page[FillRow]:
     """See `Journal.fills`."""
-    only, values = ("1 = 1", ()) if run is None else ("t.run = ?", (run,))
-    return await _entries(session, rows.FILLS, bot, only, values, "t.id DESC", limit)
+    return await _page(session, _FILLS, chosen)
+
+
+async def inputs(session: Session, chosen: Filter) -> Page[InputRow]:
+    """See `Journal.inputs`."""
+    return await _page(session, _INPUTS, chosen)
+
+
+async def notices(session: Session, chosen: Filter) -> Page[NoticeRow]:
+    """See `Journal.notices`."""
+    return await _page(session, _NOTICES, chosen)
+
+
+async def equity(session: Session, bot: str, since: int, until: int | None) -> list[StoredRow[EquityPoint]]:
+    """See `Journal.equity`."""
+    values = (since, NEVER_TS if until is None else until)
+    return await _entries(session, rows.EQUITY, bot, "t.ts >= ? AND t.ts < ?", values, "t.ts, t.run")
+
+
+async def _page(session: Session, listing: _Listing[R], chosen: Filter) -> Page[R]:
+    where, values = await _conditions(session, listing, chosen)
+    mapping, key = listing.mapping, [f"t.{name}" for name, _ in listing.key]
+    most = "" if chosen.limit is None else f" LIMIT {chosen.limit + 1}"
+    found = await _ask(
+        session,
+        f"SELECT {', '.join(f't.{name}' for name in mapping.names)}, {', '.join(key)}, bots.name, t.run,"
+        f" t.commit_no FROM {mapping.table} AS t JOIN bots ON t.bot = bots.id WHERE {where}"
+        f" ORDER BY {', '.join(f'{name} DESC' for name in key)}{most}",
+        *values,
+    )
+    listed = found[: chosen.limit]
+    after = None
+    if len(found) > len(listed):
+        start = len(mapping.names)
+        after = encode_cursor(mapping.table, chosen, tuple(listed[-1])[start : start + len(key)])
+    return Page(_stored(mapping, listed), after)
+
+
+async def _conditions(session: Session, listing: _Listing[Any], chosen: Filter) -> tuple[str, list[Any]]:
+    """What a filter asks of a row, with the values. Raises BadInputError for one that the table can't
+    answer."""
+    table = listing.mapping.table
+    for name, can in (
+        ("symbol", "symbol" in listing.mapping.names),
+        ("states", "state" in listing.mapping.names),
+        ("since", bool(listing.ts)),
+        ("until", bool(listing.ts)),
+    ):
+        if getattr(chosen, name) is not None and not can:
+            raise BadInputError(f"{table} can't be filtered by {name}")
+    asked: list[tuple[str, Any]] = []
+    if chosen.bot is not None:
+        asked.append(("t.bot = ?", await bot_id(session, chosen.bot)))
+    if chosen.run is not None:
+        asked.append(("t.run = ?", chosen.run))
+    if chosen.symbol is not None:
+        asked.append(("t.symbol = ?", chosen.symbol))
+    if chosen.since is not None:
+        asked.append((f"t.{listing.ts} >= ?", chosen.since))
+    if chosen.until is not None:
+        asked.append((f"t.{listing.ts} < ?", chosen.until))
+    where, values = [text for text, _ in asked], [value for _, value in asked]
+    if chosen.states is not None:
+        where.append(f"t.state IN ({', '.join('?' * len(chosen.states))})" if chosen.states else "1 = 0")
+        values += sorted(chosen.states)
+    if chosen.after is not None:
+        key = decode_cursor(table, chosen, [kind for _, kind in listing.key])
+        columns, marks = ", ".join(f"t.{name}" for name, _ in listing.key), ", ".join("?" * len(key))
+        where.append(f"({columns}) < ({marks})")
+        values += key
+    return " AND ".join(where) or "1 = 1", values
 
 
 async def order(session: Session, bot: str, client_id: str) -> tuple[OrderRow, list[FillRow]] | None:
@@ -121,25 +207,13 @@ async def last_inputs(session: Session, bot: str, run: int, kinds: Iterable[str]
     return {row.kind: row for row in rows.INPUTS.records(found)}
 
 
-async def inputs(session: Session, bot: str, run: int | None) -> list[StoredRow[InputRow]]:
-    """See `Journal.inputs`."""
-    only, values = ("t.run = bots.run", ()) if run is None else ("t.run = ?", (run,))
-    return await _entries(session, rows.INPUTS, bot, only, values, "t.number", None)
-
-
-async def notices(session: Session, bot: str | None, limit: int | None) -> list[StoredRow[NoticeRow]]:
-    """See `Journal.notices`."""
-    newest = "t.ts DESC, t.bot, t.commit_no DESC, t.place DESC"
-    return await _entries(session, rows.NOTICES, bot, "1 = 1", (), newest, limit)
-
-
 async def changes_since(session: Session, bot: str, commit: int) -> Changes:
     """See `Journal.changes_since`."""
     # Read first: what is committed meanwhile is then told twice rather than never.
     [(last,)] = await _ask(session, "SELECT commits FROM bots WHERE id = ?", await bot_id(session, bot))
 
     async def since(mapping: rows.TableMapping[R], order: str) -> list[StoredRow[R]]:
-        return await _entries(session, mapping, bot, "t.commit_no > ?", (commit,), order, None)
+        return await _entries(session, mapping, bot, "t.commit_no > ?", (commit,), order)
 
     return Changes(
         commit=last,
@@ -184,24 +258,22 @@ async def bots(session: Session) -> list[BotStatus]:
 
 
 async def _entries(
-    session: Session,
-    mapping: rows.TableMapping[R],
-    bot: str | None,
-    only: str,
-    values: Sequence[Any],
-    order: str,
-    limit: int | None,
+    session: Session, mapping: rows.TableMapping[R], bot: str, only: str, values: Sequence[Any], order: str
 ) -> list[StoredRow[R]]:
-    """Records of one bot, or of all, with whose they are."""
-    if bot is not None:
-        only, values = f"bots.id = ? AND {only}", (await bot_id(session, bot), *values)
-    names = ", ".join(f"t.{name}" for name in mapping.names)
-    most = "" if limit is None else f" LIMIT {int(limit)}"
-    query = (
-        f"SELECT {names}, bots.name, t.run, t.commit_no FROM {mapping.table} AS t"
-        f" JOIN bots ON t.bot = bots.id WHERE {only} ORDER BY {order}{most}"
+    """Every record of a bot for which ``only`` holds."""
+    found = await _ask(
+        session,
+        f"SELECT {', '.join(f't.{name}' for name in mapping.names)}, bots.name, t.run, t.commit_no"
+        f" FROM {mapping.table} AS t JOIN bots ON t.bot = bots.id"
+        f" WHERE t.bot = ? AND {only} ORDER BY {order}",
+        await bot_id(session, bot),
+        *values,
     )
-    found = await _ask(session, query, *values)
+    return _stored(mapping, found)
+
+
+def _stored(mapping: rows.TableMapping[R], found: Sequence[Row]) -> list[StoredRow[R]]:
+    """Records with whose they are: the last three values of each row."""
     records = mapping.records(found)
     whose: list[tuple[str, int, int]] = [tuple(row)[-3:] for row in found]
     return [StoredRow(*who, record) for who, record in zip(whose, records, strict=True)]

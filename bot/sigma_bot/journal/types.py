@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -64,6 +65,28 @@ class StoredRow(Generic[R]):
     run: int
     commit: int
     row: R
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Rows, the newest first. ``after`` is the cursor of the next page, None: there is none."""
+
+    rows: list[StoredRow[R]]
+    after: str | None = None
+
+    def __iter__(self) -> Iterator[StoredRow[R]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedNotice:
+    """A notice with its number over all bots: 1, 2, 3 ... in the order in which they became known."""
+
+    number: int
+    notice: StoredRow[NoticeRow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any, TypeAlias
 
 import msgpack
+
+from sigma_bot.model.orders import FillRow, NoticeRow, OrderRow, State
 
 VERSION = 1
 
@@ -161,6 +166,21 @@ CONTROL = "sigma.control"
 """A doorbell without content that matters: a halt, resume or flatten was written to the journal."""
 
 
+Body: TypeAlias = OrderRow | FillRow | NoticeRow
+"""What a message of a bot tells, as the journal holds it."""
+BOT_VERSION = 2
+"""Of a bot's messages. Form 1 called two fields and some states of an order otherwise; it is still read."""
+_BODIES: dict[str, type[Body]] = {
+    "intent": OrderRow,
+    "order": OrderRow,
+    "fill": FillRow,
+    "rejection": NoticeRow,
+    "alert": NoticeRow,
+    "state": NoticeRow,
+}
+_FORMER_FIELDS = {"leg": "attempt", "kind": "order_type"}
+
+
 @dataclass(frozen=True, slots=True)
 class BotMessage:
     """A stored change. ``commit`` rises by 1 with every stored change of the bot; a gap means: read the
@@ -168,21 +188,73 @@ class BotMessage:
 
     bot: str
     commit: int
-    kind: str  # intent, order, fill, rejection, state, alert
-    payload: dict[str, object]
+    body: Body
+
+    @property
+    def kind(self) -> str:
+        """intent, order, fill, rejection, state or alert."""
+        if isinstance(self.body, OrderRow):
+            return "intent" if self.body.state is State.INTENT else "order"
+        return "fill" if isinstance(self.body, FillRow) else self.body.kind
 
     def encode(self) -> bytes:
-        """As bytes."""
-        packed: bytes = msgpack.packb((VERSION, self.bot, self.commit, self.kind, self.payload))
+        """As bytes: the body as a map, its decimals as their digits."""
+        values = {name: _to_wire(getattr(self.body, name)) for name in _types_of(type(self.body))}
+        packed: bytes = msgpack.packb((BOT_VERSION, self.bot, self.commit, self.kind, values))
         return packed
 
 
 def decode_bot_message(payload: bytes) -> BotMessage:
     """The message of ``BotMessage.encode``. Raises ValueError for another version or shape."""
     try:
-        version, bot, commit, kind, body = msgpack.unpackb(payload)
-    except (TypeError, ValueError, msgpack.UnpackException) as error:
+        version, bot, commit, kind, values = msgpack.unpackb(payload)
+        if version not in (1, BOT_VERSION):
+            raise ValueError(f"bot message of version {version}; this one reads {BOT_VERSION} and 1")
+        if kind not in _BODIES or not isinstance(values, dict):
+            raise ValueError(f"kind {kind!r} is not known")
+        if not isinstance(bot, str) or not isinstance(commit, int):
+            raise ValueError("bot must be a text, commit a whole number")
+        return BotMessage(bot, commit, _body(_BODIES[kind], values, former=version == 1))
+    except (TypeError, ValueError, ArithmeticError, msgpack.UnpackException) as error:
         raise ValueError(f"not a bot message: {error}") from error
-    if version != VERSION:
-        raise ValueError(f"bot message of version {version}; this one reads {VERSION}")
-    return BotMessage(bot, commit, kind, body)
+
+
+def _body(kind: type[Body], values: dict[str, object], former: bool) -> Body:
+    if former and kind is OrderRow:
+        values = {_FORMER_FIELDS.get(name, name): value for name, value in values.items()}
+    types = _types_of(kind)
+    if values.keys() != types.keys():
+        raise ValueError(f"fields {sorted(values.keys() ^ types.keys())} are missing or not known")
+    known: dict[str, Any] = {name: _from_wire(types[name], name, value) for name, value in values.items()}
+    return kind(**known)
+
+
+def _types_of(kind: type[Body]) -> dict[str, str]:
+    """Names and annotations of a body's fields."""
+    return {field.name: str(field.type) for field in fields(kind)}
+
+
+def _to_wire(value: object) -> object:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.value if isinstance(value, State) else value
+
+
+def _from_wire(annotation: str, name: str, value: object) -> object:
+    """A field's value. Raises ValueError for one of another type."""
+    if value is None and annotation.endswith("None"):
+        return None
+    wanted, make = _WIRE[annotation.removesuffix(" | None")]
+    if type(value) is not wanted:
+        raise ValueError(f"{name} can't be {value!r}")
+    return make(value)
+
+
+_WIRE: dict[str, tuple[type, Callable[[Any], object]]] = {
+    "str": (str, str),
+    "int": (int, int),
+    "bool": (bool, bool),
+    "Decimal": (str, Decimal),
+    "State": (str, State),
+}
+"""What a field is on the wire, and what makes it of that."""

@@ -21,7 +21,7 @@ IDLE_STRATEGY = Strategy()
 def broker_for(spec: StrategySpec) -> Broker:
     """The broker before the first tick. In LIVE the venue fills, and nothing is assumed about latency."""
     b = build_broker(spec, "tick", 0)
-    b.next_sample = NEVER  # the equity curve is made from the journal
+    b.next_sample = NEVER  # the equity curve is the journal's: see `sigma_bot.runtime.equity`
     b.has_volume = 1
     if spec.mode == "live":
         b.external = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigma_bot.journal import BotStatus, Control, Journal, StoredRow
+from sigma_bot.journal import BotStatus, Control, Filter, Journal, StoredRow
 from sigma_bot.model.orders import NoticeRow
 from sigma_bot.times import clock
 
@@ -18,7 +18,7 @@ async def list_bots(journal: Journal, name: str | None) -> list[BotStatus]:
 async def latest_notices(journal: Journal, name: str) -> list[StoredRow[NoticeRow]]:
     """The newest rejections, alerts and changes of state of a bot. An alert is among them for longer, so that
     it does not go under in rejections."""
-    notices = await journal.notices(name, limit=NOTICES_READ)
+    notices = await journal.notices(Filter(name, limit=NOTICES_READ))
     return [n for i, n in enumerate(notices) if i < LATEST_NOTICES or n.row.kind == "alert"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigma_bot.journal import Journal
+from sigma_bot.journal import Filter, Journal
 from sigma_bot.journal.positions import Position
 from sigma_bot.journal.positions import positions as add_up
 
@@ -18,8 +18,8 @@ async def positions(journal: Journal, name: str | None) -> list[tuple[str, Posit
     for bot in await journal.bots():
         if name in (None, bot.name):
             run = None if bot.mode == "live" else bot.run
-            entries = await journal.fills(bot.name, run=run, limit=None)
-            held = add_up((entry.row for entry in reversed(entries)), bot.currency)
+            fills = await journal.fills(Filter(bot.name, run=run, limit=None))
+            held = add_up((entry.row for entry in reversed(fills.rows)), bot.currency)
             found += [(bot.name, position) for position in held]
     return found
 

@@ -24,6 +24,7 @@ from sigma_bot.model.messages import TickBatch
 from sigma_bot.model.orders import Change, NoticeRow
 from sigma_bot.runtime import checkpoint
 from sigma_bot.runtime.decision_engine import FLATTEN_ATTEMPTS
+from sigma_bot.runtime.equity import EquitySampler
 from sigma_bot.trading.adapters import ExecutionAdapter
 from sigma_bot.trading.approval import RECHECK_AFTER_S
 from sigma_bot.trading.controls import ControlsReader
@@ -81,6 +82,7 @@ class TradingBot:
         self.decisions, self.run = opened.decisions, opened.run
         self.lease, self.inputs = opened.lease, opened.inputs
         self.last, self.code_digest = opened.after or 0, opened.digest
+        self.equity = EquitySampler(opened.decisions.broker.ts, opened.run.precision)
         self.adapter, self.mailbox, self.controls, self.journal = adapter, mailbox, controls, journal
         self.observe, self.heartbeat, self.metrics = observe, heartbeat, metrics
         self.progress = BotProgress(tick=self.last)
@@ -201,6 +203,7 @@ class TradingBot:
         """State and effects in one transaction; then what it allows is sent and published."""
         change.state = checkpoint.dump(self.decisions.broker, self.decisions.strategy, self.adapter.state())
         change.code_digest = self.code_digest
+        change.equity += self.equity.sample(self.decisions.broker)
         point("commit.before")
         began = time.monotonic()
         limits = None

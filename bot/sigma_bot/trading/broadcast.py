@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import asdict
-from decimal import Decimal
+from dataclasses import replace
 
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.interface import Bus
-from sigma_bot.model.messages import BotMessage, bot_channel
-from sigma_bot.model.orders import Change, State
+from sigma_bot.model.messages import Body, BotMessage, bot_channel
+from sigma_bot.model.orders import Change
 
 log = logging.getLogger(__name__)
 MAX_QUEUED = 10_000
@@ -28,9 +27,11 @@ class Broadcaster:
 
     def publish(self, change: Change, commit: int) -> None:
         """Queue the messages of a stored change."""
-        for kind, payload in messages_of(change):
+        bodies: list[Body] = [*change.orders, *change.fills, *change.notices]
+        for body in bodies:
             try:
-                self.queue.put_nowait(BotMessage(self.bot, commit, kind, payload))
+                # a copy: the row of an order changes with its next report
+                self.queue.put_nowait(BotMessage(self.bot, commit, replace(body)))
             except asyncio.QueueFull:
                 self.dropped += 1
 
@@ -44,17 +45,3 @@ class Broadcaster:
             except BusError as error:
                 self.dropped += 1
                 log.warning("broadcast: %s", error)
-
-
-def messages_of(change: Change) -> list[tuple[str, dict[str, object]]]:
-    """A change as (kind, payload): money and prices as text, times in ns."""
-    out: list[tuple[str, dict[str, object]]] = []
-    for order in change.orders:
-        out.append(("intent" if order.state is State.INTENT else "order", _as_json(asdict(order))))
-    out += [("fill", _as_json(asdict(fill))) for fill in change.fills]
-    out += [(notice.kind, _as_json(asdict(notice))) for notice in change.notices]
-    return out
-
-
-def _as_json(values: dict[str, object]) -> dict[str, object]:
-    return {name: f"{v:f}" if isinstance(v, Decimal) else v for name, v in values.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from sigma_bot.health.logs import about
+from sigma_bot.journal.filters import Filter
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import State
 from sigma_bot.trading.executor import OrderExecutor
@@ -40,6 +41,6 @@ class UntrackedOrders:
 
     async def track_not_found(self) -> None:
         """Track the last orders that the venue did not know: they may have arrived since."""
-        entries = await self._journal.orders(self._orders.run.bot, limit=RECENT_ORDERS)
+        entries = await self._journal.orders(Filter(self._orders.run.bot, limit=RECENT_ORDERS))
         rows = [e.row for e in entries if e.row.state is State.NOT_FOUND]
         self._orders.track_stored([row for row in rows if row.client_id not in self._orders.rows], ())

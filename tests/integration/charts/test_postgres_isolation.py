@@ -12,7 +12,7 @@ import pytest
 
 from sigma_bot.database.errors import StorageError
 from sigma_bot.errors import BadInputError
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.schema import rights
 from sigma_bot.schema.granting import Account, grant
 
@@ -211,7 +211,7 @@ async def test_a_sim_bot_trades(installed: Any, tmp_path: Any) -> None:
                     if row.seq == last:
                         break
                 await sim_rig.processed(bot, last)
-        assert await journal.fills("desk/cross")
+        assert await journal.fills(Filter("desk/cross"))
     await bus.close()
 
 

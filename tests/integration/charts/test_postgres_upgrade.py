@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from sigma_bot.journal import LeaseLostError, open_journal
+from sigma_bot.journal import Filter, LeaseLostError, open_journal
 from sigma_bot.schema import rights
 from sigma_bot.schema.granting import Account, grant
 
@@ -86,7 +86,7 @@ async def test_an_upgrade_keeps_data_and_what_runs(over: Any, installed_before: 
     url = await grant(chart.urls["granter"], "desk/one", Account("desk", "live", "upbit", "one"))
     async with await open_journal(url) as journal:
         assert [bot.name for bot in await journal.bots()] == ["desk/one"]
-        states = [entry.row.state for entry in await journal.orders("desk/one")]
+        states = [entry.row.state for entry in await journal.orders(Filter("desk/one"))]
         assert sorted(states) == sorted([*STATES.values(), "rejected"])
         loaded = await journal.load("desk/one")
         assert loaded is not None
@@ -94,7 +94,7 @@ async def test_an_upgrade_keeps_data_and_what_runs(over: Any, installed_before: 
         lease = await journal.acquire("desk/one", "holder of desk/one", 60)
         known = Change(tick=10, ts=NOW, fills=[fill("desk/one 1"), fill("desk/one 2")])
         assert await journal.commit(lease, known) == 3
-        assert len(await journal.fills("desk/one")) == 3, "a trade from before was booked twice"
+        assert len(await journal.fills(Filter("desk/one"))) == 3, "a trade from before was booked twice"
     with pytest.raises(LeaseLostError, match="went to holder of desk/one"):
         await running.commit(leases["desk/one"], Change(tick=10, ts=NOW))
     assert await running.commit(leases["desk/two"], Change(tick=10, ts=NOW)) == 3

@@ -22,7 +22,7 @@ from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.historian import Historian
 from sigma_bot.feed.parts import SPOOL, Columns, _write_covered, _write_parts
 from sigma_bot.feed.recorder import Recorder
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.messages import (
     HistoryRequest,
@@ -194,7 +194,7 @@ async def test_a_fresh_bot_trades_at_once(fake: FakeVenue, bus_url: str, tmp_pat
         assert abs(began - 2 * HOUR - run.first_ts) < 60 * SECOND
         assert run.first_tick is not None
         assert run.first_tick < last - 70_000
-        assert {e.row.code for e in await journal.notices("slow")} <= {"warm-up"}
+        assert {e.row.code for e in await journal.notices(Filter("slow"))} <= {"warm-up"}
         said = await verdict(journal, out)
     assert said.difference is None
     assert said.missing == ()
@@ -272,7 +272,7 @@ async def told_short(journal: Journal, times: int) -> list[NoticeRow]:
     """What was said of a short warm-up, once it was said so often."""
     async with asyncio.timeout(60):
         while True:
-            rows = [entry.row for entry in await journal.notices("slow", limit=1000)]
+            rows = [entry.row for entry in await journal.notices(Filter("slow", limit=1000))]
             if len(found := [row for row in rows if row.code == "warm-up-short"]) >= times:
                 return found
             await asyncio.sleep(0.05)
@@ -310,10 +310,12 @@ async def test_too_little_is_said_once_at_each_start(
         begun = clock(settled - 2 * HOUR)
         short = f"warm-up: no order before {clock(settled)} UTC; its ticks begin at {begun} UTC"
         assert {one.text for one in await told_short(journal, 2)} == {short, short + why}
-        assert await journal.fills("slow") == []
+        assert not (await journal.fills(Filter("slow"))).rows
         # of the orders that were refused meanwhile, the first of each start
         refused = [
-            entry for entry in await journal.notices("slow", limit=1000) if entry.row.code == "warm-up"
+            entry
+            for entry in await journal.notices(Filter("slow", limit=1000))
+            if entry.row.code == "warm-up"
         ]
         assert 1 <= len(refused) <= 2
     await bus.close()

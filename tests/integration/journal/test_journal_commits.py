@@ -13,6 +13,7 @@ import pytest
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import (
     FillConflictError,
+    Filter,
     IllegalTransitionError,
     Journal,
     LeaseLostError,
@@ -86,13 +87,13 @@ async def test_a_fill_told_again_is_stored_once(journal: Journal) -> None:
     await journal.commit(lease, Change(1, NOW, fills=[fill(), fill()]))
     later = fill(ts=NOW + 5, maker=False, realized=Decimal(0))
     await journal.commit(lease, Change(2, NOW, fills=[fill("t2"), later]))
-    assert [entry.row for entry in await journal.fills("ema")] == [fill("t2"), fill()]
+    assert [entry.row for entry in await journal.fills(Filter("ema"))] == [fill("t2"), fill()]
 
 
 async def test_the_other_side_of_our_own_trade_is_another_fill(journal: Journal) -> None:
     lease = await started(journal)
     await journal.commit(lease, Change(1, NOW, fills=[fill(), fill(side="sell", number=2)]))
-    assert len(await journal.fills("ema")) == 2
+    assert len(await journal.fills(Filter("ema"))) == 2
 
 
 @pytest.mark.parametrize("what", ["price", "quantity", "fee"])
@@ -116,7 +117,7 @@ async def test_a_trade_is_one_fill_of_an_account_and_of_a_run(journal: Journal) 
         await journal.commit(lease, Change(1, NOW, fills=[fill()]))
         await journal.new_run(lease, identity(name, mode="sim"), NOW, "reset")
         await journal.commit(lease, Change(1, NOW, fills=[fill()]))
-        assert len(await journal.fills(name)) == 2
+        assert len(await journal.fills(Filter(name))) == 2
 
 
 async def test_a_number_of_an_input_is_used_once(journal: Journal) -> None:
@@ -134,7 +135,7 @@ async def test_money_is_never_a_float(journal: Journal) -> None:
         bad: Any = {"quantity": wrong}
         with pytest.raises((TypeError, ValueError), match="the journal takes a"):
             await journal.commit(lease, Change(1, NOW, orders=[order(**bad)]))
-    assert await journal.orders("ema") == []
+    assert not (await journal.orders(Filter("ema"))).rows
     assert await journal.commit(lease, Change(1, NOW)) == 1
 
 
@@ -202,7 +203,7 @@ async def test_bots_of_one_account_see_each_others_use(journal: Journal) -> None
     assert seen == [[used], [change.usage]]
     await journal.commit(one, Change(3, NOW), seen.append)
     assert len(seen) == 2, "a change without a use needs no leave"
-    assert await journal.orders("two") == [], "what was not admitted is not stored"
+    assert not (await journal.orders(Filter("two"))).rows, "what was not admitted is not stored"
 
 
 async def test_a_use_that_is_not_admitted_leaves_nothing(journal: Journal) -> None:
@@ -214,7 +215,7 @@ async def test_a_use_that_is_not_admitted_leaves_nothing(journal: Journal) -> No
     with pytest.raises(BadInputError, match="too much"):
         await journal.commit(lease, whole(), refuse)
     assert await journal.commit(lease, Change(1, NOW)) == 1
-    assert await journal.orders("ema") == []
+    assert not (await journal.orders(Filter("ema"))).rows
 
 
 async def test_a_bot_is_found_again(journal: Journal) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sigma_bot.health.server import HealthServer, Pages
 from sigma_bot.health.watchdog import Watchdog
+from sigma_bot.journal import Filter
 from sigma_bot.model.messages import ticks_log
 from tests.integration.parity.parity_rig import HEAD, Desk, walk
 
@@ -75,9 +76,9 @@ async def test_an_endless_callback_halts_the_bot(tmp_path: Path) -> None:
         finally:
             dog.close()
             server.close()
-        orders = await desk.journal.orders("cross")
+        orders = await desk.journal.orders(Filter("cross"))
         halted = (await desk.journal.controls_for("cross")).halted_by
-        [raised] = [e.row for e in await desk.journal.inputs("cross") if e.row.kind == "raised"]
+        [raised] = [e.row for e in await desk.journal.inputs(Filter("cross")) if e.row.kind == "raised"]
     assert prober.said["reason"] == "Stuck"
     assert "in a callback of the strategy" in str(prober.said["message"])
     assert halted is not None

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from sigma_bot.trading import live_tasks
 from sigma_bot.trading import runner as runner_module
@@ -32,7 +33,7 @@ async def notice(scene: Scene, kind: str, code: str) -> str:  # noqa: F811
     found: list[str] = []
 
     async def told() -> bool:
-        rows = [e.row for e in await scene.journal.notices("script")]
+        rows = [e.row for e in await scene.journal.notices(Filter("script"))]
         found[:] = [row.text for row in rows if (row.kind, row.code) == (kind, code)]
         return bool(found)
 

@@ -11,7 +11,7 @@ from sigma_bot.bus import open_bus
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.errors import BadInputError
-from sigma_bot.journal import open_journal
+from sigma_bot.journal import Filter, open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.spec.load import dump_manifest
@@ -136,7 +136,7 @@ async def told(scene, code: str) -> str:  # noqa: F811
     """The text of the notice with this code."""
     async with asyncio.timeout(60):
         while True:
-            for entry in await scene.journal.notices("script"):
+            for entry in await scene.journal.notices(Filter("script")):
                 if code in entry.row.code or code in entry.row.text:
                     return entry.row.text
             await asyncio.sleep(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
 
 import msgpack
 import pytest
@@ -22,7 +21,7 @@ async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F8
                 told.append(decode_bot_message(payload))
 
     def ended() -> bool:
-        return sum(m.kind == "order" and m.payload["state"] == "filled" for m in told) == 2
+        return sum(m.kind == "order" and m.body.state is State.FILLED for m in told) == 2
 
     listening = asyncio.create_task(listen())
     try:
@@ -44,12 +43,9 @@ async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F8
     assert {m.bot for m in told} == {"script"}
     assert [m.commit for m in told] == sorted(m.commit for m in told)
     assert {m.kind for m in told} >= {"intent", "order", "fill", "rejection", "state"}
-    fills = [m.payload for m in told if m.kind == "fill"]
-    assert [(f["trade_id"], Decimal(str(f["price"])), Decimal(str(f["quantity"]))) for f in fills] == [
-        (e.row.trade_id, e.row.price, e.row.quantity) for e in stored.fills
-    ]
-    last = {m.payload["client_id"]: m.payload["state"] for m in told if m.kind in ("intent", "order")}
-    assert last == {e.row.client_id: str(e.row.state) for e in stored.orders}
+    assert [m.body for m in told if m.kind == "fill"] == [e.row for e in stored.fills]
+    last = {m.body.client_id: m.body for m in told if m.kind in ("intent", "order")}
+    assert last == {e.row.client_id: e.row for e in stored.orders}
     commits = {e.commit for e in (*stored.orders, *stored.fills, *stored.notices)}
     assert commits <= {m.commit for m in told}
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.emulator.server import Emulator
+from sigma_bot.journal import Filter
 from sigma_bot.model.messages import TickBatch, TickMessage
-from sigma_bot.model.orders import State
+from sigma_bot.model.orders import LIVING, State
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.service import close_account
@@ -111,7 +112,7 @@ class Scene:
                 await asyncio.sleep(0.01)
 
     async def orders(self):
-        return [e.row for e in await self.journal.orders("script")]
+        return [e.row for e in await self.journal.orders(Filter("script"))]
 
     async def states(self) -> list[State]:
         return [row.state for row in reversed(await self.orders())]
@@ -159,7 +160,7 @@ class Scene:
         account = self.em.exchange.accounts["main"]
         base = "BTC"
         want = {base: account.opening[base], self.currency: account.opening[self.currency]}
-        fills = [e.row for e in await self.journal.fills("script", limit=None)]
+        fills = [e.row for e in await self.journal.fills(Filter("script", limit=None))]
         for f in fills:
             sign = 1 if f.side == "buy" else -1
             want[base] += sign * f.quantity
@@ -215,7 +216,9 @@ async def test_a_halted_bot_may_still_reduce(scene):
         await scene.say(3)  # a new bid: refused
         await scene.say(2)  # closing: sent
         await scene.stand(State.FILLED, State.FILLED)
-        codes = [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "rejection"]
+        codes = [
+            e.row.code for e in await scene.journal.notices(Filter("script")) if e.row.kind == "rejection"
+        ]
         assert codes == ["halted"]
     await scene.ledger_is_the_venues()
 
@@ -246,7 +249,7 @@ async def test_a_close_ends_although_something_cant_be_sold(scene, caplog):
             await close_account(runner, scene.journal, "flatten")
         assert not runner.session.bot.decisions.flat
         assert "still held" in caplog.text
-        assert "not-flat" in [e.row.code for e in await scene.journal.notices("script")]
+        assert "not-flat" in [e.row.code for e in await scene.journal.notices(Filter("script"))]
 
 
 async def test_bots_of_one_account_share_its_limits_and_never_its_orders(scene):
@@ -276,7 +279,7 @@ async def _ended(scene, count) -> bool:
 
 
 async def _gone(scene) -> bool:
-    return not await scene.journal.orders(living=True)
+    return not (await scene.journal.orders(Filter(states=LIVING))).rows
 
 
 async def test_a_halt_given_while_the_bot_was_away_comes_before_its_first_tick(scene):
@@ -321,4 +324,4 @@ async def test_a_halt_given_during_a_long_callback_stops_its_orders(scene, tmp_p
 
 
 async def _rejected(scene, code: str) -> bool:
-    return code in [e.row.code for e in await scene.journal.notices("script")]
+    return code in [e.row.code for e in await scene.journal.notices(Filter("script"))]

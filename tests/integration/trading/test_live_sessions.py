@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 
+from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.events import TaskFailed
@@ -60,7 +61,7 @@ async def test_a_cancel_does_not_overtake_its_order(scene, monkeypatch):  # noqa
         assert not scene.em.exchange.accounts["main"].orders
         free.set()
         await scene.stand(State.CANCELLED)
-        assert not [e for e in await scene.journal.notices("script") if e.row.kind == "alert"]
+        assert not [e for e in await scene.journal.notices(Filter("script")) if e.row.kind == "alert"]
     await scene.ledger_is_the_venues()
 
 
@@ -82,7 +83,7 @@ async def test_a_resume_drops_a_flatten_that_is_not_finished(scene):  # noqa: F8
         assert not bot.decisions.flat, "what it holds stays"
         await scene.say(2)
         await scene.stand(State.FILLED, State.CANCELLED, State.FILLED)
-    kinds = [e.row.kind for e in await scene.journal.inputs("script")]
+    kinds = [e.row.kind for e in reversed((await scene.journal.inputs(Filter("script"))).rows)]
     given = [kind for kind in kinds if kind not in ("fill", "end")]
     assert sorted(given) == ["flatten", "halt", "resume", "unflatten"]
     await scene.ledger_is_the_venues()

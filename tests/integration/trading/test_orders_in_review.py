@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from sigma_bot.trading import executor, live_tasks
 from sigma_bot.venues import ccxt_client
@@ -31,7 +32,7 @@ async def halted(scene: Scene) -> None:  # noqa: F811
         return "settle it by hand" in (scene.runner.session.bot.progress.halted or "")
 
     await scene.until(so)
-    assert [e.row.code for e in await scene.journal.notices("script") if e.row.kind == "alert"] == [
+    assert [e.row.code for e in await scene.journal.notices(Filter("script")) if e.row.kind == "alert"] == [
         "needs-review"
     ]
 

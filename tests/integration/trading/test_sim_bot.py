@@ -10,6 +10,7 @@ import pytest
 
 from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
+from sigma_bot.journal import Filter
 from sigma_bot.model.messages import ticks_log
 from sigma_bot.runtime.callbacks import start
 from sigma_bot.runtime.decision_engine import DecisionEngine
@@ -61,7 +62,7 @@ async def test_fills_equal_the_engines_over_restarts(tmp_path):
                 await publish(bus, rows[done:cut])
                 await processed(runner, rows[cut - 1].seq)
             done = cut
-        stored = [entry.row for entry in reversed(await journal.fills("cross", limit=None))]
+        stored = [entry.row for entry in reversed((await journal.fills(Filter("cross", limit=None))).rows)]
     assert [(f.ts, f.order_id, float(f.price), float(f.quantity)) for f in stored] == [
         (e.ts, e.id, e.price, e.quantity) for e in fills
     ]
@@ -111,7 +112,7 @@ async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path)
             async with asyncio.timeout(60):
                 while runner.sessions < 2:  # seen becomes 5 again: it raises once more
                     await asyncio.sleep(0.01)
-        alerts = [e.row for e in await journal.notices("cross") if e.row.kind == "alert"]
+        alerts = [e.row for e in await journal.notices(Filter("cross")) if e.row.kind == "alert"]
         assert [a.code for a in alerts] == ["strategy-raised"] * 2
         assert "RuntimeError: five" in alerts[0].text
 
@@ -135,9 +136,9 @@ async def test_a_fresh_run_warms_up_on_what_the_feed_has_kept(tmp_path):
             await processed(runner, 1200)
         run = await journal.run_of("cross")
         assert run.first_tick == 701
-        rejected = [e.row for e in await journal.notices("cross") if e.row.kind == "rejection"]
+        rejected = [e.row for e in await journal.notices(Filter("cross")) if e.row.kind == "rejection"]
         assert {r.code for r in rejected} <= {"warm-up"}
-        fills = await journal.fills("cross")
+        fills = await journal.fills(Filter("cross"))
         assert fills
         assert min(e.row.ts for e in fills) > rows[999].ts
 
@@ -199,7 +200,7 @@ async def test_files_changed_while_running_count_from_the_next_start(tmp_path):
                 while runner.sessions < 2:
                     await asyncio.sleep(0.01)
             await processed(runner, 600)
-        stored = [entry.row for entry in reversed(await journal.fills("cross", limit=None))]
+        stored = [entry.row for entry in reversed((await journal.fills(Filter("cross", limit=None))).rows)]
         assert [(f.ts, f.order_id) for f in stored] == [(e.ts, e.id) for e in fills]
         with pytest.raises(BadInputError, match="its code has changed since run 1 began"):
             await bots.bot(Settings(told, tmp_path, on_change="refuse"), journal, bus).run()
