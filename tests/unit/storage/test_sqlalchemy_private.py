@@ -37,7 +37,8 @@ async def test_an_asynchronous_driver_is_used_within(tmp_path: Path) -> None:
 
 def test_the_driver_is_reached_for_a_copy() -> None:
     assert list(inspect.signature(AsyncAdapt_asyncpg_connection.run_async).parameters) == ["self", "fn"]
-    assert isinstance(sa.PoolProxiedConnection.dbapi_connection, object)
+    with sa.create_engine("sqlite://").connect() as connection:
+        assert connection.connection.dbapi_connection is not None
 
 
 def test_one_file_knows_them() -> None:
