@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sigma_bot.bus.errors import BusError, HoleError
+from sigma_bot.bus.errors import BusError, GapError
 from sigma_bot.bus.interface import Bus
 from sigma_bot.errors import BadInputError, nearest
 
@@ -43,4 +43,4 @@ def open_bus(url: str, log_folder: Path | None = None, kept: int = KEPT) -> Bus:
     return RedisBus(url, kept)
 
 
-__all__ = ["KEPT", "MEMORY", "Bus", "BusError", "HoleError", "bus_url", "open_bus"]
+__all__ = ["KEPT", "MEMORY", "Bus", "BusError", "GapError", "bus_url", "open_bus"]

@@ -9,7 +9,7 @@ class BusError(SigmaError):
     """The bus cannot be used now. The message names it (password hidden), says why and what would help."""
 
 
-class HoleError(BusError):
+class GapError(BusError):
     """An entry was refused because those before it are missing; ``last`` is the newest sequence number."""
 
     def __init__(self, where: str, log: str, seq: int, last: int) -> None:

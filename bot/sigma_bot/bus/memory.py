@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sigma_bot.bus.errors import BusError, HoleError, check_seq
+from sigma_bot.bus.errors import BusError, GapError, check_seq
 from sigma_bot.bus.segment_log import SegmentLog
 
 WHERE = "in-process bus"
@@ -108,7 +108,7 @@ class MemoryBus:
         if last is not None and seq <= last:
             return
         if last is not None and seq > last + 1:
-            raise HoleError(WHERE, log, seq, last)
+            raise GapError(WHERE, log, seq, last)
         held.append(seq, payload)
         self._tell(log, payload)
 

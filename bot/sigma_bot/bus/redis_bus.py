@@ -24,7 +24,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from sigma_bot.bus.errors import BusError, HoleError, check_seq
+from sigma_bot.bus.errors import BusError, GapError, check_seq
 from sigma_bot.bus.redis_private import ListeningConnection
 from sigma_bot.errors import BadInputError
 from sigma_bot.redaction import redact_url
@@ -140,7 +140,7 @@ class RedisBus:
         with self._translating_errors():
             last = int(await self._append(keys=[log], args=[seq, payload, self._kept]))
         if last >= 0 and seq > last + 1:
-            raise HoleError(f"bus {self._shown}", log, seq, last)
+            raise GapError(f"bus {self._shown}", log, seq, last)
 
     async def read(self, log: str, after: int, limit: int = 1000) -> list[tuple[int, bytes]]:
         """See Bus."""

@@ -26,7 +26,7 @@ T = TypeVar("T")
 _CONNECT_TIMEOUT = 10.0
 # How a transaction begins on SQLite. A writer takes the lock at once, so it waits for another process there
 # and is never refused half-way through; setting the journal mode is not allowed inside one.
-READ, WRITE, BARE = "BEGIN", "BEGIN IMMEDIATE", ""
+READ, WRITE, NO_TRANSACTION = "BEGIN", "BEGIN IMMEDIATE", ""
 
 
 class Database:

@@ -83,11 +83,11 @@ def translating_errors(where: DatabaseAddress, opening: bool = False) -> Iterato
         if reason is None:
             raise
         # The cause is dropped, not chained: a driver's own text may quote the address.
-        kind = UnreachableError if _may_return(error) else StorageError
+        kind = UnreachableError if _is_transient(error) else StorageError
         raise kind(f"database {where.shown}: {reason}") from None
 
 
-def _may_return(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether the same question may be answered in a while: the server starts, stops, is full or far away."""
     origin = _origin(error)
     state = getattr(origin, "sqlstate", None)

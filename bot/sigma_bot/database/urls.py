@@ -62,20 +62,20 @@ def parse_address(explicit: str | None = None) -> DatabaseAddress:
     url = database_url(explicit)
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return _sqlite(url)
+        return _sqlite_address(url)
     if scheme not in SCHEMES:
         raise BadInputError(
             f"database address: scheme {scheme!r} is not known{nearest(scheme, SCHEMES)}; "
             "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         )
     if SCHEMES[scheme].startswith("sqlite"):
-        return _sqlite(rest.removeprefix("/"))
+        return _sqlite_address(rest.removeprefix("/"))
     # libpq calls it sslmode, asyncpg calls it ssl; people paste the former.
     rest = re.sub(r"([?&])sslmode=", r"\1ssl=", rest)
     return DatabaseAddress(f"{SCHEMES[scheme]}://{rest}", redact_url(f"postgresql://{rest}"), None)
 
 
-def _sqlite(name: str) -> DatabaseAddress:
+def _sqlite_address(name: str) -> DatabaseAddress:
     if name in ("", ":memory:") or name.startswith("?"):
         raise BadInputError(
             "database address names no file; write sqlite:///FILE, for example sqlite:///runs.db"

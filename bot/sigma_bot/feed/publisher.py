@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from sigma_bot.bus import Bus, BusError, HoleError
+from sigma_bot.bus import Bus, BusError, GapError
 from sigma_bot.errors import SigmaError
 from sigma_bot.feed.counters import Counters
 from sigma_bot.model.messages import ticks_log
@@ -83,7 +83,7 @@ class Publisher:
                     await self._mend(seq)
                 await self._bus.append(self._log, seq, payload)
                 return
-            except HoleError as hole:
+            except GapError as hole:
                 if mend:
                     raise self._gone(hole) from hole
                 mend = True
@@ -118,7 +118,7 @@ class Publisher:
         self._counters.bus_errors += 1
         self._counters.last_error = str(error)
 
-    def _gone(self, hole: HoleError) -> FeedConflictError:
+    def _gone(self, hole: GapError) -> FeedConflictError:
         return FeedConflictError(
             f"{hole}. The log went back by more than this feed remembers ({REMEMBERED} batches): it was "
             "restored from an old copy, or another feed writes it. Delete the log, and start the feed again"

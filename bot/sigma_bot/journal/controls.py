@@ -42,12 +42,12 @@ async def give(
     return Control(*row)
 
 
-async def standing(session: Session, bot: str) -> Controls:
+async def in_force(session: Session, bot: str) -> Controls:
     """What holds for a bot."""
-    return await standing_of(session, await bot_id(session, bot))
+    return await in_force_for(session, await bot_id(session, bot))
 
 
-async def standing_of(session: Session, bot: int) -> Controls:
+async def in_force_for(session: Session, bot: int) -> Controls:
     """What holds for the bot of this key. A halt of its account or of all that was given before the bot
     existed holds too; a flatten does not: there was nothing of it to close.
     """

@@ -251,7 +251,7 @@ class Journal:
 
     async def controls_for(self, bot: str) -> Controls:
         """What holds for the bot now: its own controls, its account's, and those for all."""
-        return await self._database.run(lambda session: controls.standing(session, bot), write=False)
+        return await self._database.run(lambda session: controls.in_force(session, bot), write=False)
 
     async def done(self, bot: str, control: int, now: int) -> None:
         """Note that the bot has carried out a flatten. Again is without effect."""

@@ -252,7 +252,7 @@ async def bots(session: Session) -> list[BotStatus]:
     told = []
     for bot, *rest in await _ask(session, query):
         rest[10] = bool(rest[10])
-        standing: list[Any] = [*rest, (await controls.standing_of(session, bot)).halts]
+        standing: list[Any] = [*rest, (await controls.in_force_for(session, bot)).halts]
         told.append(BotStatus(*standing))
     return told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from sigma_bot.database.engine import BARE, WRITE, Database, is_current, stored_revision
+from sigma_bot.database.engine import NO_TRANSACTION, WRITE, Database, is_current, stored_revision
 from sigma_bot.database.errors import StorageError
 from sigma_bot.database.retry import retry_while_starting
 from sigma_bot.database.revision import REVISION
@@ -26,7 +26,7 @@ async def migrate(url: str | None, lock_timeout: float) -> None:
             return
         where = database.where
         if where.path is not None:
-            await database.run(_use_wal, BARE)
+            await database.run(_use_wal, NO_TRANSACTION)
         await database.run(lambda connection: upgrade(connection, where, lock_timeout), WRITE)
     finally:
         await database.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bot.bus import Bus, BusError, HoleError, open_bus
+from sigma_bot.bus import Bus, BusError, GapError, open_bus
 
 
 @pytest.fixture(params=["redis", "memory", "spool"])
@@ -84,7 +84,7 @@ async def test_an_entry_that_is_there_is_ignored_and_not_told_again(bus: Bus, lo
 
 async def test_a_hole_is_refused_and_changes_nothing(bus: Bus, log: str) -> None:
     await bus.append(log, 1, b"a")
-    with pytest.raises(HoleError, match="append 2 first") as refused:
+    with pytest.raises(GapError, match="append 2 first") as refused:
         await bus.append(log, 3, b"c")
     assert refused.value.last == 1
     assert await bus.last(log) == (1, b"a")

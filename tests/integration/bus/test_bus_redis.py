@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+<<<<<<< HEAD
 from sigma_bot.bus import BusError, HoleError, open_bus
+=======
+import servers
+from sigma_bot.bus import BusError, GapError, open_bus
+>>>>>>> journal
 from sigma_bot.errors import BadInputError
 from tests.support import servers
 
@@ -141,7 +146,7 @@ async def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
         entries += page
     assert len(entries) >= told
     assert entries == [(seq, b"%d" % seq * 50) for seq in range(1, len(entries) + 1)]
-    with pytest.raises(HoleError):
+    with pytest.raises(GapError):
         await bus.append("log", len(entries) + 2, b"")
     await bus.close()
 

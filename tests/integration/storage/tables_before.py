@@ -89,7 +89,7 @@ async def _migrate(url: str, way: str, revision: str, statements: Sequence[str])
     database = await databases.Database.connect(url, create=True, lock_timeout=10)
     try:
         if where.path is not None:
-            await database.run(migrate._use_wal, databases.BARE)
+            await database.run(migrate._use_wal, databases.NO_TRANSACTION)
         await database.run(work, databases.WRITE)
     finally:
         await database.close()

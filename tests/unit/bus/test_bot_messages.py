@@ -27,9 +27,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def bodies(kind: Any, **narrowed: Any) -> st.SearchStrategy[Any]:
+def bodies(of: Any, **narrowed: Any) -> st.SearchStrategy[Any]:
     """Bodies of a kind, of any values that its fields may hold."""
-    return st.builds(kind, **{field.name: VALUES[str(field.type)] for field in fields(kind)} | narrowed)
+    return st.builds(of, **{field.name: VALUES[str(field.type)] for field in fields(of)} | narrowed)
 
 
 KINDS = st.sampled_from(["rejection", "alert", "state"])

@@ -29,6 +29,7 @@ async def test_an_asynchronous_driver_is_used_within(tmp_path: Path) -> None:
 
     def work() -> object:
         with engine.connect() as connection:
+            assert connection.connection.dbapi_connection is not None
             return connection.exec_driver_sql("SELECT 1").scalar()
 
     assert await run_sync(work) == 1
@@ -37,8 +38,6 @@ async def test_an_asynchronous_driver_is_used_within(tmp_path: Path) -> None:
 
 def test_the_driver_is_reached_for_a_copy() -> None:
     assert list(inspect.signature(AsyncAdapt_asyncpg_connection.run_async).parameters) == ["self", "fn"]
-    with sa.create_engine("sqlite://").connect() as connection:
-        assert connection.connection.dbapi_connection is not None
 
 
 def test_one_file_knows_them() -> None:
