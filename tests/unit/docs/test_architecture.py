@@ -1,4 +1,4 @@
-"""docs/architecture.md tells what the code does: its layers are the contract, and its walks can be followed."""
+"""docs/architecture.md tells what the code does: its layers are the contract, its walks can be followed."""
 
 from __future__ import annotations
 
