@@ -129,6 +129,10 @@ bench-cluster: .venv/dev.stamp ## Measure the operator on a cluster of its own
 	$(BIN)/python tests/cluster/bench.py
 
 PIN := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
+.PHONY: version
+version: ## Print the version; TO=1.2.3 makes it that one, in package and charts
+	@$(PYTHON) charts/version.py $(TO)
+
 .PHONY: lock
 lock: .venv/tools.stamp ## Pin the dependencies anew, with hashes
 	$(PIN) pyproject.toml --all-extras -o requirements/dev.lock

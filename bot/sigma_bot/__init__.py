@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sigma_bot.version import VERSION
+
 if TYPE_CHECKING:
     from sigma_bot.engine.types import FOK, GTC, GTD, IOC
     from sigma_bot.indicators import *  # noqa: F403
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from sigma_bot.strategy import Strategy
     from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "DAY",
     "FOK",
@@ -24,6 +26,7 @@ __all__ = [
     "SECOND",
     "Strategy",
     "Struct",
+    "__version__",
     "array",
     "param",
     "window",

@@ -1,4 +1,4 @@
-"""What kopf does for us: it watches. Every event only says which resource to look at; nothing is read from
+"""The watches, which kopf runs. An event only names the resource to reconcile; nothing else is read from
 it."""
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from typing import Any
 
 import kopf
 
-from sigma_operator.health import Lag
+from sigma_operator.health import GenerationLag
 from sigma_operator.kubernetes.objects import MANAGED_BY
 from sigma_operator.kubernetes.watchdog import Watchdog
 from sigma_operator.kubernetes.workqueue import Key
 from sigma_operator.settings import BACKTEST_LABEL, GROUP, MANAGER, STRATEGY_LABEL, VERSION
 
-OWN = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
+RESOURCES = {"Backtest": (GROUP, VERSION, "backtests"), "Strategy": (GROUP, VERSION, "strategies")}
 CHILDREN = {
     "Job": ("batch", "v1", "jobs"),
     "Pod": ("", "v1", "pods"),
@@ -34,34 +34,35 @@ def key_of(namespace: str, labels: Mapping[str, str]) -> Key | None:
     return None
 
 
-def registry(wake: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
-    """The handlers: a resource wakes itself, its children wake it by their label, pods and Jobs urgently."""
-    handlers, lag = kopf.OperatorRegistry(), Lag()
+def registry(enqueue: Callable[[Key, bool], None], watchdog: Watchdog) -> kopf.OperatorRegistry:
+    """The event handlers: a resource is put into the workqueue by its own events and by those of its
+    children, found by their label; by pods and Jobs urgently."""
+    handlers, lag = kopf.OperatorRegistry(), GenerationLag()
 
     def login(**known: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**known) or kopf.login_with_kubeconfig(**known)
 
-    def own_event(kind: str) -> Callable[..., Any]:
-        async def seen(*, namespace: str | None, name: str, body: Mapping[str, Any], **more: Any) -> None:
-            meta, shown = body["metadata"], body.get("status", {}).get("observedGeneration", 0)
-            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
-            gone = more["event"]["type"] == "DELETED"
-            lag.note(kind, str(namespace), name, not gone and shown < meta["generation"])
-            wake((kind, str(namespace), name), False)
+    def resource_event(kind: str) -> Callable[..., Any]:
+        async def handle(*, namespace: str | None, name: str, body: Mapping[str, Any], **more: Any) -> None:
+            meta, observed = body["metadata"], body.get("status", {}).get("observedGeneration", 0)
+            watchdog.record(kind, str(namespace), name, meta["resourceVersion"])
+            deleted = more["event"]["type"] == "DELETED"
+            lag.set(kind, str(namespace), name, not deleted and observed < meta["generation"])
+            enqueue((kind, str(namespace), name), False)
 
-        return seen
+        return handle
 
     def child_event(kind: str) -> Callable[..., Any]:
-        async def seen(*, namespace: str | None, name: str, meta: Mapping[str, Any], **_: Any) -> None:
-            watchdog.saw(kind, str(namespace), name, meta["resourceVersion"])
+        async def handle(*, namespace: str | None, name: str, meta: Mapping[str, Any], **_: Any) -> None:
+            watchdog.record(kind, str(namespace), name, meta["resourceVersion"])
             if (key := key_of(str(namespace), meta.get("labels", {}))) is not None:
-                wake(key, kind in URGENT)
+                enqueue(key, kind in URGENT)
 
-        return seen
+        return handle
 
     kopf.on.login(registry=handlers)(login)
-    for kind, resource in OWN.items():
-        kopf.on.event(*resource, registry=handlers, id=kind)(own_event(kind))
+    for kind, resource in RESOURCES.items():
+        kopf.on.event(*resource, registry=handlers, id=kind)(resource_event(kind))
     for kind, resource in CHILDREN.items():
         kopf.on.event(*resource, labels={MANAGED_BY: MANAGER}, registry=handlers, id=kind)(child_event(kind))
     return handlers
@@ -73,8 +74,8 @@ def settings() -> kopf.OperatorSettings:
     out.watching.server_timeout = 300
     out.watching.client_timeout = 330
     out.watching.connect_timeout = 10
-    # What is held at once when everything is listed decides this process's memory for good: few objects at a
-    # time, and no worker that waits for a second event of the object whose first one it has shown.
+    # What is held at once when everything is listed decides this process's memory until it ends: few objects
+    # at a time, and no worker that waits for a second event of the same object.
     out.watching.chunk_size = 50
     out.queueing.idle_timeout = 0.1
     for resource in CHILDREN.values():
@@ -82,7 +83,7 @@ def settings() -> kopf.OperatorSettings:
     out.networking.request_timeout = 30
     out.networking.connect_timeout = 5
     out.networking.error_backoffs = BACKOFFS
-    out.posting.enabled = False  # Events are ours, one a transition
+    out.posting.enabled = False  # StatusWriter records the Events, one for each transition
     out.posting.reporting_component = MANAGER
     out.persistence.finalizer = f"{GROUP}/operator"
     out.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)

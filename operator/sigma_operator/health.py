@@ -9,47 +9,46 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, ge
 
 from sigma_operator.kubernetes.watchdog import Watchdog
 
-RECONCILES = Counter("sigmax_reconcile_total", "Steps by their result", ["kind", "result"])
-DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a step", ["kind"])
-DEPTH = Gauge("sigmax_queue_depth", "Resources waiting or worked on")
-DEAD = Gauge("sigmax_dead_watches", "Watches that have lost an object")
-LAG = Gauge("sigmax_generation_lag", "Resources whose newest generation is not in their status yet", ["kind"])
+RECONCILES = Counter("sigmax_reconcile_total", "Reconciles by their result", ["kind", "result"])
+RECONCILE_DURATION = Histogram("sigmax_reconcile_duration_seconds", "Time of a reconcile", ["kind"])
+QUEUE_DEPTH = Gauge("sigmax_queue_depth", "Resources queued or being reconciled")
+DEAD_WATCHES = Gauge("sigmax_dead_watches", "Watches that have missed a version of an object")
+GENERATION_LAG = Gauge("sigmax_generation_lag", "Resources whose observedGeneration is behind", ["kind"])
 PORT = 8080
 
 
-class Lag:
-    """Which resources have a generation that their status does not show."""
+class GenerationLag:
+    """Which resources have a generation above their status' observedGeneration."""
 
     def __init__(self) -> None:
         self._behind: dict[str, set[tuple[str, str]]] = {}
 
-    def note(self, kind: str, namespace: str, name: str, behind: bool) -> None:
+    def set(self, kind: str, namespace: str, name: str, behind: bool) -> None:
         """Set the state of one resource."""
         names = self._behind.setdefault(kind, set())
         (names.add if behind else names.discard)((namespace, name))
-        LAG.labels(kind).set(len(names))
+        GENERATION_LAG.labels(kind).set(len(names))
 
 
 class Health:
-    """`/healthz` while the loop turns and the watches live, `/readyz` once everything is watched,
-    `/metrics`."""
+    """The pages `/healthz`, `/readyz` and `/metrics`."""
 
     def __init__(self, watchdog: Watchdog) -> None:
         self.ready = False
         self._watchdog = watchdog
-        DEAD.set_function(lambda: len(watchdog.dead))
+        DEAD_WATCHES.set_function(lambda: len(watchdog.dead))
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """503 names a watch that is dead: the kubelet starts the operator anew."""
+        """Liveness: 503 names the dead watches, and the kubelet restarts the operator."""
         if self._watchdog.dead:
-            lost = ", ".join(
+            missed = ", ".join(
                 f"{kind} ({'/'.join(name)} was not shown)" for kind, name in self._watchdog.dead.items()
             )
-            return web.Response(status=503, text=f"dead watches: {lost}")
+            return web.Response(status=503, text=f"dead watches: {missed}")
         return web.Response(text="ok")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """503 until everything is watched."""
+        """Readiness: 503 until everything is watched."""
         return web.Response(text="ok") if self.ready else web.Response(status=503, text="starting")
 
     async def metrics(self, _: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What the chart tells the operator, by environment variables."""
+"""The operator's configuration, which the chart sets by environment variables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from sigma_bot.version import VERSION as RELEASE
 
 GROUP, VERSION = "sigma-x.io", "v1alpha1"
 MANAGER = "sigma-x-operator"  # field manager of everything we write
@@ -19,7 +21,7 @@ REVISION_LABEL = f"{GROUP}/revision"
 class BacktestSettings:
     """How the pods of backtests are run."""
 
-    image: str = "docker.io/sigma-x/backtest:0.1.0"
+    image: str = f"docker.io/sigma-x/backtest:{RELEASE}"
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     priority_class: str = ""
@@ -32,7 +34,7 @@ class BacktestSettings:
     scratch: str = "2Gi"
     """Size limit of the writable folder, the cache of compiled strategies in it."""
     deadline: int = 3600
-    """Seconds after which a run is given up."""
+    """Seconds after which a run is ended."""
     retries: int = 3
     """How often a run is repeated that its machine broke off; a strategy that failed is never repeated."""
     keep: int = 86_400
@@ -44,14 +46,14 @@ class BacktestSettings:
     not there, only the status keeps them. Sweeps need it."""
 
 
-# Networks a bot has no business in: the cluster's own, the cloud's, and the address that hands out its keys.
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+# Networks that no bot may reach: the cluster's own, the cloud's, and that of its metadata service.
+PRIVATE_NETWORKS = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 
 
-def _ways_out() -> tuple[Mapping[str, Any], ...]:
+def _default_egress() -> tuple[Mapping[str, Any], ...]:
     system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     anywhere: dict[str, Any] = {"namespaceSelector": {}}
-    abroad = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE)}}
+    abroad = {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_NETWORKS)}}
     return (
         {"to": [system], "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
         {"to": [anywhere], "ports": [{"protocol": "TCP", "port": port} for port in (6379, 5432)]},
@@ -59,7 +61,7 @@ def _ways_out() -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def _operators() -> tuple[Mapping[str, Any], ...]:
+def _default_ingress() -> tuple[Mapping[str, Any], ...]:
     operator = {"matchLabels": {"app.kubernetes.io/component": "operator"}}
     return ({"namespaceSelector": {}, "podSelector": operator},)
 
@@ -68,14 +70,14 @@ def _operators() -> tuple[Mapping[str, Any], ...]:
 class BotSettings:
     """How the pods of strategies are run."""
 
-    image: str = "docker.io/sigma-x/sigma:0.1.0"
-    live_image: str = "docker.io/sigma-x/sigma-live:0.1.0"
+    image: str = f"docker.io/sigma-x/sigma:{RELEASE}"
+    live_image: str = f"docker.io/sigma-x/sigma-live:{RELEASE}"
     """Image in LIVE, where the exchange's client is needed."""
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     priority_class: str = ""
     live_priority_class: str = ""
-    """LIVE goes before SIM where memory or room is short."""
+    """LIVE has the higher priority where memory is short."""
     resources: Mapping[str, Any] = field(
         default_factory=lambda: {"requests": {"cpu": "20m", "memory": "80Mi"}, "limits": {"memory": "128Mi"}}
     )
@@ -88,23 +90,23 @@ class BotSettings:
     connections: str = "sigma-x-connections"
     """Secret in the Strategy's namespace with the entry redis-url; without a granter, database-url too."""
     granter: str = ""
-    """Secret in the Strategy's namespace with the entry database-url, of the login that makes those of
+    """Secret in the Strategy's namespace with the entry database-url, of the login that creates the logins of
     accounts. Empty: all bots share one."""
     reserved: tuple[str, ...] = ()
-    """Secrets of the installation, which are nobody's API keys."""
+    """Secrets of the installation, which no Strategy may name as its API keys."""
     venue_url: str = ""
     """Address of an emulator in place of the venue; empty: the venue itself."""
     grace: int = 30
-    """Seconds a bot has to end by itself."""
+    """Termination grace period of a bot, in seconds."""
     progress_deadline: int = 120
-    """Seconds in which a new revision must become ready, else the one before it runs again."""
+    """Seconds in which a new revision must become ready, else it is rolled back."""
     close_deadline: int = 120
     """Seconds that closing orders and positions may take when a Strategy is deleted."""
     network_policy: bool = True
     """Let bots reach Redis, Postgres, the DNS and the venue, and nothing else."""
-    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_ways_out)
+    egress: tuple[Mapping[str, Any], ...] = field(default_factory=_default_egress)
     """Everything a bot reaches, as egress rules of a NetworkPolicy: DNS, Redis, Postgres, the venue."""
-    ingress: tuple[Mapping[str, Any], ...] = field(default_factory=_operators)
+    ingress: tuple[Mapping[str, Any], ...] = field(default_factory=_default_ingress)
     """Who reaches a bot's health port, as peers of a NetworkPolicy; at least one, for none means all."""
 
 
@@ -124,11 +126,11 @@ class Settings:
         namespaces = tuple(filter(None, environment.get("SIGMA_NAMESPACES", "").split(",")))
         return cls(
             namespaces,
-            BacktestSettings(**_given(environment, "SIGMA_BACKTEST")),
-            BotSettings(**_given(environment, "SIGMA_BOT")),
+            BacktestSettings(**_overrides(environment, "SIGMA_BACKTEST")),
+            BotSettings(**_overrides(environment, "SIGMA_BOT")),
         )
 
 
-def _given(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
+def _overrides(environment: Mapping[str, str], variable: str) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(environment.get(variable, "{}"))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

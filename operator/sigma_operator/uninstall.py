@@ -1,5 +1,6 @@
-"""Before the chart is uninstalled: stop the operator, then take its finalizers off Strategies and Backtests,
-so that deleting them, or their namespace, never waits for an operator that is gone. Bots go on as they are.
+"""Before the chart is uninstalled: stop the operator, then remove its finalizers from Strategies and
+Backtests, so that deleting them, or their namespace, never waits for an operator that is gone. Bots keep
+running.
 
     python -m sigma_operator.uninstall NAMESPACE RELEASE
 
@@ -19,13 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sigma_operator.settings import GROUP, VERSION
+
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-GROUP = "sigma-x.io"
-PATIENCE = 60.0  # seconds for the operator's pod to end
+POD_TIMEOUT_S = 60.0  # seconds for the operator's pod to end
 
 
 class Api:
-    """The API server, as this pod's account."""
+    """The API server, as this pod's service account."""
 
     def __init__(self) -> None:
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
@@ -33,7 +35,7 @@ class Api:
         self._tls = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
 
     def call(self, path: str, patch: object = None, form: str = "merge-patch+json") -> Any:
-        """GET the path, or PATCH it. None where there is no such thing."""
+        """GET the path, or PATCH it. None where there is no such object."""
         headers = {
             "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
             "Content-Type": f"application/{form}",
@@ -42,8 +44,8 @@ class Api:
         method = "GET" if patch is None else "PATCH"
         request = urllib.request.Request(self._base + path, body, headers, method=method)
         try:
-            with urllib.request.urlopen(request, context=self._tls, timeout=30) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(request, context=self._tls, timeout=30) as response:
+                return json.load(response)
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
@@ -51,12 +53,12 @@ class Api:
 
 
 def stop_operator(api: Api, namespace: str, release: str) -> None:
-    """Scale it to nothing and wait until its pod has ended: it would put the finalizers back."""
+    """Scale it to zero and wait until its pod has ended: it would put the finalizers back."""
     base = f"/apis/apps/v1/namespaces/{namespace}/deployments/{release}-operator/scale"
     if api.call(base, {"spec": {"replicas": 0}}) is None:
         return
     selector = f"app.kubernetes.io/instance%3D{release},app.kubernetes.io/component%3Doperator"
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + POD_TIMEOUT_S
     while api.call(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")["items"]:
         if time.monotonic() > deadline:
             print("the operator's pod does not end; going on", flush=True)
@@ -64,25 +66,28 @@ def stop_operator(api: Api, namespace: str, release: str) -> None:
         time.sleep(0.5)
 
 
-def held(api: Api, namespaces: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and metadata of every resource of ours with a finalizer of ours."""
+def with_finalizers(api: Api, namespaces: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and metadata of every Strategy and Backtest with a finalizer of the operator."""
     for plural in ("strategies", "backtests"):
-        roots = [f"/apis/{GROUP}/v1alpha1/namespaces/{n}/{plural}" for n in namespaces]
-        for root in roots or [f"/apis/{GROUP}/v1alpha1/{plural}"]:
+        roots = [f"/apis/{GROUP}/{VERSION}/namespaces/{n}/{plural}" for n in namespaces]
+        for root in roots or [f"/apis/{GROUP}/{VERSION}/{plural}"]:
             for item in (api.call(root) or {"items": []})["items"]:
-                own = item["metadata"]
-                if any(name.startswith(f"{GROUP}/") for name in own.get("finalizers", [])):
-                    yield f"/apis/{GROUP}/v1alpha1/namespaces/{own['namespace']}/{plural}/{own['name']}", own
+                meta = item["metadata"]
+                if any(name.startswith(f"{GROUP}/") for name in meta.get("finalizers", [])):
+                    yield (
+                        f"/apis/{GROUP}/{VERSION}/namespaces/{meta['namespace']}/{plural}/{meta['name']}",
+                        meta,
+                    )
 
 
 def main(namespace: str, release: str) -> None:
     api = Api()
     stop_operator(api, namespace, release)
     watched = list(filter(None, os.environ.get("SIGMA_NAMESPACES", "").split(",")))
-    for path, own in held(api, watched):
-        kept = [name for name in own["finalizers"] if not name.startswith(f"{GROUP}/")]
-        api.call(path, {"metadata": {"finalizers": kept, "resourceVersion": own["resourceVersion"]}})
-        print(f"released {own['namespace']}/{own['name']}", flush=True)
+    for path, meta in with_finalizers(api, watched):
+        kept = [name for name in meta["finalizers"] if not name.startswith(f"{GROUP}/")]
+        api.call(path, {"metadata": {"finalizers": kept, "resourceVersion": meta["resourceVersion"]}})
+        print(f"released {meta['namespace']}/{meta['name']}", flush=True)
 
 
 if __name__ == "__main__":

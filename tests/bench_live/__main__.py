@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.bench_live.scene import Scene, rss_mib, scene, status, wait_for
 
 PRELOAD = ("sigma_bot.trading.service", "sigma_bot.trading.live_session", "sigma_bot.venues.binance.private",

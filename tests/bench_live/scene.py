@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import servers
+from tests.support import servers
 
 SYMBOL, START = "BTCUSDT", 60_000.0
 STRATEGY = """

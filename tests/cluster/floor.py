@@ -16,6 +16,7 @@ from onenode.cluster import Cluster
 from onenode.processes import pod_processes
 
 from conftest import ROOT
+from sigma_bot.version import VERSION
 
 Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
@@ -23,7 +24,7 @@ CODE: str = yaml.safe_load((EXAMPLES / "strategy.yaml").read_text())["spec"]["st
 FLOOR, RELEASE = "floor", "sigma"
 SECRETS = ("connections", "granter", "control")
 IN = ("-n", FLOOR)
-IMAGE = "docker.io/sigma-x/sigma:0.1.0"
+IMAGE = f"docker.io/sigma-x/sigma:{VERSION}"
 # A market that goes up and down by one per mille every four seconds, so that a strategy has something to do.
 TICKER = """
 import asyncio, math, os, time

@@ -137,7 +137,7 @@ modest = settings(
 @given(manifest=bots())
 @example(manifest=BASES["live"] | {"metadata": resource("Strategy", "live", {})["metadata"]})
 def test_objects_of_a_strategy(defined: Client, manifest: Object) -> None:
-    strategy = render_bot.read(manifest)
+    strategy = render_bot.parse_strategy(manifest)
     settings = BotSettings(venue_url="http://emulator.test:9000", pull_secrets=("pull",))
     take(
         defined,

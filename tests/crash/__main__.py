@@ -1,8 +1,5 @@
 """``python -m tests.crash``: see crash_main."""
 
-import importlib
-import sys
-from pathlib import Path
+from tests.crash.crash_main import main
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-importlib.import_module("crash_main").main()
+main()

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from crash_run import Bench, bench, redis_servers
-from crash_servers import folder, mortal_postgres
 
-import servers
+from tests.crash.crash_run import Bench, bench, redis_servers
+from tests.crash.crash_servers import folder, mortal_postgres
+from tests.support import servers
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from dataclasses import replace as replace_case
 from typing import Any
 
-from crash_strategy import BRACKET, BUY, CANCEL, MODIFY, REST, SELL, STOP, TAKE
-from crash_world import NOTHING, CaseError, World
-
 from sigma_bot.model.orders import OrderRow, State
+from tests.crash.crash_strategy import BRACKET, BUY, CANCEL, MODIFY, REST, SELL, STOP, TAKE
+from tests.crash.crash_world import NOTHING, CaseError, World
 
 Story = Callable[[World], Awaitable[None]]
 

@@ -10,10 +10,10 @@ import sys
 import time
 from collections import Counter
 
-from crash_cases import STORIES
-from crash_run import Outcome, bench, chunk, redis_servers
-from crash_servers import mortal_postgres
-from crash_world import VENUES
+from tests.crash.crash_cases import STORIES
+from tests.crash.crash_run import Outcome, bench, chunk, redis_servers
+from tests.crash.crash_servers import mortal_postgres
+from tests.crash.crash_world import VENUES
 
 
 async def run(cases: int, seed: int, at_once: int) -> list[Outcome]:

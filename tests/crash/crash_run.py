@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from crash_cases import ANSWERS, STORIES, Case, check_decisions, drawn, play, whole_cases
-from crash_servers import folder, mortal_redis
-from crash_world import ForkServer, world
-
 from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
+from tests.crash.crash_cases import ANSWERS, STORIES, Case, check_decisions, drawn, play, whole_cases
+from tests.crash.crash_servers import folder, mortal_redis
+from tests.crash.crash_world import ForkServer, world
 
 AT_ONCE = 3
 """Cases at a time: they wait more than they compute."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import servers
+from tests.support import servers
 
 DEADLINE_S = 60.0
 MEMORY = Path("/dev/shm")

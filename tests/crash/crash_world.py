@@ -17,9 +17,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from crash_servers import folder as temporary
-from crash_strategy import CODE
-
 from sigma_bot.bus.errors import BusError
 from sigma_bot.bus.redis_bus import RedisBus
 from sigma_bot.emulator.faults import Fault
@@ -28,6 +25,9 @@ from sigma_bot.journal import Filter
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.model.orders import LIVING, OrderRow, State
+from tests.crash.crash_servers import folder as temporary
+from tests.crash.crash_strategy import CODE
+from tests.support import ROOT
 
 D = Decimal
 VENUES = {
@@ -62,9 +62,11 @@ class ForkServer:
         self.jobs = itertools.count(1)
 
     async def __aenter__(self) -> ForkServer:
-        driver = Path(__file__).with_name("crash_driver.py")
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, str(driver), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "tests.crash.crash_driver"),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         await self.process.stdout.readline()
         self.reader = asyncio.create_task(self._read())

@@ -6,11 +6,11 @@ import asyncio
 import time
 
 import pytest
-from crash_strategy import BUY, CODE, REST, SELL
-from crash_world import NOTHING, VENUES, World, manifest, world
 
 from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
+from tests.crash.crash_strategy import BUY, CODE, REST, SELL
+from tests.crash.crash_world import NOTHING, VENUES, World, manifest, world
 
 EACH = pytest.mark.parametrize(("venue", "database"), [*zip(VENUES, ("sqlite", "postgres"), strict=True)])
 OTHER = CODE.replace("last: int = 0", "last: int = 0\n    seen: int = 0").replace(

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from crash_strategy import BUY
-from crash_world import NOTHING, VENUES, World, manifest, world
 
 from sigma_bot.journal import Filter
 from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import State
+from tests.crash.crash_strategy import BUY
+from tests.crash.crash_world import NOTHING, VENUES, World, manifest, world
 
 EACH = pytest.mark.parametrize(("venue", "database"), [*zip(VENUES, ("sqlite", "postgres"), strict=True)])
 ORDER, LOOP, BOTH = 11, 12, 13

@@ -4,9 +4,10 @@ and nothing may be lost or doubled. `python -m tests.crash` runs as many cases a
 from __future__ import annotations
 
 import pytest
-from crash_cases import STORIES
-from crash_run import chunk
-from crash_world import VENUES
+
+from tests.crash.crash_cases import STORIES
+from tests.crash.crash_run import chunk
+from tests.crash.crash_world import VENUES
 
 CRASHES = 15
 """For each venue and story at least: 300 in all."""

@@ -8,13 +8,13 @@ import resource
 import signal
 
 import pytest
-from crash_servers import mortal_postgres, mortal_redis
-from crash_strategy import BUY, REST
-from crash_world import NOTHING, PATIENCE_S, VENUES, world
 
 from sigma_bot.journal import Filter, open_journal
 from sigma_bot.model.orders import State
 from sigma_bot.trading.unplaced import NOT_WRITTEN
+from tests.crash.crash_servers import mortal_postgres, mortal_redis
+from tests.crash.crash_strategy import BUY, REST
+from tests.crash.crash_world import NOTHING, PATIENCE_S, VENUES, world
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 

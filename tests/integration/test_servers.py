@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.support import ROOT
+
 PROGRAM = """
 import sys
-sys.path.insert(0, sys.argv[1])
-import servers
-with getattr(servers, sys.argv[2])() as server:
+from tests.support import servers
+with getattr(servers, sys.argv[1])() as server:
     url = server if isinstance(server, str) else server.url
     print(url.rpartition(":")[2].partition("/")[0], flush=True)
     sys.stdin.read()
@@ -60,10 +61,10 @@ def test_a_server_ends_with_the_process_that_started_it(
     server: str, end: signal.Signals, open_folder: Path, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(f"{server}_url")  # skips where the package is missing
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parents[1]), server]
+    command = [sys.executable, "-c", PROGRAM, server]
     pipe, environment = subprocess.PIPE, os.environ | {"TMPDIR": str(open_folder)}
     with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=ROOT
     ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())

@@ -10,9 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from soak.run import soak
+from tests.soak.run import soak
 
 
 def main() -> int:

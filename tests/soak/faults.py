@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from soak.stage import Bot, Stage
+from tests.soak.stage import Bot, Stage
 
 # longer than a lease, so that the frozen bot finds it lost
 FROZEN_S = 12.0

@@ -10,18 +10,15 @@ import argparse
 import asyncio
 import itertools
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from sigma_bot.bus import open_bus
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
-from soak.run import START_S, _journal, _state, until, until_async
-from soak.stage import Bot, Stage
-from soak.watch import rss_mib
+from tests.soak.run import START_S, _journal, _state, until, until_async
+from tests.soak.stage import Bot, Stage
+from tests.soak.watch import rss_mib
 
 VENUE = "binance"
 SAMPLE_S = 10.0
@@ -52,7 +49,7 @@ async def pump(stage: Stage, rate: float) -> None:
     try:
         for seq, row in enumerate(itertools.cycle(rows), 1):
             now = time.time_ns()
-            tick = TickMessage(row[1], *map(float, row[2:10]), now, now)
+            tick = TickMessage(row[1], *map(float, row[2:10]), now, now)  # type: ignore[call-arg] # a row has eight numbers
             await bus.append(ticks_log(VENUE), seq, TickBatch(VENUE, seq, now, (), (tick,)).encode())
             await asyncio.sleep(max(0.0, began + seq / rate - time.monotonic()))
     finally:

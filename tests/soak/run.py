@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigma_bot.journal import open_journal
-from soak.faults import Faults
-from soak.stage import MARKETS, Bot, Stage
-from soak.verify import Findings, verify
-from soak.watch import Watch
+from tests.soak.faults import Faults
+from tests.soak.stage import MARKETS, Bot, Stage
+from tests.soak.verify import Findings, verify
+from tests.soak.watch import Watch
 
 START_S = 60.0
 TOLD = ("reconnects", "gaps", "missed", "differences", "malformed", "venue_errors", "rejections", "alerts")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import servers
+from tests.support import servers
 
 PYTHON = sys.executable
 SIGMA = [PYTHON, "-c", "from sigma_bot.cli.main import main; main()"]

@@ -13,7 +13,7 @@ from sigma_bot.journal.journal import Journal
 from sigma_bot.model.orders import LIVING, FillRow, OrderRow, State
 from sigma_bot.parity.run import check, read_run
 from sigma_bot.spec import load_manifest
-from soak.stage import Bot, Stage
+from tests.soak.stage import Bot, Stage
 
 D = Decimal
 MANY = 1_000_000

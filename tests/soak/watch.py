@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import median
 
-from soak.stage import Proc, Stage
+from tests.soak.stage import Proc, Stage
 
 SAMPLE = re.compile(r"^(sigma_\w+_total)(\{[^}]*\})? (\S+)$", re.M)
 SETTLED_S = 300.0

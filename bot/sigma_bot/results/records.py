@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-import sigma_bot
 from sigma_bot.times import utc
+from sigma_bot.version import VERSION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +164,7 @@ def _head(source: BacktestResult | Sweep, details: dict[str, Any]) -> dict[str, 
         "id": new_id(),
         "name": source.name,
         "created": datetime.now(UTC),
-        "version": sigma_bot.__version__,
+        "version": VERSION,
         "digest": source.digest,
         **{f"{name}_digest": source.digests.get(name, "") for name in _DIGESTS},
         "engine": source.engine,

@@ -1,1 +1,1 @@
-"""Backtests: the resource as a Job, the Job as its status."""
+"""The Backtest resource: its Job, and the Job's state as its status."""

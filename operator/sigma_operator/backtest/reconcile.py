@@ -1,5 +1,5 @@
-"""One step for one Backtest: read the truth, make what is missing, write what changed. Any step can be the
-first."""
+"""Reconciles a Backtest: reads the present state, creates what is missing, writes the status. Level-based:
+any call can be the first."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import replace
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
 from sigma_operator.backtest.observe import (
-    Finding,
-    addresses,
-    find,
-    find_parts,
-    finished,
-    progress,
+    BacktestState,
+    is_finished,
+    observe,
+    observe_shards,
+    run_progress,
+    running_addresses,
     status_of,
 )
 from sigma_operator.backtest.render import (
     children,
-    from_database,
+    is_suspended,
     job_name,
     manifest,
     merge_job,
     merge_name,
-    suspended,
-    suspension,
+    reads_database,
+    suspend_patch,
     sweep_of,
 )
 from sigma_operator.kubernetes.api import Api
@@ -34,97 +34,99 @@ from sigma_operator.kubernetes.objects import Object, owned_by
 from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import BACKTEST_LABEL, MANAGER, Settings
 
-RESYNC = 60.0  # seconds after which an unfinished Backtest is looked at without being woken
-ASK = 5.0  # seconds after which one that runs is asked again how far it is
+RESYNC_S = 60.0  # seconds after which an unfinished Backtest is reconciled without an event
+POLL_S = 5.0  # seconds between two probes of a running one's progress
 
-Progress = Callable[[str], Awaitable[tuple[int, int] | None]]
+ProgressProbe = Callable[[str], Awaitable[tuple[int, int] | None]]
 
 
 class BacktestReconciler:
-    """Brings Backtests to their end."""
+    """Runs Backtests to their end."""
 
     def __init__(
-        self, api: Api, settings: Settings, progress: Progress, writer: StatusWriter | None = None
+        self, api: Api, settings: Settings, probe_progress: ProgressProbe, writer: StatusWriter | None = None
     ) -> None:
         self.api = api
         self.settings = settings
-        self.progress = progress
+        self.probe_progress = probe_progress
         self.writer = writer or StatusWriter(api)
 
     async def __call__(self, namespace: str, name: str) -> float | None:
-        """One step; seconds until the next one is due even if nothing wakes it, None: never."""
+        """One reconcile; seconds until the next one without an event, None: none is due."""
         resource = await self.api.get("Backtest", namespace, name)
-        if resource is None or "deletionTimestamp" in resource["metadata"] or finished(resource):
-            return None  # what is deleted takes its children with it by their owner references
+        if resource is None or "deletionTimestamp" in resource["metadata"] or is_finished(resource):
+            return None  # the garbage collector deletes the children by their owner references
         present = await self.api.get("Job", namespace, job_name(resource))
-        finding = self._refusal(resource, present)
-        if finding is None:
-            present = await self._make(resource, present)
-            finding = await self._find(resource, present)
-        status = status_of(resource, finding, present, self.writer.now())
-        trouble = finding.reason not in ("Starting", "Running", "Finished", "Suspended")
-        await self.writer.status(resource, status, finding.message, trouble)
-        if finding.phase == "Running":
-            return ASK
-        return None if finding.phase in ("Complete", "Failed") else RESYNC
+        observed = self._validate(resource, present)
+        if observed is None:
+            present = await self._apply(resource, present)
+            observed = await self._observe(resource, present)
+        status = status_of(resource, observed, present, self.writer.now())
+        warning = observed.reason not in ("Starting", "Running", "Finished", "Suspended")
+        await self.writer.write_status(resource, status, observed.message, warning)
+        if observed.phase == "Running":
+            return POLL_S
+        return None if observed.phase in ("Complete", "Failed") else RESYNC_S
 
-    async def _find(self, resource: Object, present: Object) -> Finding:
-        """Where it stands; a sweep whose parts are done is joined."""
-        own = resource["metadata"]
-        pods = await self.api.select("Pod", own["namespace"], f"{BACKTEST_LABEL}={own['name']}")
-        mine = [pod for pod in pods if owned_by(pod, present)]
+    async def _observe(self, resource: Object, present: Object) -> BacktestState:
+        """Its state; a sweep whose shards are done is merged."""
+        meta = resource["metadata"]
+        pods = await self.api.select("Pod", meta["namespace"], f"{BACKTEST_LABEL}={meta['name']}")
+        own_pods = [pod for pod in pods if owned_by(pod, present)]
         if sweep_of(resource) is None:
-            return await self._asked(find(present, mine), present, mine)
-        finding = find_parts(present, mine)
-        if finding is not None:
-            return await self._asked(finding, present, mine)
-        merging = await self.api.get("Job", own["namespace"], merge_name(resource))
-        if merging is None:
-            merging = await self.api.apply(merge_job(resource, self.settings.backtest))
-        if not owned_by(merging, resource):
-            return self._taken(merge_name(resource))
-        return find(merging, [pod for pod in pods if owned_by(pod, merging)])
+            return await self._with_progress(observe(present, own_pods), present, own_pods)
+        observed = observe_shards(present, own_pods)
+        if observed is not None:
+            return await self._with_progress(observed, present, own_pods)
+        merge = await self.api.get("Job", meta["namespace"], merge_name(resource))
+        if merge is None:
+            merge = await self.api.apply(merge_job(resource, self.settings.backtest))
+        if not owned_by(merge, resource):
+            return self._name_conflict(merge_name(resource))
+        return observe(merge, [pod for pod in pods if owned_by(pod, merge)])
 
-    async def _asked(self, finding: Finding, job: Object, pods: list[Object]) -> Finding:
-        """With how far it is, when it runs and says so."""
-        if finding.phase != "Running":
-            return finding
-        told = await asyncio.gather(*(self.progress(address) for address in addresses(pods)))
-        return replace(finding, progress=progress(job, [rows for rows in told if rows is not None]))
+    async def _with_progress(self, observed: BacktestState, job: Object, pods: list[Object]) -> BacktestState:
+        """With its progress, when it runs and its pods report it."""
+        if observed.phase != "Running":
+            return observed
+        reported = await asyncio.gather(
+            *(self.probe_progress(address) for address in running_addresses(pods))
+        )
+        return replace(observed, progress=run_progress(job, [rows for rows in reported if rows is not None]))
 
     @staticmethod
-    def _taken(name: str) -> Finding:
+    def _name_conflict(name: str) -> BacktestState:
         text = f"the Job {name} is not of this Backtest; delete it or rename the Backtest"
-        return Finding("Pending", "NameConflict", text)
+        return BacktestState("Pending", "NameConflict", text)
 
-    def _refusal(self, resource: Object, present: Object | None) -> Finding | None:
-        """Why this Backtest can't be run, if it can't."""
+    def _validate(self, resource: Object, present: Object | None) -> BacktestState | None:
+        """The state of a Backtest that can't be run; None when it can."""
         if present is not None and not owned_by(present, resource):
-            return self._taken(job_name(resource))
+            return self._name_conflict(job_name(resource))
         if sweep_of(resource) is not None and not self.settings.backtest.results:
             text = "spec.sweep needs a database for its parts: set backtest.results of the chart"
-            return Finding("Failed", "BadInput", text)
-        if from_database(resource, self.settings.backtest) and not self.settings.backtest.results:
+            return BacktestState("Failed", "BadInput", text)
+        if reads_database(resource, self.settings.backtest) and not self.settings.backtest.results:
             text = (
                 "spec.data.source: the catalogue is in a claim or in the database for results, and there is "
                 "neither: name the claim in spec.job.dataClaim, or set backtest.dataClaim or the database in "
                 "the chart's values"
             )
-            return Finding("Failed", "BadInput", text)
+            return BacktestState("Failed", "BadInput", text)
         try:
             parse_manifest(manifest(resource), "manifest")
         except BadInputError as error:
-            return Finding("Failed", "BadInput", str(error))
+            return BacktestState("Failed", "BadInput", str(error))
         return None
 
-    async def _make(self, resource: Object, present: Object | None) -> Object:
-        """Make every child if the Job is missing; the last is the Job. One that is there is only told to
-        wait or to go on."""
+    async def _apply(self, resource: Object, present: Object | None) -> Object:
+        """Apply every child if the Job is missing; the last is the Job, which is returned. Of a present one
+        only `suspend` is applied."""
         if present is None:
             made: Object = {}
             for child in children(resource, self.settings.backtest):
                 made = await self.api.apply(child)
             return made
-        if bool(present["spec"].get("suspend")) != suspended(resource):
-            return await self.api.apply(suspension(resource), manager=f"{MANAGER}-suspend")
+        if bool(present["spec"].get("suspend")) != is_suspended(resource):
+            return await self.api.apply(suspend_patch(resource), manager=f"{MANAGER}-suspend")
         return present

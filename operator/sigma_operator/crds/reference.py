@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from sigma_operator.crds.definitions import GROUP, VERSION, Schema, definitions
+from sigma_operator.crds.cel import Schema
+from sigma_operator.crds.definitions import definitions
+from sigma_operator.settings import GROUP, VERSION
 
 HEAD = f"""\
 <!-- Written by `make crds` from the types: change them, not this file. -->
@@ -46,8 +48,8 @@ def blocks(schema: Schema, place: str) -> Iterator[str]:
             inner.append((item, f"{place}.{name}{'[]' if 'items' in field else ''}"))
     yield "\n".join(rows) + "\n"
     if rules := schema.get("x-kubernetes-validations"):
-        said = dict.fromkeys(re.sub(r" \(\w+\)(?=: a result)", "", rule["message"]) for rule in rules)
-        yield "\n".join(["Rules:\n", *(f"- {text}" for text in said)]) + "\n"
+        messages = dict.fromkeys(re.sub(r" \(\w+\)(?=: a result)", "", rule["message"]) for rule in rules)
+        yield "\n".join(["Rules:\n", *(f"- {text}" for text in messages)]) + "\n"
     for child, path in inner:
         yield from blocks(child, path)
 

@@ -1,1 +1,1 @@
-"""What both resources need of Kubernetes: the API, objects in common, conditions, the queue of work."""
+"""What both resources share: the API client, parts of objects, conditions, status writing, the workqueue."""

@@ -1,5 +1,4 @@
-"""The few calls the operator makes, over the official client's transport: get, list, server-side apply,
-events."""
+"""The API client: the few calls the operator makes, over the official client's transport."""
 
 from __future__ import annotations
 
@@ -28,11 +27,11 @@ PATHS = {
     "Event": ("api/v1", "events"),
 }
 TIMEOUT = ClientTimeout(total=30, connect=5)  # seconds
-CALLS = Counter("sigmax_api_requests_total", "Calls to the API server", ["verb", "kind", "code"])
+API_REQUESTS = Counter("sigmax_api_requests_total", "Calls to the API server", ["verb", "kind", "code"])
 
 
 class ApiError(Exception):
-    """The API server refused a call. `code` is its HTTP status, `reason` its word for it."""
+    """The API server refused a call. `code` is its HTTP status, `reason` its machine-readable reason."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(f"{code} {reason}: {message}")
@@ -40,15 +39,15 @@ class ApiError(Exception):
         self.reason = reason
 
 
-PAGE = 100  # objects
+PAGE_SIZE = 100  # objects
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-def path(kind: str, namespace: str, name: str = "", part: str = "", **query: str) -> str:
+def path(kind: str, namespace: str, name: str = "", subresource: str = "", **query: str) -> str:
     """The path of an object, or of the collection; without a namespace, in all of them."""
     base, plural = PATHS[kind]
     place = ["namespaces", namespace] if namespace else []
-    pieces = [base, *place, plural, name, part]
+    pieces = [base, *place, plural, name, subresource]
     return "/" + "/".join(filter(None, pieces)) + (f"?{urlencode(query)}" if query else "")
 
 
@@ -75,14 +74,14 @@ class Api:
         )
         response = await self._connection.call_api(*request, _request_timeout=TIMEOUT)
         data: bytes = await response.read()  # type: ignore[no-untyped-call]
-        answer: Object = json.loads(data or b"{}")
-        CALLS.labels(method.lower(), kind, str(response.status)).inc()
+        response_body: Object = json.loads(data or b"{}")
+        API_REQUESTS.labels(method.lower(), kind, str(response.status)).inc()
         if not 200 <= response.status < 300:
-            raise ApiError(response.status, answer.get("reason", ""), answer.get("message", ""))
-        return answer
+            raise ApiError(response.status, response_body.get("reason", ""), response_body.get("message", ""))
+        return response_body
 
     async def served(self) -> bool:
-        """Whether the API server answers us and knows our resources."""
+        """Whether the API server answers and serves the operator's resources."""
         try:
             await self._call("GET", "Backtest", f"/apis/{GROUP}/{VERSION}")
         except (ApiError, OSError, TimeoutError):
@@ -100,34 +99,38 @@ class Api:
 
     async def select(self, kind: str, namespace: str, selector: str) -> list[Object]:
         """The objects with these labels."""
-        answer = await self._call("GET", kind, path(kind, namespace, labelSelector=selector))
-        items: list[Object] = answer["items"]
+        response_body = await self._call("GET", kind, path(kind, namespace, labelSelector=selector))
+        items: list[Object] = response_body["items"]
         return items
 
     async def versions(self, kind: str, namespace: str, selector: str) -> dict[tuple[str, str], str]:
         """Resource version by namespace and name of every object with these labels, read page by page: all of
-        them at a time would be the largest thing in this process."""
+        them at once would dominate this process's memory."""
         found: dict[tuple[str, str], str] = {}
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        query = {"limit": str(PAGE_SIZE), **({"labelSelector": selector} if selector else {})}
         while True:
-            answer = await self._call("GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY)
-            for item in answer["items"] or ():  # null when there are none
-                own = item["metadata"]
-                found[own["namespace"], own["name"]] = own["resourceVersion"]
-            if not (token := answer["metadata"].get("continue")):
+            response_body = await self._call(
+                "GET", kind, path(kind, namespace, **query), accept=METADATA_ONLY
+            )
+            for item in response_body["items"] or ():  # null when there are none
+                meta = item["metadata"]
+                found[meta["namespace"], meta["name"]] = meta["resourceVersion"]
+            if not (token := response_body["metadata"].get("continue")):
                 return found
             query["continue"] = token
 
     async def events(self, namespace: str, name: str) -> list[Object]:
-        """What was told about the object of this name, the oldest first."""
+        """The Events about the object of this name, the oldest first."""
         url = path("Event", namespace, fieldSelector=f"involvedObject.name={name}", limit="50")
         items: list[Object] = (await self._call("GET", "Event", url))["items"]
         return sorted(items, key=lambda e: str(e.get("lastTimestamp") or e["metadata"]["creationTimestamp"]))
 
-    async def apply(self, document: Object, part: str = "", manager: str = MANAGER) -> Object:
-        """Server-side apply as our field manager; `part` is a sub-resource such as status."""
-        own = document["metadata"]
-        url = path(document["kind"], own["namespace"], own["name"], part, fieldManager=manager, force="true")
+    async def apply(self, document: Object, subresource: str = "", manager: str = MANAGER) -> Object:
+        """Server-side apply as our field manager; `subresource` is one such as status."""
+        meta = document["metadata"]
+        url = path(
+            document["kind"], meta["namespace"], meta["name"], subresource, fieldManager=manager, force="true"
+        )
         return await self._call("PATCH", document["kind"], url, document, "application/apply-patch+yaml")
 
     async def scale(self, namespace: str, name: str, replicas: int) -> None:
@@ -137,12 +140,13 @@ class Api:
         await self._call("PATCH", "StatefulSet", url, document, "application/merge-patch+json")
 
     async def create(self, document: Object) -> Object:
-        """Make a new object, named by the server from its `generateName`."""
+        """Create an object, named by the server from its `generateName`."""
         kind = document["kind"]
         return await self._call("POST", kind, path(kind, document["metadata"]["namespace"]), document)
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str = "") -> None:
-        """Delete the object, with `uid` only if it still is that one; what is gone already is fine."""
+        """Delete the object, with `uid` only if it still is that one; one that is gone already is no
+        error."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}

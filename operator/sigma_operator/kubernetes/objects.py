@@ -1,4 +1,5 @@
-"""What every object we make has in common: names by content, labels, owner, the restricted standard."""
+"""What all child objects have in common: names by content, labels, owner reference, the restricted
+standard."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ from typing import Any
 from sigma_operator.settings import MANAGER
 
 Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+ObjectView = Mapping[str, Any]
+"""One that is only read."""
 
 USER = 65532  # "nonroot" in the images
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -18,13 +22,13 @@ COMPONENT = "app.kubernetes.io/component"
 
 
 def content_hash(document: object) -> str:
-    """Ten characters that name a content."""
+    """Ten hexadecimal characters of the sha256 of a JSON document."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def labels(name: str, component: str, key: str) -> dict[str, str]:
-    """The labels of a child; `key` is the label that leads back to its resource."""
+def common_labels(name: str, component: str, key: str) -> dict[str, str]:
+    """The labels of a child; `key` is the label that names its resource."""
     return {
         "app.kubernetes.io/name": "sigma-x",
         COMPONENT: component,
@@ -34,8 +38,8 @@ def labels(name: str, component: str, key: str) -> dict[str, str]:
     }
 
 
-def owner(resource: Mapping[str, Any]) -> Object:
-    """The reference by which the garbage collector takes the children with the resource."""
+def owner_reference(resource: Mapping[str, Any]) -> Object:
+    """The owner reference, by which the garbage collector deletes the children with the resource."""
     return {
         "apiVersion": resource["apiVersion"],
         "kind": resource["kind"],
@@ -46,18 +50,18 @@ def owner(resource: Mapping[str, Any]) -> Object:
     }
 
 
-def metadata(resource: Mapping[str, Any], name: str, marks: Mapping[str, str]) -> Object:
+def metadata(resource: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> Object:
     """A child's metadata."""
     return {
         "name": name,
         "namespace": resource["metadata"]["namespace"],
-        "labels": dict(marks),
-        "ownerReferences": [owner(resource)],
+        "labels": dict(labels),
+        "ownerReferences": [owner_reference(resource)],
     }
 
 
 def owned_by(child: Mapping[str, Any], resource: Mapping[str, Any]) -> bool:
-    """Whether the child says so itself: nothing foreign is touched."""
+    """Whether the child has the resource's owner reference; objects of others are never touched."""
     owners = child["metadata"].get("ownerReferences", [])
     return any(reference["uid"] == resource["metadata"]["uid"] for reference in owners)
 
@@ -89,7 +93,7 @@ def _thousandths(cpu: str) -> Decimal:
 
 def resources(default: Mapping[str, Any], cpu: str | None, memory: str | None) -> Object:
     """Requests and limits of a container: the installation's, with what its manifest asks for in their
-    place. Memory asked for is memory granted, so that the node never has to choose a victim; processors asked
+    place. Memory is requested up to its limit, so that the node never has to evict for it; processors asked
     for are the least, and the limit gives way only where more than it is asked for."""
     requests, limits = dict(default.get("requests", {})), dict(default.get("limits", {}))
     if cpu is not None:

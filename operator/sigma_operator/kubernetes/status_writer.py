@@ -1,5 +1,5 @@
-"""Writing into a resource: its status when it says anything new, and an Event when its phase or reason
-changed."""
+"""Writes to a resource: its status when it changed, an Event when its phase or reason changed, its
+finalizers."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ def utc_now() -> str:
 
 
 class StatusWriter:
-    """Writes as the operator."""
+    """Writes status, Events and finalizers by server-side apply as the operator's field manager."""
 
     def __init__(self, api: Api, now: Callable[[], str] = utc_now) -> None:
         self.api = api
         self.now = now
 
-    async def status(self, resource: Object, status: Object, message: str, trouble: bool) -> bool:
-        """Write the status if it differs; an Event with `message` tells of a new phase or reason. Whether
-        anything was written."""
+    async def write_status(self, resource: Object, status: Object, message: str, warning: bool) -> bool:
+        """Write the status if it differs; an Event with `message` is recorded for a new phase or reason.
+        Whether anything was written."""
         before = resource.get("status", {})
         if status == before:
             return False
-        await self.api.apply(_part(resource) | {"status": status}, "status")
-        reason = reason_of(status)
-        if reason != reason_of(before):
-            own = resource["metadata"]
-            log.info("%s %s/%s: %s, %s", resource["kind"], own["namespace"], own["name"], *reason)
-            await self.tell(resource, reason[1], message, trouble)
+        await self.api.apply(_identity(resource) | {"status": status}, "status")
+        reason = phase_and_reason(status)
+        if reason != phase_and_reason(before):
+            meta = resource["metadata"]
+            log.info("%s %s/%s: %s, %s", resource["kind"], meta["namespace"], meta["name"], *reason)
+            await self.record_event(resource, reason[1], message, warning)
         return True
 
-    async def finalizers(self, resource: Object, names: list[str]) -> None:
-        """Make these our finalizers of the resource. A manager of its own, so that nothing else of the
-        resource is ours."""
-        document = _part(resource)
+    async def set_finalizers(self, resource: Object, names: list[str]) -> None:
+        """Make these the operator's finalizers of the resource, under a field manager of their own, which
+        owns nothing else of it."""
+        document = _identity(resource)
         document["metadata"] = {**document["metadata"], "finalizers": names}
         await self.api.apply(document, manager=f"{MANAGER}-finalizer")
 
-    async def tell(self, resource: Object, reason: str, message: str, trouble: bool) -> None:
-        """An Event about the resource."""
-        own, now = resource["metadata"], self.now()
+    async def record_event(self, resource: Object, reason: str, message: str, warning: bool) -> None:
+        """Create an Event about the resource. Raises nothing when the API server refuses it."""
+        meta, now = resource["metadata"], self.now()
         event: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{own['name']}-", "namespace": own["namespace"]},
+            "metadata": {"generateName": f"{meta['name']}-", "namespace": meta["namespace"]},
             "involvedObject": {key: resource[key] for key in ("apiVersion", "kind")}
-            | {key: own[key] for key in ("name", "namespace", "uid", "resourceVersion")},
-            "type": "Warning" if trouble else "Normal",
+            | {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion")},
+            "type": "Warning" if warning else "Normal",
             "reason": reason,
             "message": message[:1024],
             "source": {"component": MANAGER},
@@ -67,21 +67,22 @@ class StatusWriter:
         }
         try:
             await self.api.create(event)
-        except ApiError as error:  # an Event is a courtesy: the status has been written
-            log.warning("no event for %s/%s: %s", own["namespace"], own["name"], error)
+        except ApiError as error:  # Events are best effort: the status has been written
+            log.warning("no event for %s/%s: %s", meta["namespace"], meta["name"], error)
 
 
-def _part(resource: Object) -> Object:
-    """What an apply to this very resource begins with: gone or another one, the server refuses it."""
-    own = resource["metadata"]
+def _identity(resource: Object) -> Object:
+    """The document that an apply to this very resource begins with: with its uid, so that the server refuses
+    it once the resource is gone or replaced."""
+    meta = resource["metadata"]
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": resource["kind"],
-        "metadata": {"name": own["name"], "namespace": own["namespace"], "uid": own["uid"]},
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
     }
 
 
-def reason_of(status: Object) -> tuple[str, str]:
+def phase_and_reason(status: Object) -> tuple[str, str]:
     """Phase and reason of a status."""
     conditions = status.get("conditions", [])
     return status.get("phase", ""), conditions[0]["reason"] if conditions else ""

@@ -1,1 +1,1 @@
-"""Strategies: the resource as a bot that never runs twice, the bot as its status."""
+"""The Strategy resource: its StatefulSet with one bot, and the bot's state as its status."""

@@ -1,5 +1,6 @@
-"""The end of a Strategy: its bot is stopped, then its orders and positions are dealt with as its deletion
-policy says, within a deadline. It is never stuck: whatever fails is told, and the Strategy goes."""
+"""The finalizer of a Strategy: stops its bot, then treats its orders and positions as its deletion policy
+says, within a deadline. It never blocks the deletion for good: a failure is an Event, and the finalizer is
+removed."""
 
 from __future__ import annotations
 
@@ -12,19 +13,19 @@ from sigma_operator.kubernetes.status_writer import StatusWriter
 from sigma_operator.settings import GROUP, STRATEGY_LABEL, BotSettings
 from sigma_operator.strategy import render
 from sigma_operator.strategy.close_jobs import CloseJobs
-from sigma_operator.strategy.findings import Finding
 from sigma_operator.strategy.observe import status_of
-from sigma_operator.strategy.revisions import History, Progress
+from sigma_operator.strategy.revisions import RevisionHistory, RolloutProgress
+from sigma_operator.strategy.state import StrategyState
 
 FINALIZER = f"{GROUP}/close"
-SKIP = f"{GROUP}/skip-close"  # annotation: let go at once
-POLL_S = 2.0  # seconds between two looks
+SKIP_CLOSE = f"{GROUP}/skip-close"  # annotation: remove the finalizer at once
+POLL_S = 2.0  # seconds between two reconciles
 
 log = logging.getLogger("sigma_operator")
 
 
 class Finalizer:
-    """Ends Strategies that are being deleted."""
+    """Finalizes Strategies that are being deleted."""
 
     def __init__(self, api: Api, settings: BotSettings, writer: StatusWriter, jobs: CloseJobs) -> None:
         self.api = api
@@ -33,34 +34,36 @@ class Finalizer:
         self.jobs = jobs
 
     async def finalize(self, resource: Object) -> float | None:
-        """One step; seconds until the next one, None once the Strategy is let go."""
-        own = resource["metadata"]
-        if FINALIZER not in own.get("finalizers", []):
+        """One reconcile; seconds until the next one, None once the finalizer is removed."""
+        meta = resource["metadata"]
+        if FINALIZER not in meta.get("finalizers", []):
             return None
         policy = str(resource["spec"].get("deletionPolicy", "cancel"))
-        await self._report(resource, policy)
-        if own.get("annotations", {}).get(SKIP):
-            await self._release(resource, "CloseSkipped", f"let go without '{policy}', as {SKIP} asks", True)
+        await self._write_status(resource, policy)
+        if meta.get("annotations", {}).get(SKIP_CLOSE):
+            await self._release(
+                resource, "CloseSkipped", f"let go without '{policy}', as {SKIP_CLOSE} asks", True
+            )
             return None
         if self._seconds_left(resource) <= 0:
             text = f"'{policy}' was not done within its deadline: look at the account yourself"
             await self._release(resource, "CloseDeadline", text, True)
             return None
-        if not await self._stopped(resource):
+        if not await self._stop_bot(resource):
             return POLL_S
-        if policy == "leave" or not History.of(resource).entries:
+        if policy == "leave" or not RevisionHistory.of(resource).entries:
             await self._release(resource, "Closed", "its orders and positions are left as they are", False)
             return None
-        return await self._job(resource, policy)
+        return await self._close(resource, policy)
 
-    async def _report(self, resource: Object, policy: str) -> None:
-        history, text = History.of(resource), f"deleted with '{policy}'"
-        finding = Finding("Deleting", "Deleting", text)
+    async def _write_status(self, resource: Object, policy: str) -> None:
+        history, text = RevisionHistory.of(resource), f"deleted with '{policy}'"
+        observed = StrategyState("Deleting", "Deleting", text)
         before = resource.get("status", {})
         running = {"mode": before.get("mode"), "code_digest": before.get("codeDigest")}
-        progress = Progress(False, "Deleting", text)
-        status = status_of(resource, finding, history, self.writer.now(), running, progress)
-        await self.writer.status(resource, status, text, False)
+        progress = RolloutProgress(False, "Deleting", text)
+        status = status_of(resource, observed, history, self.writer.now(), running, progress)
+        await self.writer.write_status(resource, status, text, False)
 
     def _seconds_left(self, resource: Object) -> float:
         """Seconds until the deadline."""
@@ -68,21 +71,21 @@ class Finalizer:
         passed = (datetime.fromisoformat(self.writer.now()) - began).total_seconds()
         return self.settings.grace + self.settings.close_deadline - passed
 
-    async def _stopped(self, resource: Object) -> bool:
-        """Whether its bot is gone; tells it to go."""
-        own = resource["metadata"]
-        present = await self.api.get("StatefulSet", own["namespace"], own["name"])
+    async def _stop_bot(self, resource: Object) -> bool:
+        """Scale the bot to zero; whether its pod is gone."""
+        meta = resource["metadata"]
+        present = await self.api.get("StatefulSet", meta["namespace"], meta["name"])
         if present is not None and owned_by(present, resource):
             if present["spec"].get("replicas") != 0:
-                await self.api.scale(own["namespace"], own["name"], 0)
-        selector = f"{STRATEGY_LABEL}={own['name']},{COMPONENT}={render.BOT}"
-        return not await self.api.select("Pod", own["namespace"], selector)
+                await self.api.scale(meta["namespace"], meta["name"], 0)
+        selector = f"{STRATEGY_LABEL}={meta['name']},{COMPONENT}={render.BOT}"
+        return not await self.api.select("Pod", meta["namespace"], selector)
 
-    async def _job(self, resource: Object, policy: str) -> float | None:
-        """Close by a Job of the bot's image."""
-        ran = History.of(resource).to_run()
+    async def _close(self, resource: Object, policy: str) -> float | None:
+        """Run the close Job of the bot's image."""
+        ran = RevisionHistory.of(resource).target()
         outcome = await self.jobs.run(resource, f"{resource['metadata']['name']}-close", ran, policy)
-        if not outcome.over:
+        if not outcome.finished:
             return POLL_S
         if outcome.problem:
             text = f"'{policy}' failed: {outcome.problem}; look at the account yourself"
@@ -91,14 +94,14 @@ class Finalizer:
             await self._release(resource, "Closed", f"'{policy}' is done", False)
         return None
 
-    async def _release(self, resource: Object, reason: str, message: str, trouble: bool) -> None:
-        own = resource["metadata"]
+    async def _release(self, resource: Object, reason: str, message: str, warning: bool) -> None:
+        meta = resource["metadata"]
         log.log(
-            logging.WARNING if trouble else logging.INFO,
+            logging.WARNING if warning else logging.INFO,
             "Strategy %s/%s deleted: %s",
-            own["namespace"],
-            own["name"],
+            meta["namespace"],
+            meta["name"],
             message,
         )
-        await self.writer.tell(resource, reason, message, trouble)
-        await self.writer.finalizers(resource, [])
+        await self.writer.record_event(resource, reason, message, warning)
+        await self.writer.set_finalizers(resource, [])

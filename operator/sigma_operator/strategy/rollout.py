@@ -1,5 +1,5 @@
-"""What happens between two revisions: the old one is waited for (drain), or what it holds is closed once it
-is gone (flatten). `adopt` needs nothing: the new revision takes over what the old one holds."""
+"""The rollout of a new revision by swapPolicy. `drain` waits until the old one holds nothing; `flatten`
+closes what it held once it is gone; with `adopt` the new revision takes over what the old one holds."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ from dataclasses import dataclass
 from sigma_operator.kubernetes.objects import Object
 from sigma_operator.strategy import render
 from sigma_operator.strategy.close_jobs import CloseJobs
-from sigma_operator.strategy.findings import Answer, Finding
 from sigma_operator.strategy.observe import revision_of
-from sigma_operator.strategy.revisions import History, Progress
+from sigma_operator.strategy.revisions import RevisionHistory, RolloutProgress
+from sigma_operator.strategy.state import BotReadiness, StrategyState
 
 
 @dataclass(frozen=True)
-class Hold:
-    """Why the newest revision does not start yet. `stop`: the old bot must end first."""
+class RolloutPause:
+    """Why the newest revision does not start yet. `stop_old_pod`: the old bot must end first."""
 
-    progress: Progress
-    stop: bool
+    progress: RolloutProgress
+    stop_old_pod: bool
 
 
 @dataclass(frozen=True)
 class RolloutDecision:
-    """Between two revisions: what the new one waits for, and what went wrong where it waits no longer."""
+    """What the new revision waits for, and the warning where a failed close let it start."""
 
-    hold: Hold | None = None
+    pause: RolloutPause | None = None
     warning: str = ""
 
 
-def draining(
-    history: History, pods: Sequence[Object], finding: Finding, answer: Answer | None
-) -> Hold | None:
-    """While the old revision trades and holds something. One that can't close, since it is halted or down, is
-    not waited for."""
+def drain_pause(
+    history: RevisionHistory,
+    pods: Sequence[Object],
+    observed: StrategyState,
+    readiness: BotReadiness | None,
+) -> RolloutPause | None:
+    """The pause while the old revision trades and holds something; None for one that can't close, since it is
+    halted or down."""
     newest = history.entries[-1].revision
-    if not pods or revision_of(pods[0]) == newest or finding.phase != "Running":
+    if not pods or revision_of(pods[0]) == newest or observed.phase != "Running":
         return None
-    if answer is not None and answer.flat:
+    if readiness is not None and readiness.flat:
         return None
     text = f"revision {newest} starts when {revision_of(pods[0])} holds nothing (swapPolicy: drain)"
-    return Hold(Progress(True, "Draining", text), stop=False)
+    return RolloutPause(RolloutProgress(True, "Draining", text), stop_old_pod=False)
 
 
 class Rollout:
-    """Holds a new revision back as the swap policy says."""
+    """Decides when a new revision may start."""
 
     def __init__(self, jobs: CloseJobs) -> None:
         self.jobs = jobs
@@ -53,38 +56,38 @@ class Rollout:
     async def decide(
         self,
         resource: Object,
-        history: History,
+        history: RevisionHistory,
         pods: Sequence[Object],
-        finding: Finding,
-        answer: Answer | None,
+        observed: StrategyState,
+        readiness: BotReadiness | None,
     ) -> RolloutDecision:
-        """Without a hold the newest revision may start. A close that failed holds nothing: a position with a
-        bot is better than one without."""
-        newest, proven = history.newest, history.proven
+        """Without a pause the newest revision may start. A close that failed pauses nothing: a position with
+        a bot is better than one without."""
+        newest, last_ready = history.newest, history.last_ready
         if newest is None or newest.outcome != "Starting" or newest.warning is not None:
             return RolloutDecision()
-        if proven is None or proven.revision == newest.revision:
+        if last_ready is None or last_ready.revision == newest.revision:
             return RolloutDecision()
         policy = resource["spec"].get("swapPolicy", "adopt")
         if policy == "drain":
-            return RolloutDecision(draining(history, pods, finding, answer))
+            return RolloutDecision(drain_pause(history, pods, observed, readiness))
         if policy == "flatten" and all(revision_of(pod) != newest.revision for pod in pods):
-            return await self._flatten(resource, newest.revision, proven.revision, pods)
+            return await self._flatten(resource, newest.revision, last_ready.revision, pods)
         return RolloutDecision()
 
     async def _flatten(
         self, resource: Object, newest: str, old: str, pods: Sequence[Object]
     ) -> RolloutDecision:
         text = f"revision {newest} starts when what {old} held is closed (swapPolicy: flatten)"
-        held = RolloutDecision(Hold(Progress(True, "Flattening", text), stop=True))
+        paused = RolloutDecision(RolloutPause(RolloutProgress(True, "Flattening", text), stop_old_pod=True))
         if pods:
-            return held
+            return paused
         name = render.config_name(resource["metadata"]["name"], newest)
-        outcome = await self.jobs.run(resource, name, old, "flatten")
-        if not outcome.over:
-            return held
-        if not outcome.problem:
+        result = await self.jobs.run(resource, name, old, "flatten")
+        if not result.finished:
+            return paused
+        if not result.problem:
             return RolloutDecision()
         return RolloutDecision(
-            warning=f"what {old} held was not closed: {outcome.problem}; look at the account"
+            warning=f"what {old} held was not closed: {result.problem}; look at the account"
         )

@@ -21,7 +21,7 @@ def strategy_compile(file: str, kind: str) -> Clocks:
     from sigma_bot.runtime.loader import load_strategy
     from sigma_bot.spec.blocks import StrategyRef
 
-    loaded = load_strategy(StrategyRef(file=file), Path())
+    loaded = load_strategy(StrategyRef(file=file), Path())  # type: ignore[call-arg] # the checker does not see the default
     started = now()
     from sigma_bot.backtest.compiled import entry_for
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tests.bench.figure import Figure, millions
-from tests.bench.measure import Spread, alternate
-from tests.bench.peers.environment import Answer, ask, same
-from tests.bench.scene import FAST, SLOW, Columns, Scene, bars, crossing, feeding
 
 from sigma_bot.backtest.tester import run_backtest
 from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import Backtest
+from tests.bench.figure import Figure, millions
+from tests.bench.measure import Spread, alternate
+from tests.bench.peers.environment import Answer, ask, same
+from tests.bench.scene import FAST, SLOW, Columns, Scene, bars, crossing, feeding
 
 Ask = Callable[[Columns, int], Answer]
 

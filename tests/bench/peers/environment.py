@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from tests.bench.scene import Scene
 
 SCRIPTS = Path(__file__).with_name("scripts")

@@ -10,13 +10,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from sigma_bot.backtest.tester import run_backtest
+from sigma_bot.spec import Backtest
 from tests.bench.figure import Figure, millions
 from tests.bench.measure import Spread, alternate
 from tests.bench.peers.environment import Answer, ask, same
 from tests.bench.scene import Scene, feeding, first_rows, flipping, quoting
-
-from sigma_bot.backtest.tester import run_backtest
-from sigma_bot.spec import Backtest
 
 PACKAGE = "hftbacktest==2.4.4"
 EVERY = 100_000_000_000

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from onenode.config import COREDNS_IMAGE, PAUSE_IMAGE
 from onenode.tools import CACHE, HERE, Tools, cached, content_key, run, say
+from sigma_bot.version import VERSION
 
 ROOT = HERE.parent.parent
 ARCHIVES = CACHE / "images"
@@ -37,7 +38,7 @@ class Image:
 
     @property
     def reference(self) -> str:
-        return f"docker.io/sigma-x/{self.name}:0.1.0"
+        return f"docker.io/sigma-x/{self.name}:{VERSION}"
 
 
 CODE = ("bot/sigma_bot", "operator/sigma_operator")
@@ -172,6 +173,8 @@ def build_image(image: Image) -> Path:
             str(folder / "Dockerfile"),
             "--tag",
             image.reference,
+            "--build-arg",
+            f"VERSION={VERSION}",
         ]
         if image.stage:
             options += ["--target", image.stage]

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+<<<<<<< HEAD
+from sigma_bot.bus import BusError, HoleError, open_bus
+=======
 import servers
 from sigma_bot.bus import BusError, GapError, open_bus
+>>>>>>> journal
 from sigma_bot.errors import BadInputError
+from tests.support import servers
 
 
 async def test_a_listener_hears_of_a_dead_server_and_reads_on_when_it_is_back(tmp_path: Path) -> None:

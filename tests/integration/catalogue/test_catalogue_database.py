@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from pyarrow import parquet
 
-import servers
 from sigma_bot.cli.data import data
 from sigma_bot.data import catalogue_database
 from sigma_bot.data.catalogue import open_catalogue
@@ -31,6 +30,7 @@ from sigma_bot.data.schema import market_files, market_pieces
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
 from sigma_bot.database.errors import StorageError, UnreachableError
 from sigma_bot.errors import BadInputError, SigmaError
+from tests.support import servers
 
 T0 = 1_704_067_200_000_000_000
 MINUTE = 60_000_000_000

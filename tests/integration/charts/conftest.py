@@ -14,8 +14,7 @@ import yaml
 
 TESTS = Path(__file__).resolve().parents[2]
 ROOT = TESTS.parent
-for folder in ("cluster", "integration/journal", "integration/storage", "integration/trading"):
-    sys.path.append(str(TESTS / folder))
+sys.path.append(str(TESTS / "cluster"))  # its node's tools have kubectl and helm
 ROLES = ("owner", "granter", "control", "backtest", "reader")
 
 

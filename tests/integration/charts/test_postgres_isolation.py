@@ -22,7 +22,7 @@ REFUSED = (asyncpg.InsufficientPrivilegeError, asyncpg.IntegrityConstraintViolat
 
 async def trade(installed: Any, account: Account, bot: str) -> str:
     """Let a bot of the account write into every table; the account's address."""
-    from journal_samples import NOW, identity, whole
+    from tests.integration.journal.journal_samples import NOW, identity, whole
 
     name = f"{account.namespace}/{bot}"
     url = await grant(installed.urls["granter"], name, account)
@@ -184,7 +184,7 @@ async def test_nobody_takes_a_lease_of_another_account(urls: dict[str, str]) -> 
 async def test_a_bot_is_of_its_logins_account(
     urls: dict[str, str], name: str, changes: dict[str, str], said: str
 ) -> None:
-    from journal_samples import NOW, identity
+    from tests.integration.journal.journal_samples import NOW, identity
 
     async with await open_journal(urls["ours"]) as journal:
         with pytest.raises(BadInputError, match=said):
@@ -193,7 +193,7 @@ async def test_a_bot_is_of_its_logins_account(
 
 async def test_a_sim_bot_trades(installed: Any, tmp_path: Any) -> None:
     """Ticks, orders, fills and a restart, with the login of an account and no more."""
-    import sim_rig
+    from tests.integration.trading import sim_rig
 
     told = sim_rig.manifest()
     told = told.model_copy(update={"metadata": told.metadata.model_copy(update={"namespace": "desk"})})

@@ -13,7 +13,7 @@ from sigma_bot.schema import rights
 
 
 async def test_a_backtest_keeps_its_results_and_sees_no_journal(installed: Any) -> None:
-    import storage_samples as samples
+    from tests.integration.storage import storage_samples as samples
 
     async with await open_store(installed.urls["backtest"]) as store:
         reference = await store.save_result(samples.result(), samples.trades(), {})

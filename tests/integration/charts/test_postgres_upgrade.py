@@ -30,7 +30,7 @@ def install_as_before(server: Any) -> dict[str, str]:
         database="sigma",
     )
     urls = {role: f"postgresql://sigma_{role}:old@127.0.0.1:{server.port}/sigma" for role in ROLES}
-    from tables_before import migrate_to
+    from tests.integration.storage.tables_before import migrate_to
 
     asyncio.run(migrate_to(urls["owner"], "0002"))
     return urls
@@ -56,10 +56,9 @@ async def counts(url: str) -> dict[str, int]:
 
 
 async def test_an_upgrade_keeps_data_and_what_runs(over: Any, installed_before: dict[str, str]) -> None:
-    from journal_samples import NOW, fill
-    from tables_before import STATES, order, rows
-
     from sigma_bot.model.orders import Change
+    from tests.integration.journal.journal_samples import NOW, fill
+    from tests.integration.storage.tables_before import STATES, order, rows
 
     chart, old = over, installed_before
     shared = await asyncpg.connect(old["bot"])

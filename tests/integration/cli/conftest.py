@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.integration.cli.desk import Desk
 from tests.integration.engine.rig import shared_cache
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.desk import CROSS, Desk, finished, sigma_process
 
 from sigma_bot.metrics.definitions import DEFINITIONS
+from tests.integration.cli.desk import CROSS, Desk, finished, sigma_process
 
 SUMMARY = ["digest", "engine", "events", "seconds", "metrics", "counts"]
 LISTS = ["orders", "fills", "trades", "equity"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.integration.cli.desk import CROSS, Answer, Desk, finished, sigma_process
 
 DAY = "2024-01-{:02}T00:00:00Z"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal as D
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,7 +25,7 @@ def kind(value: object) -> str:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-def same_shape(ours: object, theirs: object, where: str = "$") -> None:
+def same_shape(ours: Any, theirs: Any, where: str = "$") -> None:
     """Everything the real message has is in ours, with the same type; nulls fit anything."""
     if ours is None or theirs is None:
         return

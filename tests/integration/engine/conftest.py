@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.integration.engine.rig import shared_cache
 
 __all__ = ["shared_cache"]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.engine.world import broker as make_broker
 
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.engine.broker import Broker
 from sigma_bot.kernel.struct import dtype_of, record
 from sigma_bot.strategy import Strategy
+from tests.unit.engine.world import broker as make_broker
 
 Columns = dict[str, Any]
 MARGIN = {

@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from sigma_bot.backtest import session as sessions
+from sigma_bot.data.synthetic import synthetic_bars
 from tests.integration.engine.digest_cases import (
     CASES,
     MARKET,
@@ -22,9 +25,6 @@ from tests.integration.engine.digest_cases import (
     run_case,
     write_code,
 )
-
-from sigma_bot.backtest import session as sessions
-from sigma_bot.data.synthetic import synthetic_bars
 
 # A change of one of these says: runs that users have stored will not come out the same again. When that is
 # meant, find the first order or fill that differs, say why in the commit, and write the new digest down.

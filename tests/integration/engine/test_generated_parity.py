@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fuzz import bar_market, tick_market
-from tests.integration.engine.rig import assert_same, case_broker, compiled, interpreted, strategy_of
-from tests.integration.engine.test_parity import BASE
 
 from sigma_bot.engine.types import E_FILL
+from tests.integration.engine.rig import assert_same, case_broker, compiled, interpreted, strategy_of
+from tests.integration.engine.test_parity import BASE
+from tests.support.fuzz import bar_market, tick_market
 
 HEADER = '''"""Made up."""
 import math

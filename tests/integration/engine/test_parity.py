@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.fuzz import Fuzz, bar_market, tick_market
-from tests.integration.engine.rig import assert_same, case_broker, compiled, interpreted
 
 from sigma_bot import Strategy, param
 from sigma_bot.backtest import session as sessions
 from sigma_bot.engine.types import R_QUEUE_FULL, EventType
+from tests.integration.engine.rig import assert_same, case_broker, compiled, interpreted
+from tests.support.fuzz import Fuzz, bar_market, tick_market
 
 FAST = settings(
     max_examples=12,

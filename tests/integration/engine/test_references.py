@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.bench.peers.environment import PeerError, interpreter
-from tests.bench.scene import Scene
 
 from sigma_bot.backtest.tester import run_backtest
 from sigma_bot.data.market import open_market
 from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import Backtest, parse_manifest
+from tests.bench.peers.environment import PeerError, interpreter
+from tests.bench.scene import Scene
 
 PEER = "backtesting==0.6.6"
 SCRIPT = Path(__file__).with_name("reference_script.py")

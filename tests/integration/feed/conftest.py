@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from feed_venue import FakeVenue
+
+from tests.integration.feed.feed_venue import FakeVenue
 
 
 @pytest.fixture

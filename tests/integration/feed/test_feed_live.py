@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from feed_venue import FakeVenue, binance_capture, book, trade, upbit_capture
 
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.errors import BadInputError
@@ -22,6 +21,7 @@ from sigma_bot.feed.publisher import FeedConflictError
 from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
+from tests.integration.feed.feed_venue import FakeVenue, binance_capture, book, trade, upbit_capture
 
 SOON = Patience(first_wait=0.01, longest_wait=0.05)
 

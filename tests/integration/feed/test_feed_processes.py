@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
-from feed_venue import FakeVenue, book, trade
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-import servers
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.lines import Patience
 from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
+from tests.integration.feed.feed_venue import FakeVenue, book, trade
+from tests.support import servers
 
 LOG = ticks_log("upbit")
 COMMAND = [sys.executable, "-c", "from sigma_bot.cli.main import run; from sigma_bot.cli.feed import feed; "

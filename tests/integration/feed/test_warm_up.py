@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feed_venue import FakeVenue, book
 from redis import Redis
 
-import bots
-import servers
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.engine.types import R_WARMUP
 from sigma_bot.errors import BadInputError
@@ -46,6 +43,8 @@ from sigma_bot.trading.history import HistoryClient
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.session import Session
 from sigma_bot.trading.settings import Settings
+from tests.integration.feed.feed_venue import FakeVenue, book
+from tests.support import bots, servers
 
 LOG = ticks_log("upbit")
 SECOND = 1_000_000_000

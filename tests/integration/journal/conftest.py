@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import servers
 from sigma_bot.journal import Journal, open_journal
+from tests.support import servers
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -12,10 +12,9 @@ import asyncio
 import sys
 from typing import Any
 
-from journal_samples import NOW, fill, order
-
 from sigma_bot.journal import Journal, LeaseHeldError, open_journal
 from sigma_bot.model.orders import Change, InputRow, NoticeRow, State
+from tests.integration.journal.journal_samples import NOW, fill, order
 
 
 async def main(url: str, what: str, bot: str, holder: str, stop: str = "") -> None:

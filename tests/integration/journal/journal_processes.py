@@ -6,17 +6,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-SCRIPT = Path(__file__).with_name("holding.py")
+from tests.support import ROOT
 
 
 @contextmanager
 def holding(url: str, what: str, bot: str, holder: str, *rest: str) -> Iterator[subprocess.Popen[str]]:
     """The process, ready to begin; ended at the end of the block if it still runs."""
     pipe = subprocess.PIPE
-    command = [sys.executable, str(SCRIPT), url, what, bot, holder, *rest]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    command = [sys.executable, "-m", "tests.integration.journal.holding", url, what, bot, holder, *rest]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
         try:
             hear(process, "ready")
             yield process

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_samples import NOW, fill, identity, order
 
 from sigma_bot.bus import open_bus
 from sigma_bot.cli.main import run
 from sigma_bot.journal import open_journal
 from sigma_bot.model.messages import CONTROL
 from sigma_bot.model.orders import Change, NoticeRow, State
+from tests.integration.journal.journal_samples import NOW, fill, identity, order
 
 Told = tuple[int, str, str]
 

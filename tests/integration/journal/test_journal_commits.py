@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from journal_samples import NOW, fill, identity, order, started, whole
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import (
@@ -21,6 +20,7 @@ from sigma_bot.journal import (
     open_journal,
 )
 from sigma_bot.model.orders import TRANSITIONS, Change, InputRow, State, Usage
+from tests.integration.journal.journal_samples import NOW, fill, identity, order, started, whole
 
 
 async def everything(journal: Journal, bot: str = "ema") -> Any:

@@ -6,10 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
-from journal_samples import NOW, identity
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import Journal
+from tests.integration.journal.journal_samples import NOW, identity
 
 SCOPES: Any = (("strategy", "one"), ("account", "main"), ("all", ""))
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import asyncpg
 import pytest
-from holding import step
-from journal_processes import begin, hear, holding, told
-from journal_samples import NOW, identity, started, whole
 
-import servers
 from sigma_bot.database import driver
 from sigma_bot.database.errors import CommitUnknownError, StorageError
 from sigma_bot.journal import Journal, open_journal, single_statement
 from sigma_bot.model.orders import Change
+from tests.integration.journal.holding import step
+from tests.integration.journal.journal_processes import begin, hear, holding, told
+from tests.integration.journal.journal_samples import NOW, identity, started, whole
+from tests.support import servers
 
 
 async def assert_whole(journal: Journal, least: int) -> int:

@@ -10,12 +10,12 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journal_processes import begin, hear, holding, told
-from journal_samples import NOW, identity, started
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import Journal, Lease, LeaseHeldError, LeaseLostError, open_journal
 from sigma_bot.model.orders import Change
+from tests.integration.journal.journal_processes import begin, hear, holding, told
+from tests.integration.journal.journal_samples import NOW, identity, started
 
 ACTIONS = ("acquire", "release", "commit")
 

@@ -9,11 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from journal_samples import NOW, started
 
 from sigma_bot.database.errors import StorageError
 from sigma_bot.journal import Lease, open_journal
 from sigma_bot.model.orders import Change, Usage
+from tests.integration.journal.journal_samples import NOW, started
 
 MOST = 10
 

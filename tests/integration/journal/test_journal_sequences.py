@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_samples import fill, order, started
 
-import servers
 from sigma_bot.journal import FillConflictError, IllegalTransitionError, Journal, open_journal
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, InputRow, NoticeRow, OrderRow, State
+from tests.integration.journal.journal_samples import fill, order, started
+from tests.support import servers
 
 AMOUNTS = st.decimals(Decimal("0.00000001"), Decimal(10**12), allow_nan=False, places=8)
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=5)

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import bots
-import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.journal import open_journal
@@ -21,6 +19,7 @@ from sigma_bot.parity.run import Verdict, check, read_run
 from sigma_bot.spec import Strategy, dump_manifest, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.settings import Settings
+from tests.support import bots, servers
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from parity_rig import MAKERS, STRATEGIES, Desk, walk
 
 from sigma_bot.cli.main import run as sigma
 from sigma_bot.errors import BadInputError
 from sigma_bot.trading import history
+from tests.integration.parity.parity_rig import MAKERS, STRATEGIES, Desk, walk
 
 
 @pytest.mark.parametrize("name", ["cross", "quoter", "market", "bars", "memory"])

@@ -10,12 +10,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from parity_rig import HEAD, Desk, walk
-
 from sigma_bot.health.server import HealthServer, Pages
 from sigma_bot.health.watchdog import Watchdog
 from sigma_bot.journal import Filter
 from sigma_bot.model.messages import ticks_log
+from tests.integration.parity.parity_rig import HEAD, Desk, walk
 
 ENDLESS = (
     HEAD

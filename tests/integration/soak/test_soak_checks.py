@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sigma_bot.model.orders import FillRow, OrderRow, State
-from soak.stage import MARKETS, Bot
-from soak.verify import live_faults
-from soak.watch import slope
+from tests.soak.stage import MARKETS, Bot
+from tests.soak.verify import live_faults
+from tests.soak.watch import slope
 
 D = Decimal
 BOT = Bot("bot00", "live", MARKETS["binance"], Path(), 0, [], Path(), {})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import servers
-from soak.run import soak
+from tests.soak.run import soak
+from tests.support import servers
 
 
 async def test_a_minute_of_faults(tmp_path: Path) -> None:

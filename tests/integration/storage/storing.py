@@ -11,12 +11,12 @@ import asyncio
 import sys
 from typing import Any
 
-import storage_samples as samples
 from sqlalchemy.util import await_only
 
 from sigma_bot.database import bulk
 from sigma_bot.results import use_store
 from sigma_bot.schema.migrate import migrate
+from tests.integration.storage import storage_samples as samples
 
 MIGRATION = "migration:"
 

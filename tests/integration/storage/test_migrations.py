@@ -64,7 +64,7 @@ def test_migrations_and_tables_agree(database: str) -> None:
 
 
 def test_what_the_version_before_called_otherwise_is_read_as_it_is_called_now(database: str) -> None:
-    import tables_before as before
+    from tests.integration.storage import tables_before as before
 
     sqlite = database.startswith("sqlite")
     asyncio.run(before.migrate_to(database, "0004", *before.rows(sqlite, "desk/two", "desk/one")))
@@ -88,7 +88,7 @@ def test_what_the_version_before_called_otherwise_is_read_as_it_is_called_now(da
 
 
 def test_a_migration_can_be_taken_back(database: str) -> None:
-    import tables_before as before
+    from tests.integration.storage import tables_before as before
 
     sqlite = database.startswith("sqlite")
     asyncio.run(before.migrate_to(database, "0004", *before.rows(sqlite, "desk/one")))
@@ -110,7 +110,7 @@ def test_rows_of_a_run_are_clustered_by_run_in_sqlite(tmp_path: Path) -> None:
 
 
 def test_a_run_takes_its_rows_with_it(database: str) -> None:
-    import storage_samples as samples
+    from tests.integration.storage import storage_samples as samples
 
     async def save(store: Store) -> None:
         await store.save_result(samples.result(), samples.trades(), {})

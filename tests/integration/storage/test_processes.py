@@ -12,21 +12,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-import storage_samples as samples
 
 from sigma_bot.results import open_store
 from sigma_bot.results.records import StoredRun
 from sigma_bot.results.store import Store
-
-SCRIPT = Path(__file__).with_name("storing.py")
+from tests.integration.storage import storage_samples as samples
+from tests.support import ROOT
 
 
 @contextmanager
 def storing(url: str, count: int = 1, stop: str = "") -> Iterator[subprocess.Popen[str]]:
     """The process of storing.py, ready to begin; ended at the end of the block if it still runs."""
-    command = [sys.executable, str(SCRIPT), url, str(count), *([stop] if stop else [])]
+    module = "tests.integration.storage.storing"
+    command = [sys.executable, "-m", module, url, str(count), *([stop] if stop else [])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"

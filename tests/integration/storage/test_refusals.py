@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import storage_samples as samples
 
-import servers
 from sigma_bot.database.errors import StorageError, UnreachableError
 from sigma_bot.errors import BadInputError
 from sigma_bot.results import open_store, use_store
 from sigma_bot.results.store import Store
+from tests.integration.storage import storage_samples as samples
+from tests.support import ROOT, servers
 
 # A driver's thread that complains after the fact would write its traceback below our message.
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -300,9 +300,9 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     def quota() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    script = Path(__file__).with_name("storing.py")
     done = subprocess.run(
-        [sys.executable, script, file, "20"],
+        [sys.executable, "-m", "tests.integration.storage.storing", file, "20"],
+        cwd=ROOT,
         input="\n",
         capture_output=True,
         text=True,

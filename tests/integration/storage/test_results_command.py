@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import storage_samples as samples
 
 from sigma_bot.cli.main import run
 from sigma_bot.metrics.metrics import metrics_of
@@ -15,6 +14,7 @@ from sigma_bot.report.summary import full_document
 from sigma_bot.results import use_store
 from sigma_bot.results.records import Sweep, Trial
 from sigma_bot.results.trades import result_trades
+from tests.integration.storage import storage_samples as samples
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-import storage_samples as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from sigma_bot.results.records import Sweep, Trial
 from sigma_bot.results.result import FILL, ORDER, ORDER_STATUS, BacktestResult, ResultMarket, equity_dtype
 from sigma_bot.results.trades import TRADE
 from sigma_bot.schema import tables
+from tests.integration.storage import storage_samples as samples
 
 
 def same(left: Any, right: Any) -> bool:

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
-import bots
 from sigma_bot.bus import open_bus
 from sigma_bot.bus.interface import Bus
 from sigma_bot.journal import open_journal
@@ -16,6 +15,7 @@ from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.spec import Strategy, parse_manifest
 from sigma_bot.trading.runner import BotRunner
 from sigma_bot.trading.settings import Settings
+from tests.support import bots
 
 START = 1_700_000_000_000_000_000
 STEP = 100_000_000

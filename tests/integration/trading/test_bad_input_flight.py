@@ -7,7 +7,6 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
@@ -15,6 +14,7 @@ from sigma_bot.trading import live_tasks
 from sigma_bot.trading import runner as runner_module
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.events import TaskFailed
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 D = Decimal
 BEHIND = 4_000_000_000

@@ -6,10 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from test_live_bot import VENUES, live_manifest, scene  # noqa: F401 - the fixture
 
-import bots
-import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.server import Emulator
@@ -23,6 +20,8 @@ from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue
 from sigma_bot.venues.types import RefusedError
+from tests.integration.trading.test_live_bot import VENUES, live_manifest, scene  # noqa: F401 - the fixture
+from tests.support import bots, servers
 
 EACH = pytest.mark.parametrize("venue", VENUES)
 

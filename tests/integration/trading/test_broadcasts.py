@@ -6,10 +6,10 @@ import asyncio
 
 import msgpack
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.messages import BotMessage, bot_channel, decode_bot_message
 from sigma_bot.model.orders import State
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 
 async def test_a_reader_learns_what_the_journal_holds(scene: Scene):  # noqa: F811

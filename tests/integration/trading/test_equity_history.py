@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import servers
 from sim_rig import batches, manifest, open_bus, open_journal, processed, publish, running
 from test_sim_bot import listening, walk
 
-import servers
 from sigma_bot.runtime.callbacks import start
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.equity import point_of

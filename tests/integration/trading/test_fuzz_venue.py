@@ -9,9 +9,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from test_live_bot import VENUES, Scene
 
-import servers
 from sigma_bot.bus import open_bus
 from sigma_bot.emulator.http import Answer
 from sigma_bot.emulator.server import Emulator
@@ -21,6 +19,8 @@ from sigma_bot.trading import live_tasks
 from sigma_bot.venues.binance.private import BinanceClient
 from sigma_bot.venues.errors import COUNTS
 from sigma_bot.venues.upbit.private import UpbitClient
+from tests.integration.trading.test_live_bot import VENUES, Scene
+from tests.support import servers
 
 ODD = (
     None, True, "", 99999999999, "99999999999", "NaN", "Infinity", -1, "-0.01", "1e400", "9" * 300,

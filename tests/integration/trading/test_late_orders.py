@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.model.orders import State
 from sigma_bot.trading import live_tasks
 from sigma_bot.venues import ccxt_client
 from sigma_bot.venues.upbit.private import UpbitClient
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 LATE = pytest.mark.parametrize("scene", ["upbit"], indirect=True)
 """The venue without a window: a request that was held back is as good as a new one."""

@@ -10,10 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sim_rig import open_bus, open_journal, publish
 
-import bots
-import servers
 from sigma_bot.emulator.server import Emulator
 from sigma_bot.journal import Filter
 from sigma_bot.model.messages import TickBatch, TickMessage
@@ -25,6 +22,8 @@ from sigma_bot.trading.settings import Settings
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue
+from tests.integration.trading.sim_rig import open_bus, open_journal, publish
+from tests.support import bots, servers
 
 D = Decimal
 SCRIPT = '''

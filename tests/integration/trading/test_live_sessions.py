@@ -6,13 +6,12 @@ import asyncio
 import gc
 import weakref
 
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
-
 from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from sigma_bot.trading.bot import RestartError
 from sigma_bot.trading.events import TaskFailed
 from sigma_bot.venues.limiter import LocalLimiter
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 
 async def test_an_ended_session_is_gone_before_the_next_begins(scene):  # noqa: F811

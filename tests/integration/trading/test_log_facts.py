@@ -9,11 +9,11 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.health.logs import JsonFormatter
 from sigma_bot.model.orders import State
 from sigma_bot.venues.limiter import LocalLimiter
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 BINANCE = pytest.mark.parametrize("scene", ["binance"], indirect=True)
 venue_log = logging.getLogger("sigma_bot.venues.limiter")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
 from sigma_bot.trading import executor, live_tasks
 from sigma_bot.venues import ccxt_client
+from tests.integration.trading.test_live_bot import Scene, scene  # noqa: F401 - the fixture
 
 
 @pytest.fixture(autouse=True)

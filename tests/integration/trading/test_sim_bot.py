@@ -7,10 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from sim_rig import CROSS, batches, manifest, open_bus, open_journal, processed, publish, running
 
-import bots
-import servers
 from sigma_bot.engine.types import E_FILL, Event
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import Filter
@@ -20,6 +17,17 @@ from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.trading.service import close_account
 from sigma_bot.trading.settings import Settings, bot_name
+from tests.integration.trading.sim_rig import (
+    CROSS,
+    batches,
+    manifest,
+    open_bus,
+    open_journal,
+    processed,
+    publish,
+    running,
+)
+from tests.support import bots, servers
 
 
 def walk(n: int, seed: int = 7) -> list[float]:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from scripted_venue import VenueServer
 
 from sigma_bot.venues.keys import Keys
+from tests.integration.venues.scripted_venue import VenueServer
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 import aiohttp
 import pytest
-from scripted_venue import CUT, Answer, VenueServer
 
 from sigma_bot.venues import ccxt_client, errors
 from sigma_bot.venues.binance.private import BinanceClient
@@ -25,6 +24,7 @@ from sigma_bot.venues.types import (
     VenueError,
     VenueOrder,
 )
+from tests.integration.venues.scripted_venue import CUT, Answer, VenueServer
 
 D = Decimal
 NOW_MS = 1_700_000_000_000

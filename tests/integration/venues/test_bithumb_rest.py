@@ -12,12 +12,12 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
-from scripted_venue import Answer, Asked, VenueServer
 
 from sigma_bot.venues.bithumb.private import BithumbClient
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.types import NewOrder, RefusedError, UnknownError
+from tests.integration.venues.scripted_venue import Answer, Asked, VenueServer
 
 D = Decimal
 ORDER = {

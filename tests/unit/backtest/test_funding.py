@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.engine.world import T0, bars, broker
 
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.tester import Clock, feed
 from sigma_bot.strategy import Strategy
 from sigma_bot.times import MINUTE
+from tests.unit.engine.world import T0, bars, broker
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweep_world import CROSS, HOUR, manifest_of, write
 
 from sigma_bot.backtest.honesty import Honesty, check_honesty
 from sigma_bot.backtest.replay import MemoryMarket
 from sigma_bot.cli.main import run
+from tests.unit.backtest.sweep_world import CROSS, HOUR, manifest_of, write
 
 DAY = 24 * HOUR
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fuzz import bar_market
-from tests.unit.engine.world import broker
 
 from sigma_bot.backtest.compiled import entry_for
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
@@ -14,6 +12,8 @@ from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec.blocks import StrategyRef
 from sigma_bot.strategy import Strategy
+from tests.support.fuzz import bar_market
+from tests.unit.engine.world import broker
 
 
 class Grow(Strategy):
@@ -120,6 +120,6 @@ def test_a_moved_strategy_finds_its_compiled_code(tmp_path):
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "moved.py").write_text(code)
-        loaded = load_strategy(StrategyRef(file="moved.py"), tmp_path / folder)
+        loaded = load_strategy(StrategyRef(file="moved.py"), tmp_path / folder)  # type: ignore[call-arg] # the checker does not see the default
         cached.append(entry_for(loaded.cls, "bar").cached)
     assert cached[1]

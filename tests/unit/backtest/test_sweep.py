@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweep_world import CROSS, manifest_of, write
 
 from sigma_bot.backtest import sweep as module
 from sigma_bot.backtest.replay import Replay, open_replay
@@ -21,6 +20,7 @@ from sigma_bot.metrics.ratios import expected_maximum_sharpe, probabilistic_shar
 from sigma_bot.results import use_store
 from sigma_bot.results.trades import result_trades
 from sigma_bot.spec import with_overrides
+from tests.unit.backtest.sweep_world import CROSS, manifest_of, write
 
 SPACE = ("--param", "fast=2:6:2", "--param", "slow=5,9,14")
 

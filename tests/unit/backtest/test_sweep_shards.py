@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_world import write
 
 from sigma_bot.backtest.sweep import Outcome, Plan
 from sigma_bot.backtest.sweep_shards import Shard, merged
 from sigma_bot.backtest.sweep_space import Axis
 from sigma_bot.cli.main import run
 from sigma_bot.errors import BadInputError
+from tests.unit.backtest.sweep_world import write
 
 SPACE = ("--param", "fast=2:12", "--param", "slow=5,9,14")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sigma_bot.version import VERSION
 from sigma_operator.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,7 +154,7 @@ def test_the_operator_understands_what_it_is_told(objects: list[Object]) -> None
     settings = told(objects)
     assert settings.bot.connections == "sigma-x-connections"
     assert bool(settings.bot.granter) is bool(of(objects, "Secret", "sigma-x-granter"))
-    assert settings.bot.image == "docker.io/sigma-x/sigma:0.1.0"
+    assert settings.bot.image == f"docker.io/sigma-x/sigma:{VERSION}"
     assert settings.backtest.priority_class == "sigma-backtest"
     assert bool(settings.backtest.results) is bool(of(objects, "Secret", "sigma-x-results"))
     assert all("to" in rule or "ports" in rule for rule in settings.bot.egress)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from sigma_operator.backtest import observe
-from sigma_operator.strategy import observe as observe_bot
+from sigma_operator.backtest import observe as backtest_observe
+from sigma_operator.strategy import observe as strategy_observe
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def reasons(path: str, called: str = "Finding") -> set[str]:
+def reasons(path: str, called: str) -> set[str]:
     """The second argument of every call of that name in a module, where it is a plain word."""
     tree = ast.parse((ROOT / path).read_text())
-    return {
+    found = {
         str(call.args[1].value)
         for call in ast.walk(tree)
         if isinstance(call, ast.Call)
@@ -22,6 +22,8 @@ def reasons(path: str, called: str = "Finding") -> set[str]:
         and call.func.id == called
         and isinstance(call.args[1], ast.Constant)
     }
+    assert found, f"{path} calls no {called}"
+    return found
 
 
 def explained(heading: str) -> str:
@@ -31,10 +33,10 @@ def explained(heading: str) -> str:
 
 def test_every_reason_of_a_strategy_is_explained() -> None:
     given = (
-        reasons("operator/sigma_operator/strategy/observe.py")
+        reasons("operator/sigma_operator/strategy/observe.py", "StrategyState")
         | reasons("bot/sigma_bot/trading/runner.py", "Readiness")
-        | set(observe_bot.ENDS.values())
-        | set(observe.WAITING)
+        | set(strategy_observe.EXIT_REASONS.values())
+        | set(backtest_observe.WAITING_REASONS)
     )
     assert len(given) > 10
     text = explained("A Strategy by its reason")
@@ -42,7 +44,8 @@ def test_every_reason_of_a_strategy_is_explained() -> None:
 
 
 def test_every_reason_of_a_backtest_is_explained() -> None:
-    given = reasons("operator/sigma_operator/backtest/observe.py") | set(observe.REASONS.values())
+    given = reasons("operator/sigma_operator/backtest/observe.py", "BacktestState")
+    given |= set(backtest_observe.EXIT_REASONS.values())
     assert len(given) > 5
     both = explained("A Backtest by its reason") + explained("A Strategy by its reason")
     assert sorted(word for word in given if f"`{word}`" not in both) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tests.unit.engine.world import bars, broker, fills, run, whys
 
 B = (100.0, 101.0, 99.0, 100.5)

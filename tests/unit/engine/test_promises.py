@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.fuzz import Fuzz, bar_market, tick_market
-from tests.unit.engine.world import broker as make_broker
 
 from sigma_bot.backtest.ledger import fills_of, orders_of
 from sigma_bot.backtest.session import InterpretedSession
@@ -20,6 +18,8 @@ from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.step import record_equity
 from sigma_bot.engine.types import E_FUNDING, LIMIT, STOP_LIMIT
 from sigma_bot.times import MINUTE
+from tests.support.fuzz import Fuzz, bar_market, tick_market
+from tests.unit.engine.world import broker as make_broker
 
 # no shrinking: every example runs a market
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.unit.engine.world import broker, run, ticks, whys
 
 FLAT = (99.99, 100.01)

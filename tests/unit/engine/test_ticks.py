@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.engine.world import T0, TICK_NS, broker, fills, run, ticks, whys
 
 from sigma_bot.engine.types import FOK, GTD, IOC
+from tests.unit.engine.world import T0, TICK_NS, broker, fills, run, ticks, whys
 
 FLAT = (99.99, 100.01)
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from indicator_series import made
 
 from sigma_bot import indicators as ind
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.struct import Struct, StructMeta
+from tests.unit.indicators.indicator_series import made
 
 CLASSES = [cls for name in ind.__all__ if isinstance(cls := getattr(ind, name), StructMeta)]
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from indicator_series import Columns, feed, made, padded, windows
 
 from sigma_bot import indicators as ind
+from tests.unit.indicators.indicator_series import Columns, feed, made, padded, windows
 
 HOUR = 3_600_000_000_000
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import talib
-from indicator_series import Columns, feed, made
 
 from sigma_bot import indicators as ind
+from tests.unit.indicators.indicator_series import Columns, feed, made
 
 HLC = ("high", "low", "close")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.kernel.harness import COLUMNS, Row, loop, module_of
 
 from sigma_bot.kernel.cache import KEEP, Cache, Entry, default_cache
 from sigma_bot.kernel.call_graph import call_graph
 from sigma_bot.kernel.digest import NotCacheableError, digest_of
 from sigma_bot.kernel.jit import compile_engine, compile_entry, libm_functions
 from sigma_bot.kernel.struct import record
+from tests.unit.kernel.harness import COLUMNS, Row, loop, module_of
 
 SOURCE = """
 FACTOR = 3.0

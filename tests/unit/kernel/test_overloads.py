@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.kernel.harness import Row, entry_of, module_of
 
 from sigma_bot.kernel.jit import RAISED
 from sigma_bot.kernel.struct import record
+from tests.unit.kernel.harness import Row, entry_of, module_of
 
 
 def listed(text: str) -> list[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.kernel.harness import Pair, Row, entry_of, loop, module_of
 
 from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.jit import RAISED, refusals_of
 from sigma_bot.kernel.struct import record
+from tests.unit.kernel.harness import Pair, Row, entry_of, loop, module_of
 
 WORLD = '''
 class Side(enum.IntEnum):

@@ -114,7 +114,7 @@ def test_the_parts_of_a_sweep_on_a_cluster_are_those_of_one_process(
 async def asked(port: int) -> tuple[int, int] | None:
     """As the operator asks."""
     async with PodProbe(lambda *_: None) as bots:
-        return await bots.progress("127.0.0.1", port)
+        return await bots.probe_run("127.0.0.1", port)
 
 
 def test_it_says_how_far_it_is(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from result_builder import DAY, build, cross, walk
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.metrics.sampling import keep_extremes
@@ -25,6 +24,7 @@ from sigma_bot.report.page import escape, write_page
 from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.report.sweep import Trial, heat_figure, ranking, sweep_html
 from sigma_bot.results.result import BacktestResult
+from tests.unit.report.result_builder import DAY, build, cross, walk
 
 EVIL = "</script><script>alert('x')</script><img src=http://evil/x onerror=alert(1)>"
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from result_builder import DAY, HOUR, build, cross, walk
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.metrics.definitions import DEFINITIONS, Metric
@@ -20,6 +19,7 @@ from sigma_bot.metrics.returns import MINUTE, Returns, returns_of
 from sigma_bot.metrics.tradestats import losing_streak, time_in_market
 from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.results.result import BacktestResult
+from tests.unit.report.result_builder import DAY, HOUR, build, cross, walk
 
 START = 1_704_067_200_000_000_000  # 2024-01-01, a Monday
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from result_builder import build, cross, walk
 from rich.console import Console
 
 from sigma_bot.report.compare import compare
@@ -20,6 +19,7 @@ from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.report.summary import to_json
 from sigma_bot.results.result import BacktestResult
 from sigma_bot.times import iso
+from tests.unit.report.result_builder import build, cross, walk
 
 
 @pytest.fixture(scope="module")

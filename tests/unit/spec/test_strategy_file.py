@@ -90,7 +90,7 @@ def test_a_file_is_an_ordinary_module() -> None:
 
 
 def test_code_in_the_manifest_works_as_a_file_does() -> None:
-    loaded = load_strategy(StrategyRef(code=GOOD), Path())
+    loaded = load_strategy(StrategyRef(code=GOOD), Path())  # type: ignore[call-arg] # the checker does not see the default
     assert loaded.digest == load(GOOD).digest
     assert "self.seen += 1" in inspect.getsource(loaded.cls.on_bar)
     assert loaded.name == "spec.strategy.code"

@@ -45,10 +45,10 @@ def test_other_sources_are_not_told_of_the_database(backtest: Object) -> None:
 def test_a_catalogue_that_is_nowhere_is_refused(backtest: Object) -> None:
     backtest["spec"]["data"] = {"source": "catalogue"}
     reconciler = BacktestReconciler(None, Settings(), None)  # type: ignore[arg-type]
-    finding = reconciler._refusal(backtest, None)
-    assert finding is not None
-    assert (finding.phase, finding.reason) == ("Failed", "BadInput")
-    assert "spec.data.source" in finding.message
-    assert "spec.job.dataClaim" in finding.message
+    observed = reconciler._validate(backtest, None)
+    assert observed is not None
+    assert (observed.phase, observed.reason) == ("Failed", "BadInput")
+    assert "spec.data.source" in observed.message
+    assert "spec.job.dataClaim" in observed.message
     reconciler.settings = Settings(backtest=BacktestSettings(results="results"))
-    assert reconciler._refusal(backtest, None) is None
+    assert reconciler._validate(backtest, None) is None

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from operator_samples import NOW, bot_pod, ended, strategy_resource
 
 from sigma_operator.crds.status import Revision
-from sigma_operator.strategy.observe import (
-    Answer,
-    Finding,
-    find,
-    has_run,
-    needs_events,
-    read_answer,
-    status_of,
-)
-from sigma_operator.strategy.revisions import History
+from sigma_operator.strategy.observe import has_run, needs_events, observe, parse_readiness, status_of
+from sigma_operator.strategy.revisions import RevisionHistory
+from sigma_operator.strategy.state import BotReadiness, StrategyState
+from tests.unit.operator.operator_samples import NOW, bot_pod, ended, strategy_resource
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"
@@ -47,7 +40,7 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
 
 
 @pytest.mark.parametrize(
-    ("pod", "answer", "phase", "reason", "said"),
+    ("pod", "readiness", "phase", "reason", "said"),
     [
         (before(state={"running": {}}), None, "Starting", "Starting", "is being started"),
         (before(state={"waiting": NO_SECRET}), None, "Pending", "SecretMissing", "sigma-x-granter"),
@@ -74,23 +67,23 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
         (bot_pod(**RUNNING), None, "Starting", "Starting", "not ready yet"),
         (
             bot_pod(**RUNNING),
-            Answer("Reconciling", "asks upbit for its orders"),
+            BotReadiness("Reconciling", "asks upbit for its orders"),
             "Starting",
             "Reconciling",
             "upbit",
         ),
         (bot_pod(ready=True, **RUNNING), None, "Running", "Running", "trades"),
-        (bot_pod(ready=True, **RUNNING), Answer("Trading", "trades"), "Running", "Running", "trades"),
+        (bot_pod(ready=True, **RUNNING), BotReadiness("Trading", "trades"), "Running", "Running", "trades"),
         (
             bot_pod(ready=True, **RUNNING),
-            Answer("WarmingUp", "no order before 10:00"),
+            BotReadiness("WarmingUp", "no order before 10:00"),
             "Running",
             "WarmingUp",
             "no order before",
         ),
         (
             bot_pod(**RUNNING),
-            Answer("DailyLoss", "lost 3 % today", True, NOW),
+            BotReadiness("DailyLoss", "lost 3 % today", True, NOW),
             "Halted",
             "DailyLoss",
             "lost 3 %",
@@ -110,37 +103,37 @@ NO_TABLES = {"exitCode": 1, "reason": "Error", "message": "its tables are of an 
     ],
 )
 def test_where_it_stands(
-    pod: Object | None, answer: Answer | None, phase: str, reason: str, said: str
+    pod: Object | None, readiness: BotReadiness | None, phase: str, reason: str, said: str
 ) -> None:
-    finding = find(False, [] if pod is None else [pod], [], answer)
-    assert (finding.phase, finding.reason) == (phase, reason)
-    assert said in finding.message
-    assert finding.ready is (phase == "Running")
+    observed = observe(False, [] if pod is None else [pod], [], readiness)
+    assert (observed.phase, observed.reason) == (phase, reason)
+    assert said in observed.message
+    assert observed.ready is (phase == "Running")
 
 
 @pytest.mark.parametrize(("code", "final"), [(2, True), (3, True), (1, False), (4, False), (137, False)])
 def test_what_the_same_content_would_do_again(code: int, final: bool) -> None:
-    assert find(False, [crashed(code)], [], None).final is final
+    assert observe(False, [crashed(code)], [], None).permanent is final
 
 
 def test_a_secret_that_can_not_be_mounted_is_only_in_the_events() -> None:
     pod = waiting("ContainerCreating")
     assert needs_events([pod])
     event = {"reason": "FailedMount", "message": MOUNT, "involvedObject": {"uid": "pod-uid"}}
-    finding = find(False, [pod], [event], None)
-    assert finding.reason == "SecretMissing"
-    assert 'secret "keys" not found' in finding.message
+    observed = observe(False, [pod], [event], None)
+    assert observed.reason == "SecretMissing"
+    assert 'secret "keys" not found' in observed.message
     other = event | {"involvedObject": {"uid": "of a pod before"}}
-    assert find(False, [pod], [other], None).reason == "Starting"
+    assert observe(False, [pod], [other], None).reason == "Starting"
 
 
 def test_a_mount_that_failed_at_first_is_past_once_there_is_a_sandbox() -> None:
     """A slow API server makes the kubelet try twice; then the login takes its time."""
     pod = waiting("PodInitializing")
     event = {"reason": "FailedMount", "message": MOUNT, "involvedObject": {"uid": "pod-uid"}}
-    assert find(False, [pod], [event], None).reason == "SecretMissing"
+    assert observe(False, [pod], [event], None).reason == "SecretMissing"
     pod["status"]["conditions"] = [{"type": "PodReadyToStartContainers", "status": "True"}]
-    assert find(False, [pod], [event], None).reason == "Starting"
+    assert observe(False, [pod], [event], None).reason == "Starting"
 
 
 def test_a_running_bot_needs_no_events() -> None:
@@ -152,30 +145,32 @@ def test_no_room_on_the_node_is_said() -> None:
     pod["status"]["conditions"] = [
         {"type": "PodScheduled", "status": "False", "message": "Insufficient memory"}
     ]
-    assert find(False, [pod], [], None).reason == "Unschedulable"
+    assert observe(False, [pod], [], None).reason == "Unschedulable"
 
 
 def test_suspended_is_said_once_the_bot_is_gone() -> None:
     pod = bot_pod(ready=True, **RUNNING)
-    stopping = find(True, [pod], [], None)
+    stopping = observe(True, [pod], [], None)
     assert (stopping.phase, stopping.reason, stopping.ready) == ("Running", "Stopping", False)
-    assert find(True, [], [], None).phase == "Suspended"
+    assert observe(True, [], [], None).phase == "Suspended"
 
 
 @pytest.mark.parametrize("body", ["", "ok", "[]", "7", "{"])
-def test_what_is_no_answer(body: str) -> None:
-    assert read_answer(body) is None
+def test_a_body_that_is_no_readiness(body: str) -> None:
+    assert parse_readiness(body) is None
 
 
-def test_an_answer() -> None:
+def test_a_readiness() -> None:
     body = '{"ready": false, "reason": "Halted", "message": "by hand", "halted": true}'
-    assert read_answer(body) == Answer("Halted", "by hand", True, "")
+    assert parse_readiness(body) == BotReadiness("Halted", "by hand", True, "")
 
 
-def status(resource: Object, finding: Finding, now: str = NOW, entries: tuple[Revision, ...] = ()) -> Object:
-    history = History(entries)
+def status(
+    resource: Object, observed: StrategyState, now: str = NOW, entries: tuple[Revision, ...] = ()
+) -> Object:
+    history = RevisionHistory(entries)
     running = {"mode": "sim", "code_digest": "d" * 64}
-    return status_of(resource, finding, history, now, running, history.progress(finding))
+    return status_of(resource, observed, history, now, running, history.progress(observed))
 
 
 def conditions(status: Object) -> dict[str, str]:
@@ -183,16 +178,16 @@ def conditions(status: Object) -> dict[str, str]:
 
 
 def test_ready_is_false_from_the_first_look() -> None:
-    made = status(strategy_resource(), find(False, [], [], None))
+    made = status(strategy_resource(), observe(False, [], [], None))
     assert conditions(made) == {"Ready": "False", "Progressing": "True", "Halted": "False"}
     assert made["observedGeneration"] == 1
 
 
 def test_times_move_only_when_something_flips() -> None:
-    first = status(strategy_resource(), find(False, [], [], None))
-    same = status(strategy_resource(first), find(False, [], [], None), LATER)
+    first = status(strategy_resource(), observe(False, [], [], None))
+    same = status(strategy_resource(first), observe(False, [], [], None), LATER)
     assert same == first
-    up = find(False, [bot_pod(ready=True, **RUNNING)], [], None)
+    up = observe(False, [bot_pod(ready=True, **RUNNING)], [], None)
     after = status(strategy_resource(first), up, LATER)
     times = {c["type"]: c["lastTransitionTime"] for c in after["conditions"]}
     assert times == {"Ready": LATER, "Progressing": NOW, "Halted": NOW}
@@ -200,15 +195,15 @@ def test_times_move_only_when_something_flips() -> None:
 
 
 def test_a_halt_is_remembered_after_it_is_over() -> None:
-    halted = find(False, [bot_pod(**RUNNING)], [], Answer("DailyLoss", "lost 3 %", True))
+    halted = observe(False, [bot_pod(**RUNNING)], [], BotReadiness("DailyLoss", "lost 3 %", True))
     during = status(strategy_resource(), halted)
     assert conditions(during)["Halted"] == "True"
-    still = find(False, [bot_pod(ready=True, **RUNNING)], [], Answer("DailyLoss", "lost 3 %", True))
+    still = observe(False, [bot_pod(ready=True, **RUNNING)], [], BotReadiness("DailyLoss", "lost 3 %", True))
     assert not still.ready, "whatever the kubelet asked a moment ago"
     assert conditions(during)["Ready"] == "False"
     assert during["lastHalt"] == {"reason": "DailyLoss", "message": "lost 3 %", "time": NOW}
     assert status(strategy_resource(during), halted, LATER) == during, "the time of the halt stays"
-    up = find(False, [bot_pod(ready=True, **RUNNING)], [], None)
+    up = observe(False, [bot_pod(ready=True, **RUNNING)], [], None)
     after = status(strategy_resource(during), up, LATER)
     assert conditions(after)["Halted"] == "False"
     assert after["lastHalt"] == during["lastHalt"]

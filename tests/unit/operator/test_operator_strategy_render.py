@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from operator_samples import strategy_resource
 
 from sigma_bot.errors import BadInputError
 from sigma_bot.spec import parse_manifest
 from sigma_operator.settings import BotSettings
 from sigma_operator.strategy import render
+from tests.unit.operator.operator_samples import strategy_resource
 
 Object = dict[str, Any]
 LIVE = {
@@ -37,7 +37,7 @@ def live() -> Object:
 
 
 def pod_of(resource: Object, **options: Any) -> Object:
-    made = render.stateful_set(resource, render.read(resource), BotSettings(**options), 1)
+    made = render.stateful_set(resource, render.parse_strategy(resource), BotSettings(**options), 1)
     found: Object = made["spec"]["template"]["spec"]
     return found
 
@@ -47,7 +47,7 @@ def environment(pod: Object) -> dict[str, Object]:
 
 
 def test_there_is_one_trader_and_nothing_rolls_by_itself(resource: Object) -> None:
-    made = render.stateful_set(resource, render.read(resource), BotSettings(), 1)
+    made = render.stateful_set(resource, render.parse_strategy(resource), BotSettings(), 1)
     assert made["spec"]["replicas"] == 1
     assert made["spec"]["updateStrategy"] == {"type": "OnDelete"}
     assert made["spec"]["podManagementPolicy"] == "OrderedReady"
@@ -77,7 +77,7 @@ def test_the_bot_is_told_where_and_what_it_is(resource: Object) -> None:
     assert variables["MODE"]["value"] == "sim"
     assert variables["SIGMA_VENUE_URL"]["value"] == "http://emulator:9000"
     assert variables["SIGMA_SWAP"]["value"] == "adopt"
-    assert variables["SIGMA_REVISION"]["value"] == render.revision(render.read(resource))
+    assert variables["SIGMA_REVISION"]["value"] == render.revision_hash(render.parse_strategy(resource))
     reference = variables["SIGMA_DATABASE_URL"]["valueFrom"]["secretKeyRef"]
     assert reference == {"name": "desk", "key": "database-url"}
     container = pod["containers"][0]
@@ -117,7 +117,9 @@ def test_a_login_is_made_beside_the_bot_and_apart_from_it() -> None:
     variables = environment(pod)
     assert variables["SIGMA_DATABASE_URL_FILE"]["value"] == "/run/sigma/database-url"
     assert "SIGMA_DATABASE_URL" not in variables
-    closing = render.close_job(resource, render.read(resource), BotSettings(granter="grants"), "flatten", "x")
+    closing = render.close_job(
+        resource, render.parse_strategy(resource), BotSettings(granter="grants"), "flatten", "x"
+    )
     assert closing["spec"]["template"]["spec"]["initContainers"][0]["name"] == "login"
 
 
@@ -129,11 +131,11 @@ def test_without_a_granter_bots_share_a_login(resource: Object) -> None:
 
 def test_a_secret_of_the_installation_is_nobodys_keys(resource: Object) -> None:
     settings = BotSettings(reserved=("grants",))
-    assert render.refusal(render.read(live()), settings) == ""
-    assert render.refusal(render.read(resource), settings) == ""
+    assert render.validate(render.parse_strategy(live()), settings) == ""
+    assert render.validate(render.parse_strategy(resource), settings) == ""
     named = live()
     named["spec"]["account"]["secretRef"] = {"name": "grants"}
-    assert "spec.account.secretRef.name: 'grants'" in render.refusal(render.read(named), settings)
+    assert "spec.account.secretRef.name: 'grants'" in render.validate(render.parse_strategy(named), settings)
 
 
 def test_live_goes_before_sim(resource: Object) -> None:
@@ -166,9 +168,9 @@ def test_its_own_image_and_size_come_first(resource: Object) -> None:
 
 
 def test_the_bot_reads_what_was_applied(resource: Object) -> None:
-    config = render.config_map(resource, render.read(resource))
+    config = render.config_map(resource, render.parse_strategy(resource))
     read = parse_manifest(json.loads(config["data"][render.MANIFEST]))
-    assert read.spec == render.read(resource).spec
+    assert read.spec == render.parse_strategy(resource).spec
     assert (read.metadata.name, read.metadata.namespace) == ("ema", "desk")
     pod = pod_of(resource)
     assert pod["volumes"][0]["configMap"]["name"] == config["metadata"]["name"]
@@ -189,20 +191,20 @@ def test_the_bot_reads_what_was_applied(resource: Object) -> None:
     ],
 )
 def test_what_is_another_revision(resource: Object, path: str, value: object, another: bool) -> None:
-    before = render.revision(render.read(resource))
+    before = render.revision_hash(render.parse_strategy(resource))
     changed = copy.deepcopy(resource)
     at = changed["spec"]
     *steps, last = path.split(".")
     for step in steps:
         at = at[step]
     at[last] = value
-    assert (render.revision(render.read(changed)) != before) is another
+    assert (render.revision_hash(render.parse_strategy(changed)) != before) is another
 
 
 def test_a_bad_resource_is_refused_with_its_field(resource: Object) -> None:
     resource["spec"]["strategy"]["params"] = {"fast": ["12"]}
     with pytest.raises(BadInputError, match=r"spec\.strategy\.params\.fast"):
-        render.read(resource)
+        render.parse_strategy(resource)
 
 
 def test_network_leads_to_the_stores_the_venue_and_nowhere_else(resource: Object) -> None:
@@ -227,7 +229,7 @@ def test_network_is_what_the_chart_says_and_no_more(resource: Object) -> None:
 def test_the_closing_job_does_what_the_policy_says_with_the_bots_rights() -> None:
     resource = live()
     job = render.close_job(
-        resource, render.read(resource), BotSettings(close_deadline=9), "flatten", "ema-close"
+        resource, render.parse_strategy(resource), BotSettings(close_deadline=9), "flatten", "ema-close"
     )
     pod = job["spec"]["template"]["spec"]
     assert pod["containers"][0]["args"][-2:] == ["--close", "flatten"]
@@ -235,7 +237,9 @@ def test_the_closing_job_does_what_the_policy_says_with_the_bots_rights() -> Non
     assert pod["restartPolicy"] == "Never"
     assert any(volume["name"] == "keys" for volume in pod["volumes"])
     labels = job["spec"]["template"]["metadata"]["labels"]
-    selector = render.stateful_set(resource, render.read(resource), BotSettings(), 1)["spec"]["selector"]
+    selector = render.stateful_set(resource, render.parse_strategy(resource), BotSettings(), 1)["spec"][
+        "selector"
+    ]
     assert not selector["matchLabels"].items() <= labels.items(), (
         "the StatefulSet must not take it for its pod"
     )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigma_bot.spec import parse_manifest
-from sigma_operator.backtest.render import MANIFEST, children, config_map, manifest, merge_job, suspension
+from sigma_operator.backtest.render import MANIFEST, children, config_map, manifest, merge_job, suspend_patch
 from sigma_operator.settings import BacktestSettings, Settings
 
 Object = dict[str, Any]
@@ -158,7 +158,7 @@ def test_a_suspended_run_is_the_same_run(backtest: Object) -> None:
     waiting = children(backtest, BacktestSettings())
     assert waiting[0] == config
     assert waiting[1]["spec"] == job["spec"] | {"suspend": True}
-    assert suspension(backtest)["spec"] == {"suspend": True}
+    assert suspend_patch(backtest)["spec"] == {"suspend": True}
 
 
 def test_a_sweep_runs_in_parts_that_are_joined(backtest: Object) -> None:

@@ -1,16 +1,16 @@
-"""What a bot says of itself, and where its Strategy stands by it."""
+"""The readiness that a bot reports, and the observed state of its Strategy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sigma_operator.crds.status import Halt, StrategyPhase
-from sigma_operator.kubernetes.conditions import Object
+from sigma_operator.kubernetes.objects import ObjectView
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the bot itself says at /readyz."""
+class BotReadiness:
+    """What the bot reports at /readyz."""
 
     reason: str = ""
     message: str = ""
@@ -21,14 +21,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Where a Strategy stands, and why. `final`: its content can't become ready."""
+class StrategyState:
+    """The observed state of a Strategy, and why. `permanent`: its revision can't become ready."""
 
     phase: StrategyPhase
     reason: str
     message: str
     ready: bool = False
-    final: bool = False
+    permanent: bool = False
     halt: Halt | None = None
-    pod: Object | None = None
-    answer: Answer | None = None
+    pod: ObjectView | None = None
+    readiness: BotReadiness | None = None
