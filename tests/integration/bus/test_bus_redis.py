@@ -12,12 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-<<<<<<< HEAD
-from sigma_bot.bus import BusError, HoleError, open_bus
-=======
-import servers
 from sigma_bot.bus import BusError, GapError, open_bus
->>>>>>> journal
 from sigma_bot.errors import BadInputError
 from tests.support import servers
 
