@@ -19,10 +19,10 @@ from sigma_bot.bus import Bus, BusError
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
+from sigma_bot.feed.connection import MarketDataClient, NoAnswerError
+from sigma_bot.feed.connection_manager import ConnectionManager, ReconnectPolicy
 from sigma_bot.feed.counters import Counters
-from sigma_bot.feed.historian import SYMBOL, Historian
-from sigma_bot.feed.line import NoAnswerError, Venue
-from sigma_bot.feed.lines import Lines, Patience
+from sigma_bot.feed.history_server import SYMBOL, HistoryServer
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.health.heartbeat import Heartbeat
@@ -66,7 +66,7 @@ class Feed:
         bus: Bus,
         symbols: Collection[str] = (),
         out: Path | None = None,
-        patience: Patience | None = None,
+        patience: ReconnectPolicy | None = None,
         metrics: FeedMetrics | None = None,
     ) -> None:
         self.venue, self._bus = venue, bus
@@ -79,13 +79,13 @@ class Feed:
         self.pulse = Heartbeat()
         self.counters = Counters()
         self.clock = Clock()
-        self._patience = patience or Patience()
+        self._patience = patience or ReconnectPolicy()
         self._assembler = Assembler()
         self._publisher = Publisher(bus, venue, self.counters, metrics)
-        self._historian = Historian(bus, venue, out)
+        self._historian = HistoryServer(bus, venue, out)
         self._recorder: Recorder | None = None
-        self._venue: Venue | None = None
-        self._lines: Lines | None = None
+        self._venue: MarketDataClient | None = None
+        self._lines: ConnectionManager | None = None
         self._listed: set[str] = set()
         self._refused: set[str] = set()
         self._left: dict[str, float] = {}  # symbols nobody wants any more, and since when
@@ -102,9 +102,9 @@ class Feed:
 
     async def run(self) -> None:
         """Feed until cancelled; then publish and record what is there, and close."""
-        self._venue = Venue(self._protocol)
+        self._venue = MarketDataClient(self._protocol)
         try:
-            self._lines = Lines(
+            self._lines = ConnectionManager(
                 self._venue, self.clock, self._assembler, self.counters, self._patience, self._metrics
             )
             await self._list_markets(self._fixed)
@@ -124,7 +124,7 @@ class Feed:
         others = [
             asyncio.create_task(job)
             for job in (
-                self._run_lines(),
+                self._run_connections(),
                 self._tick(),
                 self._follow_wants(),
                 self._housekeeping(),
@@ -141,7 +141,7 @@ class Feed:
             await asyncio.gather(*others, return_exceptions=True)
             await self._flush(publisher)
 
-    async def _run_lines(self) -> None:
+    async def _run_connections(self) -> None:
         assert self._lines is not None
         await self._lines.run()
 
@@ -288,7 +288,7 @@ class Feed:
                 log.info("%s %s", word, ", ".join(sorted(some)))
         self._wanted = symbols
         assert self._lines is not None
-        self._lines.want(symbols, resumed=self._seq > 0)
+        self._lines.set_symbols(symbols, resumed=self._seq > 0)
         if self._metrics is not None:
             self._metrics.subscribed({symbol: partial(self._silent_for, symbol) for symbol in symbols})
 

@@ -80,12 +80,12 @@ class Publisher:
         while True:
             try:
                 if mend:
-                    await self._mend(seq)
+                    await self._repair(seq)
                 await self._bus.append(self._log, seq, payload)
                 return
             except GapError as hole:
                 if mend:
-                    raise self._gone(hole) from hole
+                    raise self._conflict(hole) from hole
                 mend = True
             except BusError as error:
                 self._failed(error)
@@ -93,7 +93,7 @@ class Publisher:
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
 
-    async def _mend(self, seq: int) -> None:
+    async def _repair(self, seq: int) -> None:
         """Give back what the log lost: after its newest entry, or all we know when it has none."""
         newest = await self._bus.last(self._log)
         last = newest[0] if newest is not None else -1
@@ -118,7 +118,7 @@ class Publisher:
         self._counters.bus_errors += 1
         self._counters.last_error = str(error)
 
-    def _gone(self, hole: GapError) -> FeedConflictError:
+    def _conflict(self, hole: GapError) -> FeedConflictError:
         return FeedConflictError(
             f"{hole}. The log went back by more than this feed remembers ({REMEMBERED} batches): it was "
             "restored from an old copy, or another feed writes it. Delete the log, and start the feed again"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sigma_bot.bus import Bus, BusError
 from sigma_bot.bus.segment_log import SegmentLog
-from sigma_bot.feed.parts import SPOOL, converted, date_of, days_in_parts
+from sigma_bot.feed.compaction import SPOOL, compact_in_process, date_of, days_in_parts
 from sigma_bot.model.messages import decode_batch, ticks_log
 from sigma_bot.times import MINUTE
 
@@ -90,7 +90,7 @@ class Recorder:
         if fresh or (new_day and days_in_parts(self._root, today)):
             try:
                 paths = [path for _, path in fresh]
-                await asyncio.to_thread(converted, self._root, self._venue, paths, today)
+                await asyncio.to_thread(compact_in_process, self._root, self._venue, paths, today)
             except OSError:
                 self._again = now + AGAIN_NS
                 raise

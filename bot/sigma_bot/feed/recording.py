@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 from sigma_bot.bus.segment_log import read_frames, segments
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed.parts import ENDING, SPOOL, add_ranges, collect, read_covered, row_groups, write_table
+from sigma_bot.feed.compaction import (
+    ENDING,
+    SPOOL,
+    add_ranges,
+    collect_ticks,
+    read_covered,
+    row_groups,
+    write_table,
+)
 
 T = TypeVar("T")
 TRIES = 5
@@ -52,7 +60,7 @@ def _recorded(root: Path, venue: str, symbols: Sequence[str], first: int, last: 
     if read_covered(root) != covered:
         raise FileNotFoundError(f"{root}: some of the spool became Parquet meanwhile")
     before = spooled[0][0] - 1 if spooled and covered and covered[-1][1] == spooled[0][0] - 1 else None
-    columns, numbers = collect(iter(spooled), before)
+    columns, numbers = collect_ticks(iter(spooled), before)
     tables = {}
     for symbol in symbols:
         pieces = [

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 
 from sigma_bot.venues.ccxt_client import URL_VARIABLE
 from sigma_bot.venues.keys import FOLDER_VARIABLE, Keys, load_keys, no_core_dumps
 from sigma_bot.venues.limiter import Limiter, LocalLimiter
-from sigma_bot.venues.registry import open_client, venue_of
+from sigma_bot.venues.registry import venue_of
 from sigma_bot.venues.types import VenueClient
 
 
 def open_venue(venue: str, keys: Keys, limiter: Limiter, url: str | None = None) -> VenueClient:
     """The client of a venue, not yet opened. ``url``, else ``SIGMA_VENUE_URL``, names another server that
     speaks the venue's protocol. The client closes the limiter. BadInputError for a venue we do not know."""
-    return open_client(venue, keys, limiter, url or os.environ.get(URL_VARIABLE) or None)
+    module = import_module(f"{__package__}.{venue_of(venue).name}.private")  # its libraries load here
+    client: VenueClient = module.CLIENT(keys, limiter, url or os.environ.get(URL_VARIABLE) or None)
+    return client
 
 
 def connector(venue: str, redis_url: str | None) -> Callable[[], VenueClient]:

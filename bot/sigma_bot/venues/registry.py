@@ -7,16 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from sigma_bot.errors import BadInputError, nearest
 from sigma_bot.venues.public import PublicProtocol
 from sigma_bot.venues.venue import Venue
-
-if TYPE_CHECKING:
-    from sigma_bot.venues.keys import Keys
-    from sigma_bot.venues.limiter import Limiter
-    from sigma_bot.venues.types import VenueClient
 
 NAMES = (
     "upbit",
@@ -40,13 +34,3 @@ def public_protocol(name: str) -> PublicProtocol:
     venue."""
     protocol: PublicProtocol = import_module(f"{__package__}.{venue_of(name).name}.public").PROTOCOL
     return protocol
-
-
-def open_client(name: str, keys: Keys, limiter: Limiter, url: str | None = None) -> VenueClient:
-    """The client of an account, not yet opened; ``url`` names another server that speaks the venue's
-    protocol. The client's libraries load here. BadInputError names the nearest when there is no such
-    venue."""
-    client: VenueClient = import_module(f"{__package__}.{venue_of(name).name}.private").CLIENT(
-        keys, limiter, url
-    )
-    return client

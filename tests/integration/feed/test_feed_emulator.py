@@ -10,12 +10,12 @@ import pytest
 
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.emulator.server import Emulator
+from sigma_bot.feed.connection_manager import ReconnectPolicy
 from sigma_bot.feed.feed import Feed
-from sigma_bot.feed.lines import Patience
 from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log
 
 VENUES = [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")]
-SOON = Patience(first_wait=0.01, longest_wait=0.05)
+SOON = ReconnectPolicy(first_wait=0.01, longest_wait=0.05)
 
 
 async def tick_where(

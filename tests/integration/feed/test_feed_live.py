@@ -15,15 +15,15 @@ import pytest
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.errors import BadInputError
 from sigma_bot.feed import feed as feed_module
+from sigma_bot.feed.connection_manager import ReconnectPolicy
 from sigma_bot.feed.feed import Feed
-from sigma_bot.feed.lines import Patience
 from sigma_bot.feed.publisher import FeedConflictError
 from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
 from tests.integration.feed.feed_venue import FakeVenue, binance_capture, book, trade, upbit_capture
 
-SOON = Patience(first_wait=0.01, longest_wait=0.05)
+SOON = ReconnectPolicy(first_wait=0.01, longest_wait=0.05)
 
 
 @asynccontextmanager
@@ -215,11 +215,11 @@ async def test_a_venue_that_refuses_is_tried_again(fake: FakeVenue) -> None:
 
 
 def test_waits_grow_and_never_pass_the_longest() -> None:
-    patience = Patience(first_wait=1.0, longest_wait=8.0)
+    patience = ReconnectPolicy(first_wait=1.0, longest_wait=8.0)
     for failures, whole in enumerate([1, 2, 4, 8, 8, 8]):
-        waits = [patience.wait(failures) for _ in range(200)]
+        waits = [patience.delay(failures) for _ in range(200)]
         assert whole / 2 <= min(waits) < 0.6 * whole < 0.9 * whole < max(waits) <= whole
-    assert patience.wait(10**6) <= 8
+    assert patience.delay(10**6) <= 8
 
 
 async def test_a_planned_renewal_leaves_no_gap_and_doubles_nothing(fake: FakeVenue) -> None:

@@ -18,9 +18,9 @@ from redis import Redis
 from sigma_bot.bus import Bus, open_bus
 from sigma_bot.engine.types import R_WARMUP
 from sigma_bot.errors import BadInputError
+from sigma_bot.feed.compaction import SPOOL, Columns, _write_covered, _write_parts
 from sigma_bot.feed.feed import Feed
-from sigma_bot.feed.historian import Historian
-from sigma_bot.feed.parts import SPOOL, Columns, _write_covered, _write_parts
+from sigma_bot.feed.history_server import HistoryServer
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.journal import Filter, open_journal
 from sigma_bot.journal.journal import Journal
@@ -379,7 +379,7 @@ async def test_a_reader_that_is_killed_is_begun_again(tmp_path: Path) -> None:
     """And what is no request, or asks for a folder, is passed over."""
     last = record(tmp_path, HOUR // 10)
     bus = open_bus("memory://")
-    historian = Historian(bus, "upbit", tmp_path)
+    historian = HistoryServer(bus, "upbit", tmp_path)
     task = asyncio.create_task(historian.run())
     reader = HistoryClient(bus, "upbit", "b", ["KRW-BTC"])
     found: list[int] = []

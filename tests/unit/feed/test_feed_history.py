@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed import history, parts, recorder
-from sigma_bot.feed.history import page
+from sigma_bot.feed import history_reader as history
+from sigma_bot.feed import parts, recorder
+from sigma_bot.feed.history_reader import page
 from sigma_bot.feed.recorder import PART_NS, Recorder
 from sigma_bot.feed.recording import unmoved
 from sigma_bot.model.messages import (

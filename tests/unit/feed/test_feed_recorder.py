@@ -15,8 +15,9 @@ from sigma_bot.bus import BusError, open_bus, segment_log
 from sigma_bot.data.market import open_request
 from sigma_bot.data.request import Request, Wanted
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed import parts, recorder
-from sigma_bot.feed.parts import add_ranges
+from sigma_bot.feed import compaction as parts
+from sigma_bot.feed import recorder
+from sigma_bot.feed.compaction import add_ranges
 from sigma_bot.feed.recorder import AGAIN_NS, PART_NS, Recorder
 from sigma_bot.feed.recording import recorded, write_recorded
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
@@ -30,7 +31,7 @@ NOON = 1_700_000_000 * 10**9 // DAY * DAY + DAY // 2
 def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Parquet is written in this process: a process of its own takes a second each time. Returns the
     other way."""
-    real = recorder.converted
+    real = recorder.compact_in_process
     monkeypatch.setattr(recorder, "converted", parts.convert)
     return real
 
@@ -285,7 +286,7 @@ def test_two_that_convert_at_once_do_it_once(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "sigma_bot.feed.parts",
+        "sigma_bot.feed.compaction",
         str(tmp_path / "upbit"),
         "upbit",
         "",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
+from sigma_bot.feed.connection import Connection, ConnectionLostError, MarketDataClient, NoAnswerError
 from sigma_bot.feed.counters import Counters, SymbolCounters
-from sigma_bot.feed.line import Line, LineLostError, NoAnswerError, Venue
 from sigma_bot.venues.public import MalformedError, Quote, RefusalError, Trade
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SILENCE = "nothing was heard"
 
 
 @dataclass(frozen=True)
-class Patience:
+class ReconnectPolicy:
     """Seconds. ``silent``: nothing at all was heard. ``quiet``: one symbol was not, while others were. Both
     grow to three times the longest pause of late, so that a thin market is left in peace, and double (to
     ``most``) when asking again did not help. ``answer``: what comes so soon after asking is the answer, a
@@ -41,12 +41,12 @@ class Patience:
     longest_wait: float = 30.0
     settled: float = 30.0
 
-    def wait(self, failures: int) -> float:
+    def delay(self, failures: int) -> float:
         """Before the next attempt: twice as long with every failure, and never the same for two feeds."""
         return min(self.longest_wait, self.first_wait * 2.0 ** min(failures, 32)) * random.uniform(0.5, 1.0)
 
 
-class _Pause:
+class SilenceTimeout:
     """How long something was not heard, and how long it may be."""
 
     __slots__ = ("_allowed", "_least", "_longest", "_most", "_since")
@@ -73,7 +73,7 @@ class _Pause:
         self._since = now
 
 
-class Lines:
+class ConnectionManager:
     """Brings the events of ``wanted`` symbols into the assembler, whatever the venue does meanwhile.
 
     Whenever events may have been missed the symbol's hole is marked: when a connection is lost, and when a
@@ -82,31 +82,31 @@ class Lines:
 
     def __init__(
         self,
-        venue: Venue,
+        venue: MarketDataClient,
         clock: Clock,
         assembler: Assembler,
         counters: Counters,
-        patience: Patience,
+        patience: ReconnectPolicy,
         metrics: FeedMetrics | None = None,
     ) -> None:
         self._metrics = metrics
         self._venue, self._clock, self._assembler = venue, clock, assembler
         self._counters, self._patience = counters, patience
-        self._line: Line | None = None
-        self._next: Line | None = None
+        self._line: Connection | None = None
+        self._next: Connection | None = None
         self._switched: set[str] = set()  # symbols whose quotes come from the next line already
         self._overlap_ends = 0.0
         self._renew_at = 0.0
         self._failures = 0
         self._asked = 0.0
-        self._all = _Pause(patience.silent, patience.most)
-        self._each: dict[str, _Pause] = {}
+        self._all = SilenceTimeout(patience.silent, patience.most)
+        self._each: dict[str, SilenceTimeout] = {}
         self._unquoted: frozenset[str] = frozenset()  # no quote came since they were asked for
         self._questions: set[asyncio.Task[None]] = set()
         self.changed = asyncio.Event()
         self.wanted: frozenset[str] = frozenset()
 
-    def want(self, symbols: frozenset[str], resumed: bool) -> None:
+    def set_symbols(self, symbols: frozenset[str], resumed: bool) -> None:
         """Have exactly these symbols. ``resumed``: the log holds ticks from before, so new ones begin behind
         a hole."""
         for symbol in self._assembler.symbols - symbols:
@@ -116,7 +116,7 @@ class Lines:
         for symbol in symbols - self._assembler.symbols:
             self._assembler.add(symbol, resumed)
             self._counters.symbols[symbol] = SymbolCounters()
-            self._each[symbol] = _Pause(self._patience.quiet, self._patience.most)
+            self._each[symbol] = SilenceTimeout(self._patience.quiet, self._patience.most)
         if symbols != self.wanted:
             self.wanted = symbols
             self.changed.set()
@@ -126,16 +126,16 @@ class Lines:
         try:
             while True:
                 try:
-                    await self._turn()
-                except LineLostError as error:
-                    await self._lost(str(error))
+                    await self._step()
+                except ConnectionLostError as error:
+                    await self._connection_lost(str(error))
         finally:
-            await self._drop_all()
+            await self._close_all()
 
-    async def _turn(self) -> None:
+    async def _step(self) -> None:
         """One look at everything."""
         if not self.wanted:
-            await self._drop_all()
+            await self._close_all()
             self.changed.clear()
             if not self.wanted:
                 await self.changed.wait()
@@ -153,11 +153,11 @@ class Lines:
                 await self._next.subscribe(self.wanted)
         await self._wait(line)
         if line.lost.is_set():
-            raise LineLostError(line.why)
-        await self._renew(line)
+            raise ConnectionLostError(line.why)
+        await self._replace_connection(line)
         await self._watch(line)
 
-    async def _wait(self, line: Line) -> None:
+    async def _wait(self, line: Connection) -> None:
         """Until a turn is over, or something happens."""
         tasks = {asyncio.ensure_future(line.lost.wait()), asyncio.ensure_future(self.changed.wait())}
         try:
@@ -167,7 +167,7 @@ class Lines:
                 task.cancel()
 
     async def _connect(self) -> None:
-        line = self._new_line()
+        line = self._new_connection()
         self._line = line
         await line.open(self.wanted)
         self._counters.connections += 1
@@ -178,7 +178,7 @@ class Lines:
         for pause in (self._all, *self._each.values()):
             pause.begin(line.opened)
 
-    async def _ask(self, line: Line, again: bool = False) -> None:
+    async def _ask(self, line: Connection, again: bool = False) -> None:
         self._asked = time.monotonic()
         await line.subscribe(self.wanted, again)
 
@@ -202,7 +202,7 @@ class Lines:
                 self._unquoted -= {quote.symbol}
                 self._assembler.event(quote, received)
 
-    async def _lost(self, why: str) -> None:
+    async def _connection_lost(self, why: str) -> None:
         """Mark the holes, wait a little longer each time, and let the next turn connect."""
         line = self._line
         counters = self._counters
@@ -216,13 +216,13 @@ class Lines:
         if self._next is not None and not self._next.lost.is_set() and self._switched >= self.wanted:
             await self._switch()  # the new one has everything already: nothing was missed
             return
-        await self._drop_all()
+        await self._close_all()
         for symbol in self.wanted:
             self._assembler.hole(symbol)
         self._failures += 1
-        await asyncio.sleep(self._patience.wait(self._failures - 1))
+        await asyncio.sleep(self._patience.delay(self._failures - 1))
 
-    async def _drop_all(self) -> None:
+    async def _close_all(self) -> None:
         lines, self._line, self._next = [self._line, self._next], None, None
         for task in self._questions:
             task.cancel()
@@ -231,7 +231,7 @@ class Lines:
             if line is not None:
                 await line.close()
 
-    async def _renew(self, line: Line) -> None:
+    async def _replace_connection(self, line: Connection) -> None:
         """Make the next connection before breaking this one."""
         now = time.monotonic()
         if self._next is not None:
@@ -244,10 +244,10 @@ class Lines:
             return
         if now < self._renew_at:
             return
-        following = self._new_line()
+        following = self._new_connection()
         try:
             await following.open(line.symbols)
-        except LineLostError as error:
+        except ConnectionLostError as error:
             self._counters.last_error = str(error)
             self._renew_at = now + self._patience.longest_wait
             return
@@ -267,14 +267,14 @@ class Lines:
         if old is not None:
             await old.close()
 
-    async def _watch(self, line: Line) -> None:
+    async def _watch(self, line: Connection) -> None:
         """Give up a line on which nothing comes; ask again for a symbol that does not come."""
         if self._line is not line:
             return
         now = time.monotonic()
         if self._all.over(now):
             self._all.double(now)
-            raise LineLostError(SILENCE)
+            raise ConnectionLostError(SILENCE)
         quiet = [symbol for symbol in self.wanted if self._each[symbol].over(now)]
         for symbol in quiet:
             self._each[symbol].double(now)
@@ -284,10 +284,10 @@ class Lines:
             await self._ask(line, again=True)
             self._ask_quotes(frozenset(quiet))
 
-    def _new_line(self) -> Line:
-        return Line(self._venue, self._clock, self._on_event, self._on_fault)
+    def _new_connection(self) -> Connection:
+        return Connection(self._venue, self._clock, self._on_event, self._on_fault)
 
-    def _on_event(self, line: Line, event: Quote | Trade, received: int) -> None:
+    def _on_event(self, line: Connection, event: Quote | Trade, received: int) -> None:
         self._counters.messages += 1
         if self._metrics is not None:
             delay = (received - event.exchange_ts) / 1e9 if event.exchange_ts else None

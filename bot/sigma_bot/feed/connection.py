@@ -23,7 +23,7 @@ CONNECT_S = 15.0
 REQUEST_S = 10.0
 
 
-class LineLostError(Exception):
+class ConnectionLostError(Exception):
     """The connection is gone, or could not be made."""
 
 
@@ -31,7 +31,7 @@ class NoAnswerError(Exception):
     """A question over REST was not answered, or not as it should be."""
 
 
-class Venue:
+class MarketDataClient:
     """The venue's ccxt.pro client: addresses, session, and the few REST questions of a feed."""
 
     def __init__(self, protocol: PublicProtocol) -> None:
@@ -48,7 +48,9 @@ class Venue:
         where = self.protocol.url(self._exchange.urls["api"])
         return str(self._exchange.implode_params(where, {"hostname": self._exchange.hostname}))
 
-    def client(self, on_data: Callable[[str | bytes], None], on_lost: Callable[[object], None]) -> Any:
+    def websocket_client(
+        self, on_data: Callable[[str | bytes], None], on_lost: Callable[[object], None]
+    ) -> Any:
         """A ccxt.pro WebSocket client with our handlers."""
         from ccxt.async_support.base.ws.client import Client
 
@@ -130,7 +132,7 @@ def _pointed(urls: Any, base: str) -> Any:
     return base + slash + path
 
 
-class Line:
+class Connection:
     """A connection that brings some symbols' events, each stamped with ``clock()`` on arrival.
 
     ``on_event`` gets quotes and trades, ``on_fault`` a MalformedError or RefusalError. ``lost`` is set when
@@ -139,9 +141,9 @@ class Line:
 
     def __init__(
         self,
-        venue: Venue,
+        venue: MarketDataClient,
         clock: Callable[[], int],
-        on_event: Callable[[Line, Quote | Trade, int], None],
+        on_event: Callable[[Connection, Quote | Trade, int], None],
         on_fault: Callable[[MalformedError | RefusalError], None],
     ) -> None:
         from ccxt.async_support.base.ws.client import json_parser
@@ -158,7 +160,7 @@ class Line:
 
     async def open(self, symbols: Collection[str]) -> None:
         """Connect and subscribe. Raises LineLostError."""
-        self._client = self._venue.client(self._on_data, self._on_lost)
+        self._client = self._venue.websocket_client(self._on_data, self._on_lost)
         connected = asyncio.ensure_future(self._client.connect(self._venue.session))
         lost = asyncio.ensure_future(self.lost.wait())
         try:
@@ -168,7 +170,7 @@ class Line:
             lost.cancel()
         if self.lost.is_set() or not self._client.isConnected:
             await self.close()
-            raise LineLostError(self.why or f"no connection within {CONNECT_S:.0f} s")
+            raise ConnectionLostError(self.why or f"no connection within {CONNECT_S:.0f} s")
         self.opened = time.monotonic()
         await self.subscribe(symbols)
 
@@ -183,7 +185,7 @@ class Line:
                 await self._client.send(request)
         except (OSError, RuntimeError) as error:  # aiohttp raises either when the socket closes meanwhile
             self._on_lost(error)
-            raise LineLostError(self.why) from error
+            raise ConnectionLostError(self.why) from error
         self._subscribed = wanted
 
     @property

@@ -1,5 +1,5 @@
 """Spool files of ticks become Parquet by symbol and day, in a process of its own:
-``python -m sigma_bot.feed.parts ROOT VENUE TODAY SPOOL_FILE...``.
+``python -m sigma_bot.feed.compaction ROOT VENUE TODAY SPOOL_FILE...``.
 
 pyarrow and its memory pools take 90 MiB that a feed would then hold for the rest of its life, for a second's
 work every quarter of an hour.
@@ -31,7 +31,7 @@ FLOATS = ("bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
 INTEGERS = ("seq", "exchange_ts", "received_ts")
 
 
-def converted(root: Path, venue: str, spooled: Sequence[Path], today: str | None) -> None:
+def compact_in_process(root: Path, venue: str, spooled: Sequence[Path], today: str | None) -> None:
     """`convert` in a process of its own, waited for. Raises OSError with its last words; call it again later.
 
     It goes on should this process be killed; the next one waits for it and finds what it has done.
@@ -39,7 +39,7 @@ def converted(root: Path, venue: str, spooled: Sequence[Path], today: str | None
     command = [
         sys.executable,
         "-m",
-        "sigma_bot.feed.parts",
+        "sigma_bot.feed.compaction",
         str(root),
         venue,
         today or "",
@@ -64,32 +64,32 @@ def main() -> int:
     if today:  # nobody waits for it: the feed's clock and the bots come first
         os.nice(10)
     try:
-        convert(Path(root), venue, [Path(path) for path in spooled], today or None)
+        compact(Path(root), venue, [Path(path) for path in spooled], today or None)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def convert(root: Path, venue: str, spooled: Sequence[Path], today: str | None) -> None:
+def compact(root: Path, venue: str, spooled: Sequence[Path], today: str | None) -> None:
     """Turn closed spool files (oldest first) into parts, and the parts of days before ``today`` (of every day
     for None) into the day's file. Each step may be repeated. Raises OSError, as when the disk is full."""
     lock = os.open(root / SPOOL / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _roll(root, venue, spooled)
+        _compact_segments(root, venue, spooled)
         merge_days(root, today)
     finally:
         os.close(lock)
 
 
-def _roll(root: Path, venue: str, spooled: Sequence[Path]) -> None:
+def _compact_segments(root: Path, venue: str, spooled: Sequence[Path]) -> None:
     covered = read_covered(root)
     for path in spooled:
         if any(low <= int(path.stem) <= high for low, high in covered):
             continue
         before = covered[-1][1] if covered else None
-        found, numbers = collect(read_frames(path), before)
+        found, numbers = collect_ticks(read_frames(path), before)
         for symbol, columns in found.items():
             _write_parts(root / symbol, venue, columns, numbers[0])
         if numbers:
@@ -157,7 +157,9 @@ class Columns:
         return pa.table(arrays).replace_schema_metadata(tags)
 
 
-def collect(entries: Iterator[tuple[int, bytes]], after: int | None) -> tuple[dict[str, Columns], list[int]]:
+def collect_ticks(
+    entries: Iterator[tuple[int, bytes]], after: int | None
+) -> tuple[dict[str, Columns], list[int]]:
     """Columns by symbol of batches in order, and their sequence numbers. ``after`` is the number before the
     first, None when there was none: behind a missing number every symbol has a gap."""
     found: dict[str, Columns] = {}

@@ -12,7 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 from sigma_bot.bus import Bus, BusError
-from sigma_bot.feed.history import LENGTH
+from sigma_bot.feed.history_reader import LENGTH
 from sigma_bot.model.messages import (
     HistoryPage,
     HistoryRequest,
@@ -29,7 +29,7 @@ SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 """What a symbol of a venue may look like; it names a folder too."""
 
 
-class Historian:
+class HistoryServer:
     """``run`` until cancelled. ``out`` is the folder of the recording, None when there is none. A request
     that can't be answered now is not: who asks, asks again."""
 
@@ -99,7 +99,7 @@ class Historian:
             return HistoryPage(request.after, request.until, request.after, why=why).encode()
         if self._reader is None:
             self._reader = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sigma_bot.feed.history", str(self._out), self._venue,
+                sys.executable, "-m", "sigma_bot.feed.history_reader", str(self._out), self._venue,
                 stdin=PIPE, stdout=PIPE, limit=1 << 20,
                 start_new_session=True,  # Ctrl-C is the feed's to handle
             )  # fmt: skip

@@ -1,5 +1,5 @@
 """Pages of a recording for bots that warm up or were away, read in a process of its own:
-``python -m sigma_bot.feed.history OUT VENUE``.
+``python -m sigma_bot.feed.history_reader OUT VENUE``.
 
 Requests come on standard input, pages go to standard output, each behind its length (uint32, little endian).
 It ends with its input. As in `parts`, pyarrow's memory must not stay in the feed.
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from sigma_bot.bus.segment_log import read_frames
 from sigma_bot.errors import SigmaError
-from sigma_bot.feed.parts import ENDING, SPOOL, date_of, read_covered, spans
+from sigma_bot.feed.compaction import ENDING, SPOOL, date_of, read_covered, spans
 from sigma_bot.feed.recording import recorded, segments_after, unmoved
 from sigma_bot.model.messages import (
     HistoryPage,
@@ -129,7 +129,7 @@ def first_number(root: Path, request: HistoryRequest) -> int:
     found = [_in_files(root / symbol, request) for symbol in request.symbols]
     numbers = [number for number in found if number is not None]
     if not numbers:
-        numbers = _in_spool(root, request)
+        numbers = _in_segment_log(root, request)
     return min([request.until, *numbers])
 
 
@@ -149,7 +149,7 @@ def _in_files(folder: Path, request: HistoryRequest) -> int | None:
     return None
 
 
-def _in_spool(root: Path, request: HistoryRequest) -> list[int]:
+def _in_segment_log(root: Path, request: HistoryRequest) -> list[int]:
     """The first such number that is in no Parquet file yet, or nothing."""
     covered = read_covered(root)
     after = max(request.after, covered[-1][1] if covered else -1)
