@@ -25,7 +25,7 @@ class Bus(Protocol):
         """Add to a log and tell its listeners (``subscribe(log)``), in one step.
 
         ``seq`` is at least 1 and rises by 1: what is there already is ignored, so an append may be repeated;
-        HoleError when entries before it are missing. An empty log takes any.
+        GapError when entries before it are missing. An empty log takes any.
         """
 
     async def read(self, log: str, after: int, limit: int = 1000) -> list[tuple[int, bytes]]:

@@ -101,7 +101,7 @@ class MemoryBus:
                 self._listeners[channel].remove(listener)
 
     async def append(self, log: str, seq: int, payload: bytes) -> None:
-        """See Bus. An entry that is there already is ignored; HoleError when those before it are missing."""
+        """See Bus. An entry that is there already is ignored; GapError when those before it are missing."""
         check_seq(seq)
         held = self._log(log)
         last = held.recent[-1][0] if held.recent else None

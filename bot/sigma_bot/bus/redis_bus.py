@@ -135,7 +135,7 @@ class RedisBus:
                 await connection.send("PING")
 
     async def append(self, log: str, seq: int, payload: bytes) -> None:
-        """See Bus. An entry that is there already is ignored; HoleError when those before it are missing."""
+        """See Bus. An entry that is there already is ignored; GapError when those before it are missing."""
         check_seq(seq)
         with self._translating_errors():
             last = int(await self._append(keys=[log], args=[seq, payload, self._kept]))

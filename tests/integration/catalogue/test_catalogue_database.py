@@ -30,6 +30,7 @@ from sigma_bot.data.schema import market_files, market_pieces
 from sigma_bot.data.synthetic import synthetic_bars, synthetic_ticks
 from sigma_bot.database.errors import StorageError, UnreachableError
 from sigma_bot.errors import BadInputError, SigmaError
+from tests.integration.storage.tables_before import migrate_to
 from tests.support import servers
 
 T0 = 1_704_067_200_000_000_000
@@ -354,9 +355,8 @@ def test_tables_of_an_older_version(
     """Their owner brings them up to date; who may not is told."""
     address = postgres_server.create_database()
     name = address.rpartition("/")[2]
+    asyncio.run(migrate_to(address, "0003"))
     postgres_server.execute(
-        "CREATE TABLE sigma_version (version_num VARCHAR(32) NOT NULL)",
-        "INSERT INTO sigma_version VALUES ('0003')",
         f"CREATE ROLE guest_{name} LOGIN PASSWORD 'guest'",
         f"GRANT SELECT ON sigma_version TO guest_{name}",
         database=name,
@@ -364,7 +364,7 @@ def test_tables_of_an_older_version(
     monkeypatch.setenv(
         "SIGMA_DATA", f"postgresql://guest_{name}:guest@127.0.0.1:{postgres_server.port}/{name}"
     )
-    with pytest.raises(StorageError, match="its tables are of version 0003 and this one needs 0004"):
+    with pytest.raises(StorageError, match="its tables are of version 0003 and this one needs 0005"):
         sigma("list")
     monkeypatch.setenv("SIGMA_DATA", address)
     assert "is empty" in sigma("list")

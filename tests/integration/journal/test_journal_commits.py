@@ -19,7 +19,7 @@ from sigma_bot.journal import (
     LeaseLostError,
     open_journal,
 )
-from sigma_bot.model.orders import TRANSITIONS, Change, InputRow, State, Usage
+from sigma_bot.model.orders import TRANSITIONS, Change, EquityPoint, InputRow, State, Usage
 from tests.integration.journal.journal_samples import NOW, fill, identity, order, started, whole
 
 
@@ -303,3 +303,26 @@ async def test_the_journal_of_a_newer_version_is_refused(journal: Journal, datab
     await journal._database.run(lambda session: session.rows("UPDATE sigma_version SET version_num = '9999'"))
     with pytest.raises(BadInputError, match="written by a newer version of SIGMA-X"):
         await open_journal(database)
+
+
+@pytest.mark.parametrize("way", ["at once", "by statements"])
+async def test_equity_is_stored_with_the_change(journal: Journal, way: str) -> None:
+    lease = await started(journal)
+    points = [EquityPoint(NOW + n, Decimal(f"{n}.10"), Decimal(n), Decimal("0.5")) for n in range(4)]
+    await journal.commit(lease, Change(1, NOW, equity=points[:1]))
+    if way == "by statements":
+        lease.commits = None
+    await journal.commit(lease, Change(2, NOW, orders=[order()], equity=points[1:3]))
+    entries = await journal.equity("ema")
+    assert [(entry.commit, entry.row) for entry in entries] == [
+        (1, points[0]),
+        (2, points[1]),
+        (2, points[2]),
+    ]
+    assert [str(entry.row.equity) for entry in entries] == ["0.10", "1.10", "2.10"]
+    again = replace(points[2], equity=Decimal(9))
+    if way == "by statements":
+        lease.commits = None
+    await journal.commit(lease, Change(3, NOW, equity=[again, points[3]]))
+    assert [entry.row for entry in await journal.equity("ema")] == points, "what stands is not written over"
+    assert [e.row for e in await journal.equity("ema", NOW + 1, NOW + 3)] == points[1:3]

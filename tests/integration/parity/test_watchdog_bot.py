@@ -85,5 +85,5 @@ async def test_an_endless_callback_halts_the_bot(tmp_path: Path) -> None:
     assert "had not returned for 1 s" in halted.reason
     assert "in on_tick" in str(raised.payload["error"])
     assert "self.seen" in str(raised.payload["error"])
-    assert orders == []
+    assert not orders.rows
     assert runner.sessions == 2
