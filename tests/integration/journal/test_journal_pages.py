@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from journal_samples import NOW, fill, order, started
 
 from sigma_bot.database.driver import Session
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import QUERY_POOL, Filter, Journal, Page, open_journal, queries
 from sigma_bot.journal.filters import parse_states
 from sigma_bot.model.orders import LIVING, Change, InputRow, NoticeRow, State
+from tests.integration.journal.journal_samples import NOW, fill, order, started
 
 SECOND = 10**9
 STATES = list(State)
