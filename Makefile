@@ -84,6 +84,10 @@ check: .venv/dev.stamp ## Lint, format check, layers, types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
+.PHONY: docs
+docs: .venv/dev.stamp ## Build the documentation as a site that opens without a network: build/site/index.html
+	$(BIN)/python -m mkdocs build --quiet --strict
+
 .PHONY: format
 format: .venv/dev.stamp ## Format and fix what can be fixed
 	$(BIN)/ruff format .

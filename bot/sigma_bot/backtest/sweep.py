@@ -37,7 +37,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialResult:
     """One trial. ``invalid`` says why its parameters were refused; then there are no metrics."""
 
     number: int
@@ -74,8 +74,8 @@ class SweepResult:
     """
 
     plan: Plan
-    trials: tuple[Outcome, ...]
-    best: Outcome
+    trials: tuple[TrialResult, ...]
+    best: TrialResult
     result: BacktestResult
     deflated: float | None
     digest: str
@@ -83,12 +83,12 @@ class SweepResult:
     notes: tuple[str, ...] = ()
 
     @property
-    def valid(self) -> list[Outcome]:
+    def valid(self) -> list[TrialResult]:
         """Trials that ran."""
         return [t for t in self.trials if not t.invalid]
 
     @property
-    def ranked(self) -> list[Outcome]:
+    def ranked(self) -> list[TrialResult]:
         """Valid trials from the best to the worst; those without a value come last."""
         sign = -1.0 if self.plan.maximise else 1.0
         scores = [(t.score(self.plan.objective), t) for t in self.valid]
@@ -124,7 +124,7 @@ def combinations_of(plan: Plan) -> list[Params]:
     return drawn(plan.axes, plan.trials or 100, plan.seed)
 
 
-def conclude(replay: Replay, plan: Plan, outcomes: Sequence[Outcome], started: float) -> SweepResult:
+def conclude(replay: Replay, plan: Plan, outcomes: Sequence[TrialResult], started: float) -> SweepResult:
     """What the outcomes of all trials say; ``started`` by ``time.perf_counter``."""
     best = _best(outcomes, plan)
     result = replay.trial(best.params)
@@ -167,12 +167,12 @@ class Runner:
 
     def run(
         self, chosen: Sequence[Params], total: int, numbers: Sequence[int] | None = None
-    ) -> list[Outcome]:
+    ) -> list[TrialResult]:
         """The outcomes, in the order of ``chosen``; they are numbered on from the last call, unless told."""
         first, rows = self.done, self.replay.market.rows
         if numbers is None:
             numbers = range(first, first + len(chosen))
-        results: Iterator[Outcome]
+        results: Iterator[TrialResult]
         if self.pool is None:
             results = (
                 _trial(self.replay, n, params, self.stop) for n, params in zip(numbers, chosen, strict=True)
@@ -180,7 +180,7 @@ class Runner:
         else:
             share = max(1, min(32, len(chosen) // (8 * self.jobs)))
             results = self.pool.map(_work, numbers, chosen, chunksize=share)
-        outcomes: list[Outcome] = []
+        outcomes: list[TrialResult] = []
         for outcome in results:
             outcomes.append(outcome)
             self.done += 1
@@ -198,23 +198,23 @@ def _enter_worker(replay: Replay, stop: mmap.mmap) -> None:
     _shared = replay, stop
 
 
-def _work(number: int, params: Params) -> Outcome:
+def _work(number: int, params: Params) -> TrialResult:
     assert _shared is not None
     return _trial(_shared[0], number, params, _shared[1])
 
 
-def _trial(replay: Replay, number: int, params: Params, stop: mmap.mmap) -> Outcome:
+def _trial(replay: Replay, number: int, params: Params, stop: mmap.mmap) -> TrialResult:
     """One run and its metrics."""
     try:
         result = replay.trial(params, stop)
     except InvalidParamsError as error:
-        return Outcome(number, params, invalid=str(error))
+        return TrialResult(number, params, invalid=str(error))
     except SigmaError as error:
         raise type(error)(f"with {show_params(params)}: {error}") from error
-    return Outcome(number, params, metrics_of(result, result_trades(result)), result.digest)
+    return TrialResult(number, params, metrics_of(result, result_trades(result)), result.digest)
 
 
-def _guided(runner: Runner, plan: Plan) -> list[Outcome]:
+def _guided(runner: Runner, plan: Plan) -> list[TrialResult]:
     """Let Optuna's tree-structured Parzen estimator choose (Bergstra et al., 2011). A combination that it
     asks for twice is run once; invalid ones and those without a value are reported as failed."""
     import optuna
@@ -227,7 +227,7 @@ def _guided(runner: Runner, plan: Plan) -> list[Outcome]:
     space: dict[str, optuna.distributions.BaseDistribution] = {
         axis.name: optuna.distributions.IntDistribution(0, len(axis.values) - 1) for axis in plan.axes
     }
-    known: dict[tuple[Value, ...], Outcome] = {}
+    known: dict[tuple[Value, ...], TrialResult] = {}
     wanted = plan.trials or 100
     for first in range(0, wanted, BATCH):
         asked = [study.ask(space) for _ in range(min(BATCH, wanted - first))]
@@ -242,7 +242,7 @@ def _guided(runner: Runner, plan: Plan) -> list[Outcome]:
     return list(known.values())
 
 
-def _best(outcomes: Sequence[Outcome], plan: Plan) -> Outcome:
+def _best(outcomes: Sequence[TrialResult], plan: Plan) -> TrialResult:
     scored = [(s, t) for t in outcomes if (s := t.score(plan.objective)) is not None]
     if scored:
         choose = max if plan.maximise else min
@@ -260,7 +260,7 @@ def _best(outcomes: Sequence[Outcome], plan: Plan) -> Outcome:
     )
 
 
-def _deflated(result: BacktestResult, outcomes: Sequence[Outcome]) -> float | None:
+def _deflated(result: BacktestResult, outcomes: Sequence[TrialResult]) -> float | None:
     """Deflated Sharpe ratio of the best run. Refused combinations had no chance to win: they do not count."""
     basis = Basis.of(result.manifest)
     returns = returns_for(result, basis)
@@ -274,13 +274,13 @@ def _deflated(result: BacktestResult, outcomes: Sequence[Outcome]) -> float | No
     return deflated_sharpe(returns.strategy, len(valid), ratios, free)
 
 
-def _digest(outcomes: Sequence[Outcome]) -> str:
+def _digest(outcomes: Sequence[TrialResult]) -> str:
     """sha256 over every trial's parameters and digest, in order."""
     rows = [[dict(t.params), t.digest] for t in outcomes]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _notes(replay: Replay, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _notes(replay: Replay, outcomes: Sequence[TrialResult]) -> Iterator[str]:
     if not replay.compiled:
         why = f": {replay.reason}" if replay.reason else ""
         yield f"the strategy runs interpreted, some fifty times slower than compiled{why}"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sigma_bot.backtest.replay import InvalidParamsError, Replay
-from sigma_bot.backtest.sweep import Outcome, Params, Plan, Progress, Runner, combinations_of
+from sigma_bot.backtest.sweep import Params, Plan, Progress, Runner, TrialResult, combinations_of
 from sigma_bot.backtest.tester import manifest_digest
 from sigma_bot.errors import BadInputError
 from sigma_bot.results.result import BacktestResult
@@ -72,7 +72,7 @@ def name_of(replay: Replay, plan: Plan, shard: Shard) -> str:
 
 def run_shard(
     replay: Replay, plan: Plan, shard: Shard, progress: Progress = lambda _done, _total: None
-) -> list[Outcome]:
+) -> list[TrialResult]:
     """The outcomes of one part, numbered as in the whole sweep."""
     check_plan(plan)
     share = shard.share(combinations_of(plan))
@@ -80,7 +80,7 @@ def run_shard(
         return runner.run([params for _, params in share], len(share), [number for number, _ in share])
 
 
-def sample_of(replay: Replay, outcomes: Sequence[Outcome]) -> BacktestResult:
+def sample_of(replay: Replay, outcomes: Sequence[TrialResult]) -> BacktestResult:
     """Any result of the sweep, for what all runs share. Raises BadInputError when there is none."""
     valid = next((outcome.params for outcome in outcomes if not outcome.invalid), {})
     try:
@@ -89,7 +89,7 @@ def sample_of(replay: Replay, outcomes: Sequence[Outcome]) -> BacktestResult:
         raise BadInputError(f"--param: every combination of this part is refused: {error}") from error
 
 
-def merged(plan: Plan, parts: Sequence[Sequence[Outcome]]) -> list[Outcome]:
+def merged(plan: Plan, parts: Sequence[Sequence[TrialResult]]) -> list[TrialResult]:
     """All outcomes in the order in which one process asks for them. Raises BadInputError when some miss."""
     check_plan(plan)
     chosen = combinations_of(plan)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sigma_bot.backtest.replay import Replay
-from sigma_bot.backtest.sweep import Outcome, Plan, SweepResult, conclude
+from sigma_bot.backtest.sweep import Plan, SweepResult, TrialResult, conclude
 from sigma_bot.backtest.sweep_shards import Shard, check_plan, merged, name_of, run_shard, sample_of
 from sigma_bot.errors import BadInputError
 from sigma_bot.results import use_store
@@ -29,7 +29,7 @@ def run_part(
     started = time.perf_counter()
     outcomes = run_shard(replay, plan, shard, progress)
     sample = sample_of(replay, outcomes)
-    best = next((outcome for outcome in outcomes if not outcome.invalid), Outcome(0, {}))
+    best = next((outcome for outcome in outcomes if not outcome.invalid), TrialResult(0, {}))
     found = SweepResult(
         plan, tuple(outcomes), best, sample, None, sample.digest, time.perf_counter() - started
     )
@@ -58,12 +58,12 @@ def join(replay: Replay, plan: Plan, parts: int, url: str | None) -> SweepResult
     return conclude(replay, plan, merged(plan, [outcomes_of(rows) for rows in stored]), started)
 
 
-def outcomes_of(rows: Sequence[Trial]) -> list[Outcome]:
+def outcomes_of(rows: Sequence[Trial]) -> list[TrialResult]:
     """Stored trials as they were run."""
     return [
-        Outcome(row.number, row.params, invalid=row.metrics["invalid"])
+        TrialResult(row.number, row.params, invalid=row.metrics["invalid"])
         if "invalid" in row.metrics
-        else Outcome(row.number, row.params, row.metrics, row.digest)
+        else TrialResult(row.number, row.params, row.metrics, row.digest)
         for row in rows
     ]
 
@@ -106,7 +106,7 @@ def head_of(found: SweepResult, replay: Replay, name: str) -> Sweep:
     )
 
 
-def rows_of(outcomes: Sequence[Outcome]) -> list[Trial]:
+def rows_of(outcomes: Sequence[TrialResult]) -> list[Trial]:
     """Trials as they are stored."""
     return [
         Trial(t.number, t.params, {"invalid": t.invalid} if t.invalid else t.metrics, t.digest)
@@ -143,7 +143,7 @@ def document(found: SweepResult) -> dict[str, Any]:
     }
 
 
-def row_of(trial: Outcome) -> dict[str, Any]:
+def row_of(trial: TrialResult) -> dict[str, Any]:
     """One trial for JSON."""
     if trial.invalid:
         return {"number": trial.number, "params": dict(trial.params), "invalid": trial.invalid}

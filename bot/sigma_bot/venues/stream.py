@@ -33,7 +33,7 @@ LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StreamSpec:
     """How a venue's private stream is opened and read.
 
     ``accepted`` is asked with each message until it says True: the subscription stands. None: no such word is
@@ -47,7 +47,7 @@ class Line:
     accepted: Callable[[object], bool] | None = None
 
 
-async def listen(session: aiohttp.ClientSession, line: Line) -> AsyncIterator[Event]:
+async def listen(session: aiohttp.ClientSession, line: StreamSpec) -> AsyncIterator[Event]:
     """Events of a private stream, until the session is closed."""
     from aiohttp import ClientError, ClientWSTimeout
 
@@ -77,7 +77,7 @@ async def listen(session: aiohttp.ClientSession, line: Line) -> AsyncIterator[Ev
 
 
 async def _session(
-    socket: aiohttp.ClientWebSocketResponse, line: Line, lost: str, ends: float
+    socket: aiohttp.ClientWebSocketResponse, line: StreamSpec, lost: str, ends: float
 ) -> AsyncIterator[Event]:
     """Events of one connection. Raises UnknownError when it is over."""
     accepted = line.accepted is None

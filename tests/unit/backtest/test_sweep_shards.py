@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sigma_bot.backtest.sweep import Outcome, Plan
+from sigma_bot.backtest.sweep import Plan, TrialResult
 from sigma_bot.backtest.sweep_shards import Shard, merged
 from sigma_bot.backtest.sweep_space import Axis
 from sigma_bot.cli.main import run
@@ -73,7 +73,7 @@ def test_every_combination_is_in_one_part() -> None:
     shares = [Shard(i, 4).share(chosen) for i in range(1, 5)]
     assert sorted(number for share in shares for number, _ in share) == list(range(10))
     plan = Plan((Axis("a", tuple(range(10)), "a=0:9"),))
-    outcomes = [[Outcome(number, params) for number, params in share] for share in shares]
+    outcomes = [[TrialResult(number, params) for number, params in share] for share in shares]
     assert [outcome.params for outcome in merged(plan, outcomes)] == chosen
     with pytest.raises(BadInputError, match="run all of them"):
         merged(plan, outcomes[1:])

@@ -205,7 +205,8 @@ def test_the_readme_leads_everywhere(name: str) -> None:
             there = (page.parent / target).resolve()
             if there.name not in reached and not there.name.startswith("README"):
                 waiting.append(there)
-    assert [path.name for path in (ROOT / "docs").glob("*.md") if path.name not in reached] == []
+    pages = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"]  # the site's start
+    assert [page for page in pages if page not in reached] == []
 
 
 def rows_of(name: str, heading: str) -> dict[str, list[str]]:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed import history_reader as history
-from sigma_bot.feed import parts, recorder
+from sigma_bot.feed import compaction, history_reader, recorder
 from sigma_bot.feed.history_reader import page
 from sigma_bot.feed.recorder import PART_NS, Recorder
 from sigma_bot.feed.recording import unmoved
@@ -33,7 +32,7 @@ MIDNIGHT = 1_700_000_000 * 10**9 // DAY * DAY
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parquet is written in this process."""
-    monkeypatch.setattr(recorder, "converted", parts.convert)
+    monkeypatch.setattr(recorder, "compact_in_process", compaction.compact)
 
 
 def batch(seq: int, symbols: Sequence[str], gaps: tuple[str, ...] = (), start: int = MIDNIGHT) -> TickBatch:
@@ -98,7 +97,7 @@ async def test_every_form_of_the_recording_gives_back_what_was_published(tmp_pat
 
 
 async def test_pages_are_small_and_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "ROWS", 200)
+    monkeypatch.setattr(history_reader, "ROWS", 200)
     keeper = Recorder(tmp_path, "upbit")
     batches = [batch(n, ("A", "B")) for n in range(1, 1001)]
     for one in batches:
@@ -112,7 +111,7 @@ async def test_pages_are_small_and_complete(tmp_path: Path, monkeypatch: pytest.
 
 
 async def test_a_page_ends_when_reading_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "ROWS", 200)
+    monkeypatch.setattr(history_reader, "ROWS", 200)
     keeper = Recorder(tmp_path, "upbit")
     for n in range(1, 1001):
         one = batch(n, ("A",) if n == 1000 else ())

@@ -15,8 +15,7 @@ from sigma_bot.bus import BusError, open_bus, segment_log
 from sigma_bot.data.market import open_request
 from sigma_bot.data.request import Request, Wanted
 from sigma_bot.errors import BadInputError
-from sigma_bot.feed import compaction as parts
-from sigma_bot.feed import recorder
+from sigma_bot.feed import compaction, recorder
 from sigma_bot.feed.compaction import add_ranges
 from sigma_bot.feed.recorder import AGAIN_NS, PART_NS, Recorder
 from sigma_bot.feed.recording import recorded, write_recorded
@@ -32,7 +31,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Parquet is written in this process: a process of its own takes a second each time. Returns the
     other way."""
     real = recorder.compact_in_process
-    monkeypatch.setattr(recorder, "converted", parts.convert)
+    monkeypatch.setattr(recorder, "compact_in_process", compaction.compact)
     return real
 
 
@@ -193,17 +192,17 @@ async def test_a_roll_that_stops_anywhere_is_taken_up_again(
     record(keeper, batches[:10])
     await keeper.roll(NOON, finish=True)
     record(keeper, batches[10:])
-    real = getattr(parts, step)
+    real = getattr(compaction, step)
 
     def stop(*arguments: Any) -> None:
         if after:
             real(*arguments)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parts, step, stop)
+    monkeypatch.setattr(compaction, step, stop)
     with pytest.raises(OSError, match="No space"):
         await keeper.roll(NOON, finish=True)
-    monkeypatch.setattr(parts, step, real)
+    monkeypatch.setattr(compaction, step, real)
     assert rows(tmp_path, "A") == expected(batches, "A")
     keeper.close()
     keeper = Recorder(tmp_path, "upbit")
@@ -259,7 +258,7 @@ async def test_a_failed_roll_is_tried_again_a_minute_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Callable[..., None]
 ) -> None:
     """By the process of its own, which says why."""
-    monkeypatch.setattr(recorder, "converted", here)
+    monkeypatch.setattr(recorder, "compact_in_process", here)
     keeper = Recorder(tmp_path, "upbit")
     record(keeper, series(1, 10))
     (tmp_path / "upbit" / "A").write_text("in the way")

@@ -17,7 +17,7 @@ from sigma_bot.venues.client import Endpoint, Rest, unknown_market
 from sigma_bot.venues.fields import Fields, rows, wire
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import Limiter
-from sigma_bot.venues.stream import Line, listen
+from sigma_bot.venues.stream import StreamSpec, listen
 from sigma_bot.venues.types import (
     Balance,
     NewOrder,
@@ -211,7 +211,7 @@ class BinanceClient:
         session = self._wire.session
         if session is None:
             raise RuntimeError("stream() before open()")
-        line = Line("binance", self._socket, dict, self._hello, messages.event, messages.subscribed)
+        line = StreamSpec("binance", self._socket, dict, self._hello, messages.event, messages.subscribed)
         async for event in listen(session, line):
             yield event
 

@@ -16,7 +16,7 @@ from sigma_bot.venues.korean import bands as rules
 from sigma_bot.venues.korean import messages
 from sigma_bot.venues.korean.messages import Dialect
 from sigma_bot.venues.limiter import Limiter
-from sigma_bot.venues.stream import Event, Line, listen
+from sigma_bot.venues.stream import Event, StreamSpec, listen
 from sigma_bot.venues.types import (
     Balance,
     Capabilities,
@@ -278,7 +278,7 @@ class KoreaClient:
         session = self._wire.session
         if session is None:
             raise RuntimeError("stream() before open()")
-        line = Line(self._dialect.venue, self._socket, self._token, _subscribe, self._event)
+        line = StreamSpec(self._dialect.venue, self._socket, self._token, _subscribe, self._event)
         async for event in listen(session, line):
             yield event
 
