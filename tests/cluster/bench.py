@@ -12,19 +12,19 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-from floor import (
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
+from tests.cluster.onenode.processes import MIB, pod_processes, proportional
+from tests.cluster.onenode.tools import ROOT, prepare
+from tests.cluster.strategies import (
     EXAMPLES,
     FLOOR,
-    IN,
     RELEASE,
     Object,
-    apply,
     delete,
     floor,
-    get,
     sigkill_bot,
     strategy,
     wait_phase,
@@ -32,12 +32,6 @@ from floor import (
     with_code,
     yaml,
 )
-from onenode.cluster import Cluster
-from onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
-from onenode.processes import MIB, pod_processes, proportional
-from onenode.tools import prepare
-
-from conftest import ROOT
 
 BARS = 1_000_000
 MANY = 500
@@ -65,16 +59,6 @@ def say(what: str, measured: str) -> None:
     print(f"| {what} | {measured} |", flush=True)
 
 
-def until(holds: Callable[[], object], what: str) -> float:
-    """Wait until something holds; the seconds that took."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > LIMIT_S:
-            sys.exit(what)
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 def spread(seconds: list[float]) -> str:
     """Median and range."""
     middle = statistics.median(seconds)
@@ -84,7 +68,7 @@ def spread(seconds: list[float]) -> str:
 # --- bots and runs ------------------------------------------------------------------------------------------
 
 
-def backtests(cluster: Cluster) -> None:
+def backtests(namespace: Namespace) -> None:
     """A Backtest with a million bars of one minute, applied until it is Complete."""
     manifest: Object = yaml.safe_load((EXAMPLES / "backtest.yaml").read_text())
     spec = manifest["spec"]
@@ -95,18 +79,18 @@ def backtests(cluster: Cluster) -> None:
     for number in range(TIMES):
         manifest["metadata"]["name"] = f"million-{number}"
         began = time.monotonic()
-        apply(cluster, manifest)
+        cluster.apply(manifest)
         what = f"bt/{manifest['metadata']['name']}"
-        cluster.kubectl("wait", what, *IN, "--for=condition=Complete", f"--timeout={LIMIT_S}s")
+        cluster.kubectl("wait", what, "--for=condition=Complete", f"--timeout={LIMIT_S}s")
         took.append(time.monotonic() - began)
-        result = get(cluster, what)["status"]["result"]
+        result = cluster.get(what)["status"]["result"]
         assert result["events"] >= BARS, result
         inside.append(result["seconds"])
     say(f"apply Backtest → Complete, {result['events']:,} bars", spread(took))
     print(f"  inside the pod, the last: {json.dumps(inside[-1])}")
 
 
-def orders(cluster: Cluster, name: str) -> int:
+def orders(namespace: Namespace, name: str) -> int:
     """How many orders of the bot the journal has."""
     query = f"SELECT count(*) FROM orders o JOIN bots b ON b.id = o.bot WHERE b.name = '{FLOOR}/{name}'"
     command = ("psql", "-XAtq", "-c", query, "postgresql://postgres@/sigma?host=/run/postgresql")
@@ -114,12 +98,12 @@ def orders(cluster: Cluster, name: str) -> int:
     return int(cluster.kubectl(*target, *command))
 
 
-def starts(cluster: Cluster) -> None:
+def starts(namespace: Namespace) -> None:
     """A Strategy applied until its bot processes ticks, and a bot killed until it trades again."""
     took = []
     for number in range(TIMES):
         began = time.monotonic()
-        apply(cluster, strategy(f"starts-{number}", deletionPolicy="leave"))
+        cluster.apply(strategy(f"starts-{number}", deletionPolicy="leave"))
         wait_phase(cluster, f"starts-{number}", "Running")
         took.append(time.monotonic() - began)
         delete(cluster, f"starts-{number}")
@@ -130,12 +114,16 @@ def starts(cluster: Cluster) -> None:
         name = f"restless-{number}"
         manifest = with_code(strategy(name, deletionPolicy="leave"), CODE)
         manifest["spec"]["strategy"].pop("params")
-        apply(cluster, manifest)
+        cluster.apply(manifest)
         wait_steady(cluster, name)
-        until(lambda name=name: orders(cluster, name) > 0, "it does not trade")
+        namespace.wait_until(lambda name=name: orders(cluster, name) > 0, "it does not trade", LIMIT_S)
         sigkill_bot(cluster, name)
         began, before = time.monotonic(), orders(cluster, name)
-        until(lambda name=name, before=before: orders(cluster, name) > before, "it does not trade again")
+        namespace.wait_until(
+            lambda name=name, before=before: orders(cluster, name) > before,
+            "it does not trade again",
+            LIMIT_S,
+        )
         again.append(time.monotonic() - began)
         wait_steady(cluster, name)
         seen.append(time.monotonic() - began)
@@ -147,7 +135,7 @@ def starts(cluster: Cluster) -> None:
 # --- many ---------------------------------------------------------------------------------------------------
 
 
-def operator(cluster: Cluster) -> int:
+def operator(namespace: Namespace) -> int:
     """The operator's process."""
     found = [
         p.pid
@@ -174,7 +162,7 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def requests(cluster: Cluster) -> Counter[str]:
+def requests(namespace: Namespace) -> Counter[str]:
     """What the operator has asked of the API server, by verb, as it counts itself."""
     selector = ("-l", "app.kubernetes.io/component=operator", "-o", "jsonpath={.items[0].metadata.name}")
     pod = cluster.kubectl("get", "pods", "-n", RELEASE, *selector)
@@ -185,21 +173,21 @@ def requests(cluster: Cluster) -> Counter[str]:
     return calls
 
 
-def many(cluster: Cluster) -> None:
+def many(namespace: Namespace) -> None:
     """500 Strategies that are suspended: how long until all are seen to, and what they cost then."""
     names = [f"many-{number}" for number in range(MANY)]
     began = time.monotonic()
-    apply(cluster, *(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
+    cluster.apply(*(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
     applied = time.monotonic() - began
 
     def phases() -> int:
-        said = cluster.kubectl("get", "strat", *IN, "-o", "jsonpath={.items[*].status.phase}")
+        said = cluster.kubectl("get", "strat", "-o", "jsonpath={.items[*].status.phase}")
         return said.split().count("Suspended")
 
     def made() -> int:
-        return cluster.kubectl("get", "statefulsets", *IN, "-o", "name").count("/many-")
+        return cluster.kubectl("get", "statefulsets", "-o", "name").count("/many-")
 
-    until(lambda: phases() == MANY and made() == MANY, "not all are reconciled")
+    namespace.wait_until(lambda: phases() == MANY and made() == MANY, "not all are reconciled", LIMIT_S)
     took = time.monotonic() - began
     say(
         f"{MANY} suspended Strategies at once → all reconciled",
@@ -215,11 +203,11 @@ def many(cluster: Cluster) -> None:
     time.sleep(2 * SETTLE_S)
     say("started anew beside them", resident(operator(cluster)))
     began = time.monotonic()
-    cluster.kubectl("delete", "strat", *IN, *names, f"--timeout={LIMIT_S}s")
+    cluster.kubectl("delete", "strat", *names, f"--timeout={LIMIT_S}s")
     say(f"{MANY} deleted (leave)", f"{time.monotonic() - began:.0f} s")
 
 
-def at_rest(cluster: Cluster) -> None:
+def at_rest(namespace: Namespace) -> None:
     """Processor time and calls of the operator while nothing happens."""
     pid = operator(cluster)
     used, before = processor(pid), requests(cluster)

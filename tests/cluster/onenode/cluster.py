@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import select
 import signal
@@ -12,13 +14,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onenode.box import LOGS, RUN, clean, running
-from onenode.client import Client
-from onenode.config import NODE_NAME, Layout
-from onenode.images import node_images
-from onenode.tools import HERE, SetupError, Tools, say
+from tests.cluster.onenode.client import Client
+from tests.cluster.onenode.config import NODE_NAME, Layout
+from tests.cluster.onenode.images import node_images
+from tests.cluster.onenode.supervisor import LOGS, RUN, clean, running
+from tests.cluster.onenode.tools import HERE, ROOT, SetupError, Tools, say
 
+CLAIMS: list[object] = []  # files that are open, and locked, for as long as this process lives
 READY = '{.status.conditions[?(@.type=="Ready")].status}'
+
+
+def claim(prefix: str) -> str:
+    """A name for a node, `prefix` and a number, that no other process uses while this one lives. It is used
+    again afterwards, so that logs and what a killed process left do not pile up."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        file = (RUN / f"{prefix}-{number}.claim").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        CLAIMS.append(file)
+        return f"{prefix}-{number}"
+    raise AssertionError("there is always a next number")
 
 
 class Cluster(Client):
@@ -50,7 +69,7 @@ class Cluster(Client):
 
     def _supervise(self, bound: bool) -> subprocess.Popen[bytes]:
         tools = (self.tools.node, self.tools.local_path, self.tools.netpol)
-        command = [sys.executable, "-m", "onenode.box", self.name, *map(str, tools)]
+        command = [sys.executable, "-m", "tests.cluster.onenode.supervisor", self.name, *map(str, tools)]
         RUN.mkdir(parents=True, exist_ok=True)
         with (RUN / f"{self.name}.out").open("wb") as output:
             return subprocess.Popen(
@@ -59,7 +78,7 @@ class Cluster(Client):
                 stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": str(HERE)},
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
 
@@ -126,6 +145,7 @@ class Cluster(Client):
 
     def down(self) -> None:
         """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""
+        super().down()
         pid = running(self.name)
         if pid is None:
             clean(Layout(self.name, self.state, 0))

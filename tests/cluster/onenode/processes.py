@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onenode.box import hierarchies
+from tests.cluster.onenode.supervisor import hierarchies
 
 PAUSE = b"/pause"
 SHIM = b"containerd-shim-runc-v2"
