@@ -1,8 +1,8 @@
 """The cluster the tests here run on. Ordinary test runs don't collect this folder: name it to run it.
 
-Each process of a run has a cluster of its own, which starts with the first test that needs it and ends with the
-process, in whatever way that ends. The mark `xdist_group` says which tests share one. SIGMA_KUBECONFIG names an
-existing one instead; run in one process then.
+Each process of a run has a cluster of its own, which starts with the first test that needs it and ends with
+the process, in whatever way that ends. The mark `xdist_group` says which tests share one. SIGMA_KUBECONFIG
+names an existing one instead; run in one process then.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def installed(cluster: Client) -> Client:
 
 @pytest.fixture(scope="module")
 def namespaces(installed: Client) -> Iterator[Iterator[Namespace]]:
-    """Namespaces that are open for work, as many as are asked for. Each is taken away when its test has ended,
-    while the next one runs; all must be gone at the end."""
+    """Namespaces that are open for work, as many as are asked for. Each is taken away after its test, while
+    the next one runs; all must be gone at the end."""
     opened: list[Namespace] = []
 
     def more() -> Iterator[Namespace]:

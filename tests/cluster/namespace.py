@@ -62,8 +62,8 @@ class Namespace:
         return self.api.wait_until(holds, what, timeout)
 
     def open(self) -> None:
-        """Create it, enforcing the restricted standard, with all that Kubernetes itself puts into a namespace.
-        It is younger than the chart, so the Secrets that `desks` would give it are copied."""
+        """Create it, enforcing the restricted standard, with all that Kubernetes itself puts into one. It
+        is younger than the chart, so the Secrets that `desks` would give it are copied."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted", "sigma-x.io/desk": "true"}
         metadata = {"name": self.name, "labels": labels}
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -72,10 +73,8 @@ def remains(name: str) -> list[str]:
 
 def links(name: str) -> list[str]:
     """The host's ends of the node's cable."""
-    aliases = {
-        alias.parent.name: alias.read_text().strip() for alias in Path("/sys/class/net").glob("*/ifalias")
-    }
-    return [link for link, alias in aliases.items() if alias == f"sigma-x/{name}"]
+    listed = subprocess.run(["ip", "-json", "link"], capture_output=True, check=True).stdout
+    return [link["ifname"] for link in json.loads(listed) if link.get("ifalias") == f"sigma-x/{name}"]
 
 
 def stored() -> set[Path]:
