@@ -220,9 +220,8 @@ def main() -> None:
     """A cluster, the chart, all figures, and nothing left."""
     node = Cluster(claim("bench"), prepare())
     node.down()  # one that a killed run left half-way
-    node.up(bound=True)
+    node.up(SIGMA, REDIS, POSTGRES, BACKTEST, bound=True)
     try:
-        node.import_images(SIGMA, REDIS, POSTGRES, BACKTEST)
         node.kubectl("create", "namespace", RELEASE)
         began = time.monotonic()
         chart = ROOT / "charts" / "sigma-x"

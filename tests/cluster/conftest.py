@@ -57,12 +57,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Client]:
+    """A cluster with the images on its node."""
     found = existing()
     if found is None:
         own = Cluster(claim("test"), prepare())
         own.down()  # one that a killed run left half-way
-        own.up(bound=True)
+        own.up(*EVERY, bound=True)
         found = own
+    else:
+        found.import_images(*EVERY)
     try:
         yield found
     finally:
@@ -71,9 +74,7 @@ def cluster() -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def installed(cluster: Client) -> Client:
-    """The cluster with the images on its node and the chart installed and Ready: with a feed, and an emulator
-    for its exchange."""
-    cluster.import_images(*EVERY)
+    """The cluster with the chart installed and Ready: with a feed, and an emulator for its exchange."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.api.create(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE, "labels": labels}}

@@ -17,7 +17,7 @@ import yaml
 
 from tests.cluster.onenode.client import Client, existing
 from tests.cluster.onenode.cluster import Cluster, claim
-from tests.cluster.onenode.images import POSTGRES, REDIS, SIGMA
+from tests.cluster.onenode.images import EVERY
 from tests.cluster.onenode.processes import pod_processes
 from tests.cluster.onenode.tools import ROOT, prepare
 from tests.cluster.strategies import is_ready
@@ -48,9 +48,8 @@ def upgrade(cluster: Client, *values: str) -> float:
 def node() -> Iterator[Cluster]:
     own = Cluster(claim("install"), prepare())
     own.down()  # one that a killed run left half-way
-    own.up(bound=True)
+    own.up(*EVERY, bound=True)
     try:
-        own.import_images(SIGMA, REDIS, POSTGRES)
         own.kubectl("create", "namespace", NAMESPACE)
         own.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         print(f"helm install from nothing to Ready: {upgrade(own):.1f} s")

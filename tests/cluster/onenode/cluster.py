@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.onenode.client import Client
 from tests.cluster.onenode.config import NODE_NAME, Layout
-from tests.cluster.onenode.images import node_images
+from tests.cluster.onenode.images import Image, build_image, node_images
+from tests.cluster.onenode.store import import_archive, store
 from tests.cluster.onenode.supervisor import LOGS, RUN, clean, running
 from tests.cluster.onenode.tools import HERE, ROOT, SetupError, Tools, say
 
@@ -50,16 +51,18 @@ class Cluster(Client):
         self.state = RUN / name
         self.cgroup = Layout(name, self.state, 0).cgroup
 
-    def up(self, bound: bool = False, timeout: float = 300) -> None:
-        """Start the node, if it does not run yet, and wait until it is Ready. `bound`: it ends with this
-        process.
+    def up(self, *images: Image, bound: bool = False, timeout: float = 300) -> None:
+        """Start the node with these images, if it does not run yet, and wait until it is Ready. `bound`: it
+        ends with this process.
 
         Raises SetupError, naming the folder of the logs, when it is not Ready in `timeout` seconds.
         """
         if running(self.name) is not None:
             return
+        archives = [*node_images(self.tools), *map(build_image, images)]
+        store(archives)
         began = time.monotonic()
-        supervisor = self._supervise(bound)
+        supervisor = self._supervise(bound, archives)
         try:
             self._bootstrap(supervisor, began + timeout)
         except BaseException:
@@ -67,13 +70,14 @@ class Cluster(Client):
             raise
         say(f"node Ready in {time.monotonic() - began:.1f} s")
 
-    def _supervise(self, bound: bool) -> subprocess.Popen[bytes]:
+    def _supervise(self, bound: bool, archives: Sequence[Path]) -> subprocess.Popen[bytes]:
         tools = (self.tools.node, self.tools.local_path, self.tools.netpol)
-        command = [sys.executable, "-m", "tests.cluster.onenode.supervisor", self.name, *map(str, tools)]
+        options = [*map(str, tools), "bound" if bound else "free", *map(str, archives)]
+        command = [sys.executable, "-m", "tests.cluster.onenode.supervisor", self.name, *options]
         RUN.mkdir(parents=True, exist_ok=True)
         with (RUN / f"{self.name}.out").open("wb") as output:
             return subprocess.Popen(
-                [*command, "bound"] if bound else command,
+                command,
                 # Nothing is ever written: the kernel closes our end when we end, be it by SIGKILL.
                 stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
                 stdout=output,
@@ -91,10 +95,6 @@ class Cluster(Client):
                     raise SetupError(f"{what} did not become ready; the logs are in {LOGS / self.name}")
                 time.sleep(0.1)
 
-        archives = node_images(self.tools)
-        until("the container runtime", lambda: self._ctr("version").returncode == 0)
-        for archive in archives:
-            self.import_image(archive)
         until("the API server", lambda: self.try_kubectl("get", "--raw", "/readyz"))
         self.kubectl("apply", "--server-side", "-f", HERE / "onenode" / "manifests")
         until(
@@ -105,15 +105,9 @@ class Cluster(Client):
         account = ("get", "serviceaccount", "default", "--namespace=default", "-o", "name")
         until("the first service account", lambda: self.try_kubectl(*account))
 
-    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        address = ("--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io")
-        return subprocess.run(["ctr", *address, *arguments], capture_output=True, text=True, check=False)
-
     def import_image(self, archive: Path) -> None:
         """Bring an image archive into the node's containerd."""
-        done = self._ctr("images", "import", str(archive))
-        if done.returncode:
-            raise SetupError(f"{archive}: {done.stderr}")
+        import_archive(self.state / "containerd.sock", archive)
 
     def part(self, name: str) -> int:
         """The process id, on this machine, of a part of the node such as the kubelet.

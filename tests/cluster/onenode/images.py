@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,9 +94,11 @@ def program_image(reference: str, program: Path, names: tuple[str, ...]) -> Path
                     tar.addfile(link)
             write_archive(fresh, reference, layer, {"Entrypoint": [f"/{names[0]}"]})
 
-    return cached(
-        ARCHIVES / f"{names[0]}-{content_key(program, Path(__file__), reference, *names)}.tar", build
-    )
+    key = content_key(program, Path(__file__), reference, *names)
+    archive = cached(ARCHIVES / f"{names[0]}-{key}.tar", build)
+    archive.touch()
+    remove_stale(names[0])
+    return archive
 
 
 def node_images(tools: Tools) -> list[Path]:
@@ -149,8 +150,10 @@ def base_present() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def remove_stale(archives: Iterable[Path]) -> None:
-    """Remove all but those used last: each is large, and few branches are worked on at a time."""
+def remove_stale(name: str) -> None:
+    """Remove all archives of that image but those used last: each is large, and few branches are worked on at
+    a time."""
+    archives = ARCHIVES.glob(f"{name}-{'[0-9a-f]' * 16}.tar")
     for stale in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_ARCHIVES:]:
         stale.unlink(missing_ok=True)
 
@@ -194,5 +197,5 @@ def build_image(image: Image) -> Path:
 
     archive = cached(ARCHIVES / f"{image.name}-{inputs}.tar", build)
     archive.touch()
-    remove_stale(ARCHIVES.glob(f"{image.name}-{'[0-9a-f]' * 16}.tar"))
+    remove_stale(image.name)
     return archive

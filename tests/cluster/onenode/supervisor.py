@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.onenode.config import Layout, write_certificates, write_files
+from tests.cluster.onenode.store import give
 from tests.cluster.onenode.tools import CACHE, ROOT, SetupError
 
 RUN = CACHE / "run"
@@ -155,9 +156,9 @@ def clean(layout: Layout) -> None:
     remove_state(layout.state)
 
 
-def supervise(name: str, programs: Sequence[str], bound: bool) -> None:
-    """Hold a node until it ends, a signal says so, or, when bound, the caller is gone (standard input
-    closes)."""
+def supervise(name: str, programs: Sequence[str], archives: Sequence[Path], bound: bool) -> None:
+    """Hold a node with the images of these archives until it ends, a signal says so, or, when bound, the
+    caller is gone (standard input closes)."""
     RUN.mkdir(parents=True, exist_ok=True)
     with (RUN / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,6 +176,7 @@ def supervise(name: str, programs: Sequence[str], bound: bool) -> None:
             make_cgroups(layout)
             write_certificates(layout)
             write_files(layout)
+            give(archives, layout.images)
             node = enter(layout, programs)
             watched = [ended, os.pidfd_open(node.pid), *([sys.stdin.fileno()] if bound else [])]
             select.select(watched, [], [])
@@ -200,4 +202,5 @@ def running(name: str) -> int | None:
 
 
 if __name__ == "__main__":
-    supervise(sys.argv[1], sys.argv[2:5], bound="bound" in sys.argv[5:])
+    called, node, local_path, netpol, binding, *images = sys.argv[1:]
+    supervise(called, (node, local_path, netpol), [Path(image) for image in images], binding == "bound")
