@@ -144,7 +144,7 @@ def test_a_deleted_child_is_made_again(workspace: Namespace, trader: str, kind: 
     [
         ("statefulset", {"spec": {"replicas": 0}}, "1"),
         ("statefulset", {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}, '"OnDelete"'),
-        ("networkpolicy", {"spec": {"egress": None}}, '"port": 443,'),
+        ("networkpolicy", {"spec": {"egress": None}}, '"port": 443}'),
     ],
 )
 def test_a_child_edited_by_hand_is_put_right(
