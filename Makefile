@@ -127,7 +127,7 @@ cluster-down: .venv/dev.stamp ## Stop it; nothing is left
 	$(BIN)/python -m tests.cluster.cluster down
 
 cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first time builds Kubernetes: 10 minutes)
-	$(PYTEST) tests/cluster -n 3 --dist loadgroup
+	$(PYTEST) tests/cluster -n 3
 
 bench-cluster: .venv/dev.stamp ## Measure the operator on a cluster of its own
 	$(BIN)/python -m tests.cluster.bench

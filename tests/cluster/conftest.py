@@ -1,8 +1,8 @@
 """The cluster the tests here run on. Ordinary test runs don't collect this folder: name it to run it.
 
 Each process of a run has a cluster of its own, which starts with the first test that needs it and ends with
-the process, in whatever way that ends. The mark `xdist_group` says which tests share one. SIGMA_KUBECONFIG
-names an existing one instead; run in one process then.
+the process, in whatever way that ends. GROUPS says which tests share one. SIGMA_KUBECONFIG names an existing
+cluster instead; run in one process then.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.namespace import RELEASE, Namespace
 from tests.cluster.onenode.client import Client, existing
@@ -23,8 +25,15 @@ from tests.cluster.onenode.cluster import Cluster, claim
 from tests.cluster.onenode.images import EVERY
 from tests.cluster.onenode.tools import HERE, ROOT, prepare
 
-# The longest first. What one of them does to operator, API server or chart would be seen by the others.
-GROUPS = ("strategies", "drills", "install", "backtests")
+# Which files of tests run one after the other on one cluster, the longest group first. What some of them do
+# to operator, API server or chart would be seen by the others.
+GROUPS = {
+    "strategies": ("test_operator_strategy",),
+    "drills": ("test_drills", "test_upgrade"),
+    "install": ("test_install", "test_onenode"),
+    "backtests": ("test_backtest", "test_catalogue", "test_manifests", "test_network", "test_rendering"),
+}
+GROUP_OF = {file: group for group, files in GROUPS.items() for file in files}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -33,18 +42,26 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path.is_relative_to(HERE) for path in named) else True
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest group of tests begins first."""
+    """One group after the other."""
+    order = list(GROUP_OF)
     here = [item for item in items if item.path.is_relative_to(HERE)]
     others = [item for item in items if not item.path.is_relative_to(HERE)]
-    items[:] = [*others, *sorted(here, key=_place)]
+    items[:] = [*others, *sorted(here, key=lambda item: order.index(item.path.stem))]
 
 
-def _place(item: pytest.Item) -> int:
-    mark = item.get_closest_marker("xdist_group")
-    assert mark is not None, f"{item.nodeid} is in none of the groups {GROUPS}"
-    return GROUPS.index(mark.args[0])
+class GroupScheduling(LoadScopeScheduling):
+    """Gives whole groups to the processes, in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUP_OF[Path(nodeid.partition("::")[0]).stem]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Groups run side by side."""
+    config.option.loadscopereorder = False  # or the group with the most tests would be the first
+    return GroupScheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

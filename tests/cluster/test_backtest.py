@@ -19,7 +19,6 @@ from tests.cluster.namespace import RELEASE, Namespace, conditions
 from tests.cluster.onenode.client import Client
 from tests.cluster.onenode.tools import ROOT
 
-pytestmark = pytest.mark.xdist_group("backtests")
 # Every bar costs some time, so that a run can be watched.
 SLOW = """
 from sigma_bot import Strategy

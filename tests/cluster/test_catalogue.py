@@ -16,8 +16,6 @@ from tests.cluster.backtests import example, wait_for
 from tests.cluster.namespace import RELEASE, Namespace, conditions
 from tests.cluster.onenode.tools import ROOT
 
-pytestmark = pytest.mark.xdist_group("backtests")
-
 
 @pytest.fixture
 def data(workspace: Namespace) -> Namespace:

@@ -32,10 +32,9 @@ from tests.cluster.onenode.cluster import Cluster
 from tests.cluster.onenode.processes import MIB, memory_limit, pod_processes, pods_cgroup, proportional, shims
 from tests.cluster.strategies import delete, trading_namespace, wait_phase
 
-pytestmark = [
-    pytest.mark.skipif(existing() is not None, reason="would kill the parts of a cluster that is used"),
-    pytest.mark.xdist_group("drills"),
-]
+pytestmark = pytest.mark.skipif(
+    existing() is not None, reason="would kill the parts of a cluster that is used"
+)
 OUTAGE_S = 30
 SMALLEST = Decimal(2)  # BTC; the exchange takes orders from 5,000 KRW on, at generated prices of some 3,000
 # Where memory is short the kernel spares who requests much. The limit below makes the node smaller and a

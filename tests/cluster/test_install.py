@@ -22,10 +22,9 @@ from tests.cluster.onenode.processes import pod_processes
 from tests.cluster.onenode.tools import ROOT, prepare
 from tests.cluster.strategies import is_ready
 
-pytestmark = [
-    pytest.mark.skipif(existing() is not None, reason="would uninstall what an existing cluster runs"),
-    pytest.mark.xdist_group("install"),
-]
+pytestmark = pytest.mark.skipif(
+    existing() is not None, reason="would uninstall what an existing cluster runs"
+)
 RELEASE, NAMESPACE = "sigma-x", "sigma"
 IN = ("-n", NAMESPACE)
 CHART = ROOT / "charts" / "sigma-x"

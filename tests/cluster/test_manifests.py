@@ -15,10 +15,9 @@ from tests.cluster.api import ApiError, Object
 from tests.cluster.onenode.client import Client
 from tests.cluster.onenode.tools import ROOT
 
-pytestmark = pytest.mark.xdist_group("backtests")
 EXAMPLES = ROOT / "examples" / "ema-cross"
 SWEEP = {"parameters": {"fast": "5:50:5"}}
-GONE = object()  # the field is taken away
+GONE = Ellipsis  # the field is taken away
 
 
 def example(file: str) -> Object:

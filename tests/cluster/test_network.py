@@ -14,7 +14,6 @@ from tests.cluster.onenode.client import Client
 from tests.cluster.onenode.cluster import Cluster
 from tests.cluster.strategies import IMAGE, strategy
 
-pytestmark = pytest.mark.xdist_group("backtests")
 BOTS, METRICS, ELSEWHERE = "default", "monitoring", "elsewhere"
 # Connects to every HOST:PORT it is given, all at once, and says which opened.
 PROBE = """

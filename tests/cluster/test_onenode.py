@@ -18,10 +18,7 @@ from tests.cluster.onenode.cluster import Cluster, claim
 from tests.cluster.onenode.supervisor import RUN, hierarchies, running
 from tests.cluster.onenode.tools import ROOT, prepare
 
-pytestmark = [
-    pytest.mark.skipif(existing() is not None, reason="an existing cluster is used"),
-    pytest.mark.xdist_group("install"),
-]
+pytestmark = pytest.mark.skipif(existing() is not None, reason="an existing cluster is used")
 HOLD = """
 import sys
 from tests.cluster.onenode.cluster import Cluster

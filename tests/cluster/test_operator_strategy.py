@@ -29,8 +29,6 @@ from tests.cluster.strategies import (
     with_params,
 )
 
-pytestmark = pytest.mark.xdist_group("strategies")
-
 
 @pytest.fixture(scope="module")
 def workspace(installed: Client) -> Iterator[Namespace]:
@@ -412,7 +410,13 @@ def test_a_hundred_at_once(workspace: Namespace) -> None:
         return sum(s["metadata"]["name"].startswith("many-") for s in workspace.list("statefulset"))
 
     workspace.wait_until(lambda: made() == 100, "not all have their objects")
-    workspace.kubectl("delete", "strat", *names, "--timeout=300s")
+    for name in names:
+        workspace.api.delete(f"strategy/{name}", workspace.name)
+
+    def deleted() -> bool:
+        return not {found["metadata"]["name"] for found in workspace.list("strategy")} & set(names)
+
+    workspace.wait_until(deleted, "not all are deleted", 300)
 
 
 def test_deletion_is_never_stuck(workspace: Namespace, stuck: str) -> None:

@@ -13,7 +13,6 @@ from tests.cluster.api import ApiError, Object
 from tests.cluster.onenode.client import Client
 from tests.cluster.test_manifests import BASES, defined
 
-pytestmark = pytest.mark.xdist_group("backtests")
 __all__ = ["defined"]
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)

@@ -19,7 +19,6 @@ from tests.cluster.onenode.client import Client, existing
 from tests.cluster.onenode.tools import ROOT
 from tests.cluster.strategies import delete, strategy, trading_namespace, wait, wait_phase, with_code
 
-pytestmark = pytest.mark.xdist_group("drills")
 CHART = ROOT / "charts" / "sigma-x"
 NAME = "veteran"
 # An order every second, in and out in turn.
