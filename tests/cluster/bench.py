@@ -166,9 +166,9 @@ def requests(namespace: Namespace) -> Counter[str]:
     """What the operator has asked of the API server, by verb, as it counts itself."""
     listed = namespace.api.list("pod", RELEASE, "app.kubernetes.io/component=operator")
     pod = listed[0]["metadata"]["name"]
-    said = namespace.api.request("GET", f"api/v1/namespaces/{RELEASE}/pods/{pod}:8080/proxy/metrics")
+    output = namespace.api.request("GET", f"api/v1/namespaces/{RELEASE}/pods/{pod}:8080/proxy/metrics")
     calls: Counter[str] = Counter()
-    for verb, count in re.findall(r'^sigmax_api_requests_total\{.*verb="([a-z]+)".*\} (\S+)$', said, re.M):
+    for verb, count in re.findall(r'^sigmax_api_requests_total\{.*verb="([a-z]+)".*\} (\S+)$', output, re.M):
         calls[verb] += int(float(count))
     return calls
 

@@ -86,7 +86,7 @@ def account(namespace: Namespace) -> Object:
     return found
 
 
-def tell(namespace: Namespace, path: str, **body: Any) -> None:
+def configure(namespace: Namespace, path: str, **body: Any) -> None:
     """Set something at the exchange."""
     namespace.api.request("POST", f"{ADMIN}/{path}", body)
 
@@ -99,8 +99,8 @@ def journal(namespace: Namespace, name: str) -> Object:
     )
     query = f"SELECT json_build_object({', '.join(parts)})"
     command = ("psql", "-XAtq", "-c", query, "postgresql://postgres@/sigma?host=/run/postgresql")
-    said = namespace.kubectl("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--", *command)
-    found: Object = json.loads(said, parse_float=Decimal)
+    output = namespace.kubectl("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--", *command)
+    found: Object = json.loads(output, parse_float=Decimal)
     return found
 
 
@@ -139,7 +139,7 @@ def executions(fills: list[Object], order: str, of: dict[Any, str]) -> dict[str,
     return {client_id: sorted(money) for client_id, money in out.items()}
 
 
-def dispute(namespace: Namespace, until: int) -> str:
+def disagreement(namespace: Namespace, until: int) -> str:
     """Where journal and exchange differ about the LIVE trader's orders up to a time (ns); empty: nowhere.
     The exchange is asked last, so that it knows whatever the journal says has happened."""
     written = journal(namespace, LIVE)
@@ -172,7 +172,7 @@ def dispute(namespace: Namespace, until: int) -> str:
     return f"fills of {wrong}: {[(ours.get(c), theirs.get(c)) for c in wrong]}" if wrong else ""
 
 
-def unsound(namespace: Namespace) -> str:
+def inconsistency(namespace: Namespace) -> str:
     """What is wrong with the SIM trader's orders by themselves; empty: nothing."""
     written = journal(namespace, SIM)
     fills = executions(written["fills"], "client_id", {})
@@ -195,11 +195,11 @@ def check_orders(namespace: Namespace) -> None:
     cut, wrong = time.time_ns(), [""]
 
     def agreed() -> bool:
-        wrong.append(dispute(namespace, cut))
+        wrong.append(disagreement(namespace, cut))
         return not wrong[-1]
 
     namespace.wait_until(agreed, lambda: wrong[-1], 240)
-    assert not unsound(namespace)
+    assert not inconsistency(namespace)
 
 
 def ordered_since(namespace: Namespace, moment: int) -> bool:

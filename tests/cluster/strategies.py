@@ -159,12 +159,12 @@ def wait_phase(namespace: Namespace, name: str, phase: str, timeout: float = 180
 def wait_reason(namespace: Namespace, name: str, reason: str, kind: str = "Ready") -> Object:
     """The Strategy once its condition has this reason, as seen of its newest generation."""
 
-    def told(found: Object) -> bool:
+    def given(found: Object) -> bool:
         condition = conditions(found).get(kind, {})
         current = condition.get("observedGeneration") == found["metadata"]["generation"]
         return current and condition.get("reason") == reason
 
-    return wait(namespace, name, told, f"{name} does not say {reason}")
+    return wait(namespace, name, given, f"{name} does not say {reason}")
 
 
 def bots(namespace: Namespace, name: str) -> list[Object]:

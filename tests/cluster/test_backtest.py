@@ -237,7 +237,8 @@ def test_a_run_says_how_far_it_is_and_where_its_report_is(results: Namespace, tm
     manifest["spec"]["strategy"]["params"] = {}
     manifest["spec"]["markets"] = [{"symbol": "AAA", "lotSize": "0.001"}]
     manifest["spec"]["data"] = {"source": "synthetic", "kind": "bars"}
-    manifest["spec"]["period"] = {"from": "2024-01-01", "to": "2025-01-01"}
+    # Long enough for several looks of the operator, which are five seconds apart, on a fast machine too.
+    manifest["spec"]["period"] = {"from": "2022-01-01", "to": "2025-01-01"}
     results.apply(manifest)
     seen: set[int] = set()
     scores: set[str] = set()

@@ -19,11 +19,11 @@ from tests.cluster.exchange import (
     account,
     await_trading,
     check_orders,
+    configure,
     journal,
     keys,
     ordered_since,
     parity,
-    tell,
     trader,
 )
 from tests.cluster.namespace import RELEASE, Namespace
@@ -77,7 +77,7 @@ def node(workspace: Namespace) -> Cluster:
     return workspace.cluster
 
 
-def well(workspace: Namespace, drill: str) -> None:
+def check_recovered(workspace: Namespace, drill: str) -> None:
     """Both trade again, and nothing is wrong with their orders."""
     print(f"{drill}: both trade again after {await_trading(workspace):.1f} s")
     check_orders(workspace)
@@ -90,7 +90,7 @@ def pods(workspace: Namespace, namespace: str) -> dict[str, Object]:
     return {pod["metadata"]["name"]: pod for pod in lasting}
 
 
-def lives(workspace: Namespace) -> dict[str, tuple[str, int]]:
+def instances(workspace: Namespace) -> dict[str, tuple[str, int]]:
     """Every pod's uid and how often its containers were started again."""
     out = {}
     for namespace in (workspace.name, RELEASE):
@@ -152,32 +152,34 @@ def test_memory_of_the_whole_and_of_a_sim_pod(workspace: Namespace, node: Cluste
 
 def test_the_bot_is_killed(workspace: Namespace, node: Cluster) -> None:
     own = f"{LIVE}-0"
-    before = lives(workspace)[own]
+    before = instances(workspace)[own]
     assert sigkill(node, before[0])
     began = time.monotonic()
     # the kubelet tells this a second later
-    workspace.wait_until(lambda: lives(workspace)[own] != before, "it is not started again")
-    well(workspace, "LIVE bot killed")
+    workspace.wait_until(lambda: instances(workspace)[own] != before, "it is not started again")
+    check_recovered(workspace, "LIVE bot killed")
     print(f"LIVE bot killed to both trade again: {time.monotonic() - began:.1f} s")
-    assert lives(workspace)[own] == (before[0], before[1] + 1)
+    assert instances(workspace)[own] == (before[0], before[1] + 1)
 
 
 @pytest.mark.parametrize("name", ["operator", "redis", "postgres"])
 def test_a_part_is_killed(workspace: Namespace, node: Cluster, name: str) -> None:
     """The bots outlive it: none is started again for it."""
-    before, pod = lives(workspace), component(workspace, name)
+    before, pod = instances(workspace), component(workspace, name)
     own = pod["metadata"]["name"]
     assert sigkill(node, pod["metadata"]["uid"])
-    workspace.wait_until(lambda: lives(workspace)[own][1] > before[own][1], f"{name} is not started again")
-    well(workspace, f"{name} killed")
+    workspace.wait_until(
+        lambda: instances(workspace)[own][1] > before[own][1], f"{name} is not started again"
+    )
+    check_recovered(workspace, f"{name} killed")
     workspace.kubectl("wait", f"pod/{own}", "-n", RELEASE, "--for=condition=Ready", "--timeout=300s")
     bots = (f"{SIM}-0", f"{LIVE}-0")
-    after = lives(workspace)
+    after = instances(workspace)
     assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
 
 
 def test_the_kubelet_is_killed_and_a_bot_meanwhile(workspace: Namespace, node: Cluster) -> None:
-    before, began = lives(workspace), time.time_ns()
+    before, began = instances(workspace), time.time_ns()
     with node.without("kubelet"):
         assert sigkill(node, before[f"{SIM}-0"][0])
 
@@ -186,10 +188,10 @@ def test_the_kubelet_is_killed_and_a_bot_meanwhile(workspace: Namespace, node: C
 
         workspace.wait_until(went_on, "the LIVE bot does not trade without the kubelet")
     workspace.wait_until(
-        lambda: lives(workspace)[f"{SIM}-0"] != before[f"{SIM}-0"], "the SIM bot is not started again"
+        lambda: instances(workspace)[f"{SIM}-0"] != before[f"{SIM}-0"], "the SIM bot is not started again"
     )
-    well(workspace, "kubelet killed, and the SIM bot meanwhile")
-    after = lives(workspace)
+    check_recovered(workspace, "kubelet killed, and the SIM bot meanwhile")
+    after = instances(workspace)
     assert after.pop(f"{SIM}-0")[1] == before.pop(f"{SIM}-0")[1] + 1
     assert after == before
 
@@ -199,22 +201,22 @@ def test_the_secret_is_rotated(workspace: Namespace) -> None:
         status = f"api/v1/namespaces/{workspace.name}/pods/{LIVE}-0:8080/proxy/status"
         return int(workspace.api.request("GET", status)["sessions"])
 
-    before, first = lives(workspace), sessions()
-    tell(workspace, "accounts", name=ACCOUNT, key="second-key", secret="second-secret")
+    before, first = instances(workspace), sessions()
+    configure(workspace, "accounts", name=ACCOUNT, key="second-key", secret="second-secret")
     workspace.apply(keys("second-key", "second-secret"))
     # The kubelet brings a changed Secret within a minute or so; when the pod changes it looks at once.
     workspace.kubectl("annotate", f"pod/{LIVE}-0", "look=again")
     began = time.monotonic()
     workspace.wait_until(lambda: sessions() > first, "the bot does not follow the new keys", 240)
     print(f"Secret rotated to connected anew: {time.monotonic() - began:.1f} s")
-    tell(workspace, "accounts", name=ACCOUNT, key=KEY, secret=SECRET, expired=True)
-    well(workspace, "Secret rotated, the old key expired")
-    assert lives(workspace) == before, "the same bot, started once"
+    configure(workspace, "accounts", name=ACCOUNT, key=KEY, secret=SECRET, expired=True)
+    check_recovered(workspace, "Secret rotated, the old key expired")
+    assert instances(workspace) == before, "the same bot, started once"
     assert workspace.kubectl("get", "pods", "-o", "name").split() == [f"pod/{LIVE}-0", f"pod/{SIM}-0"]
 
 
 def test_the_api_server_is_away(workspace: Namespace, node: Cluster) -> None:
-    before = lives(workspace)
+    before = instances(workspace)
     with node.without("kube-apiserver"):
         began = time.time_ns()
         time.sleep(OUTAGE_S)  # this is the drill
@@ -222,14 +224,14 @@ def test_the_api_server_is_away(workspace: Namespace, node: Cluster) -> None:
     workspace.wait_until(
         lambda: workspace.try_kubectl("get", "--raw", "/readyz"), "the API server does not come back"
     )
-    well(workspace, f"API server away for {OUTAGE_S} s")
+    check_recovered(workspace, f"API server away for {OUTAGE_S} s")
     live = [order["created"] for order in account(workspace)["orders"]]
     sim = [row["created"] for row in journal(workspace, SIM)["orders"]]
     made = [sum(began <= moment <= ended for moment in orders) for orders in (live, sim)]
     print(f"ordered while it was away: LIVE {made[0]}, SIM {made[1]}")
     assert min(made) > 0
     bots = (f"{SIM}-0", f"{LIVE}-0")
-    after = lives(workspace)
+    after = instances(workspace)
     assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
 
 
@@ -237,7 +239,7 @@ def test_the_node_is_out_of_memory(workspace: Namespace, node: Cluster) -> None:
     """All pods together get a limit, since the machine below is shared: the kernel chooses among them as it
     would on a full node. The backtest may by itself take more than there is. While its memory is not free yet
     the kernel may take another one for it, which is not LIVE."""
-    before, began = lives(workspace), time.time_ns()
+    before, began = instances(workspace), time.time_ns()
     spec: Object = {
         "strategy": {"code": GREEDY},
         "markets": [{"symbol": "GOOG", "tickSize": "0.01", "lotSize": "1"}],
@@ -253,14 +255,14 @@ def test_the_node_is_out_of_memory(workspace: Namespace, node: Cluster) -> None:
     pod, *_ = workspace.list("pod", "sigma-x.io/backtest=greedy")
     (status,) = pod["status"]["containerStatuses"]
     assert status["state"]["terminated"]["exitCode"] == 137
-    after = lives(workspace)
+    after = instances(workspace)
     print(f"ended besides the backtest: {[name for name in before if after[name] != before[name]] or 'none'}")
     assert after[f"{LIVE}-0"] == before[f"{LIVE}-0"], "LIVE survives"
-    well(workspace, "node out of memory by a backtest")
+    check_recovered(workspace, "node out of memory by a backtest")
 
 
 def test_every_container_is_killed_at_once(workspace: Namespace, node: Cluster) -> None:
-    before = lives(workspace)
+    before = instances(workspace)
     spared = component(workspace, "emulator")["metadata"]
     before.pop(spared["name"])
     uids = {process.pod for process in pod_processes(node.cgroup)} - {spared["uid"]}
@@ -268,11 +270,11 @@ def test_every_container_is_killed_at_once(workspace: Namespace, node: Cluster) 
     print(f"killed {sigkill(node, *uids, pause=True)} processes of {len(uids)} pods")
 
     def started_again() -> bool:
-        after = lives(workspace)
+        after = instances(workspace)
         return all(after.get(name, life) != life for name, life in before.items())
 
     workspace.wait_until(started_again, "not every pod is started again")
-    well(workspace, "every container killed at once")
+    check_recovered(workspace, "every container killed at once")
     for namespace in (workspace.name, RELEASE):
         workspace.kubectl(
             "wait",
@@ -288,9 +290,9 @@ def test_every_container_is_killed_at_once(workspace: Namespace, node: Cluster) 
 
 def test_sim_did_what_a_backtest_does(workspace: Namespace) -> None:
     """Through all that, with bot, feed and stores killed: the same orders and fills, to the last digit."""
-    said = parity(workspace)
-    print(said)
-    assert "the same" in said
+    output = parity(workspace)
+    print(output)
+    assert "the same" in output
 
 
 def test_deletion_closes_at_the_exchange(workspace: Namespace) -> None:
@@ -310,10 +312,10 @@ def test_a_namespace_is_deleted_with_bots_that_trade(workspace: Namespace) -> No
     await_trading(workspace)
     began = time.monotonic()
     workspace.delete()
-    tell(workspace, "player", paused=True)  # or the market would fill what rests once its bot has ended
+    configure(workspace, "player", paused=True)  # or the market would fill what rests once its bot has ended
     try:
         workspace.wait_gone()
     finally:
-        tell(workspace, "player", paused=False)
+        configure(workspace, "player", paused=False)
     print(f"namespace deleted with two traders in {time.monotonic() - began:.1f} s")
     check_orders(workspace)

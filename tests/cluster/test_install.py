@@ -100,9 +100,9 @@ def kill(cluster: Cluster, pod: str) -> str:
 
 
 def test_its_own_test_passes(node: Client) -> None:
-    said = node.helm("test", RELEASE, *IN, "--logs")
-    assert "a bot reads and writes what is its own" in said
-    assert "makes none" in said
+    output = node.helm("test", RELEASE, *IN, "--logs")
+    assert "a bot reads and writes what is its own" in output
+    assert "makes none" in output
 
 
 def test_the_namespace_refuses_what_is_not_restricted(node: Client) -> None:
@@ -269,8 +269,8 @@ def test_the_archive_follows_what_is_written(node: Client) -> None:
 
 def first_backup(cluster: Client) -> bool:
     info = ("pgbackrest", "--stanza=sigma", "info", "--output=json")
-    said = cluster.kubectl("exec", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", *info)
-    return any(stanza["backup"] for stanza in json.loads(said))
+    output = cluster.kubectl("exec", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", *info)
+    return any(stanza["backup"] for stanza in json.loads(output))
 
 
 def lose_the_disk(cluster: Cluster) -> float:
@@ -343,9 +343,9 @@ def test_the_settings_of_an_object_store_are_understood(node: Client) -> None:
     )
     target = ("exec", "-i", *IN, f"{RELEASE}-postgres-0", "-c", "backup", "--", "sh", "-c")
     configuration = rendered["data"]["pgbackrest.conf"]
-    said = node.kubectl(*target, f"cat > /tmp/s3.conf; {command}", stdin=configuration)
-    assert "unable to connect to '127.0.0.1:1'" in said
-    assert '"code":99' in said, "by this a start on an empty volume knows that the archive does not answer"
+    output = node.kubectl(*target, f"cat > /tmp/s3.conf; {command}", stdin=configuration)
+    assert "unable to connect to '127.0.0.1:1'" in output
+    assert '"code":99' in output, "by this a start on an empty volume knows that the archive does not answer"
 
 
 @pytest.mark.parametrize("namespace", [NAMESPACE, "default"])

@@ -137,8 +137,8 @@ def targets(cluster: Client) -> dict[str, str]:
 def opened(cluster: Client, pod: tuple[str, ...], places: dict[str, str]) -> set[str]:
     """Which of them the pod reaches."""
     command = ("exec", *pod, "--", "/opt/sigma/bin/python", "-c", PROBE, *places.values())
-    said = cluster.try_kubectl(*command).split()
-    return {name for name, place in places.items() if place in said}
+    output = cluster.try_kubectl(*command).split()
+    return {name for name, place in places.items() if place in output}
 
 
 @pytest.mark.parametrize(

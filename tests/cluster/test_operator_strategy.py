@@ -92,9 +92,9 @@ def test_the_example_is_applied_as_it_is(workspace: Namespace) -> None:
 
 def test_the_pod_has_no_token_and_no_keys_in_its_environment(workspace: Namespace, trader: str) -> None:
     listing = "import os; print(os.path.exists('/var/run/secrets/kubernetes.io'), sorted(os.environ))"
-    said = workspace.kubectl("exec", f"{trader}-0", "--", "/opt/sigma/bin/python", "-c", listing)
-    assert said.startswith("False")
-    assert "SIGMA_API_KEY" not in said
+    output = workspace.kubectl("exec", f"{trader}-0", "--", "/opt/sigma/bin/python", "-c", listing)
+    assert output.startswith("False")
+    assert "SIGMA_API_KEY" not in output
 
 
 def test_a_killed_bot_comes_back(workspace: Namespace, trader: str) -> None:
@@ -273,7 +273,7 @@ def test_the_operator_is_away_while_things_change(workspace: Namespace, trader: 
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "params", "reason", "said"),
+    ("name", "code", "params", "reason", "message"),
     [
         ("syntax", "class A(Strategy)\n    pass\n", {}, "BadInput", "spec.strategy.code:1"),
         ("param", CODE, {"fats": 5}, "BadInput", "did you mean 'fast'"),
@@ -282,13 +282,13 @@ def test_the_operator_is_away_while_things_change(workspace: Namespace, trader: 
     ],
 )
 def test_a_bad_strategy_is_told(
-    workspace: Namespace, name: str, code: str, params: Object, reason: str, said: str
+    workspace: Namespace, name: str, code: str, params: Object, reason: str, message: str
 ) -> None:
     workspace.apply(with_code(with_params(strategy(name, deletionPolicy="leave"), **params), code))
     began = time.monotonic()
     found = wait_reason(workspace, name, reason)
     print(f"{name}: told after {time.monotonic() - began:.1f} s")
-    assert said in conditions(found)["Ready"]["message"]
+    assert message in conditions(found)["Ready"]["message"]
     assert found["status"]["phase"] == "Failed"
     delete(workspace, name)
 

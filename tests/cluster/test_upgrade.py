@@ -51,7 +51,7 @@ def workspace(installed: Client) -> Iterator[Namespace]:
         delete(namespace, NAME)
 
 
-def told(workspace: Namespace, verb: str) -> list[Object]:
+def rows_of(workspace: Namespace, verb: str) -> list[Object]:
     """What `kubectl sigma VERB` says of the bot."""
     more = [] if verb == "positions" else ["--limit", "100000"]
     found: list[Object] = json.loads(workspace.sigma(verb, NAME, "--output", "json", *more))
@@ -60,7 +60,7 @@ def told(workspace: Namespace, verb: str) -> list[Object]:
 
 def orders(workspace: Namespace) -> list[str]:
     """The bot's orders by their ids, the oldest first."""
-    return [entry["row"]["client_id"] for entry in reversed(told(workspace, "orders"))]
+    return [entry["row"]["client_id"] for entry in reversed(rows_of(workspace, "orders"))]
 
 
 def process(workspace: Namespace) -> tuple[str, int, str]:
@@ -162,9 +162,9 @@ def test_removed_and_installed_again_it_goes_on_with_its_own(workspace: Namespac
     assert [entry["outcome"] for entry in found["status"]["revisions"]] == ["Ready"]
     workspace.kubectl("patch", f"strat/{NAME}", "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
     wait_phase(workspace, NAME, "Suspended")
-    rows = [entry["row"] for entry in told(workspace, "fills")]
+    rows = [entry["row"] for entry in rows_of(workspace, "fills")]
     traded = sum(Decimal(row["quantity"]) * (1 if row["side"] == "buy" else -1) for row in rows)
-    held = sum(Decimal(entry["quantity"]) for entry in told(workspace, "positions"))
+    held = sum(Decimal(entry["quantity"]) for entry in rows_of(workspace, "positions"))
     assert held == traded, "what it holds is what it bought and sold, then and now"
 
 

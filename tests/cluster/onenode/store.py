@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.cluster.onenode.tools import CACHE, SetupError, cached, content_key, locked, say
 
 STORES = CACHE / "stores"
-KEPT_STORES = 2
+KEPT_STORES = 3
 START_S = 30
 DATABASE = ".db"
 
