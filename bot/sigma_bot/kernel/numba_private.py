@@ -1,5 +1,5 @@
-"""What the kernel uses of Numba beside its public interface. Such names may change with any release: they stand
-here alone, the requirement has an upper bound, and a test tells which of them is gone.
+"""What the kernel uses of Numba beside its public interface. Such names may change with any release: they
+stand here alone, the requirement has an upper bound, and a test tells which of them is gone.
 """
 
 from __future__ import annotations
