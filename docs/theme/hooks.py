@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
-# Page of the site → file of the repository. The READMEs are for who reads the source; the site starts elsewhere.
+# Page of the site → file of the repository. The READMEs are for who reads the source.
 OUTSIDE = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
@@ -20,7 +20,10 @@ OUTSIDE = {
     "charts/postgres.md": "charts/postgres/README.md",
     "charts/redis.md": "charts/redis/README.md",
 }
-PAGES = {source: page for page, source in OUTSIDE.items()} | {"README.md": "index.md", "README.ko.md": "ko/index.md"}
+PAGES = {source: page for page, source in OUTSIDE.items()} | {
+    "README.md": "index.md",
+    "README.ko.md": "ko/index.md",
+}
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -51,7 +54,9 @@ def _linked(text: str, here: str, folder: PurePosixPath, known: set[str]) -> str
         target = os.path.normpath(folder / link["target"])
         page = PAGES.get(target, target.removeprefix("docs/"))
         if page in known:
-            return f"[{link['text']}]({os.path.relpath(page, PurePosixPath(here).parent)}{link['anchor'] or ''})"
+            return (
+                f"[{link['text']}]({os.path.relpath(page, PurePosixPath(here).parent)}{link['anchor'] or ''})"
+            )
         return link[0] if target.startswith("docs/") else link["text"]
 
     return LINK.sub(led, text)
