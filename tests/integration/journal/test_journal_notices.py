@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-from journal_samples import NOW, started
 
 from sigma_bot.journal import Journal, open_journal
 from sigma_bot.model.orders import Change, NoticeRow
+from tests.integration.journal.journal_samples import NOW, started
 
 
 def notice(text: str, ts: int = NOW) -> NoticeRow:

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from journal_samples import NOW, fill, order, started
 
 from sigma_bot.database.driver import Session
 from sigma_bot.errors import BadInputError
 from sigma_bot.journal import QUERY_POOL, Filter, Journal, Page, open_journal, queries
 from sigma_bot.journal.filters import parse_states
 from sigma_bot.model.orders import LIVING, Change, InputRow, NoticeRow, State
+from tests.integration.journal.journal_samples import NOW, fill, order, started
 
 SECOND = 10**9
 STATES = list(State)
@@ -49,6 +49,7 @@ async def pages(read: Callable[[Filter], Awaitable[Page[Any]]], **chosen: Any) -
         page = await read(Filter(**chosen, after=after))
         assert len(page) <= chosen["limit"]
         out += page.rows
+        assert len(out) <= 24, "a row comes twice"
         if page.after is None:
             return out
         after = page.after

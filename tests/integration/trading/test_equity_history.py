@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import servers
-from sim_rig import batches, manifest, open_bus, open_journal, processed, publish, running
-from test_sim_bot import listening, walk
-
 from sigma_bot.runtime.callbacks import start
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.runtime.equity import point_of
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.times import MINUTE
+from tests.integration.trading.sim_rig import (
+    batches,
+    manifest,
+    open_bus,
+    open_journal,
+    processed,
+    publish,
+    running,
+)
+from tests.integration.trading.test_sim_bot import listening, walk
+from tests.support import servers
 
 
 async def test_equity_is_stored_with_the_steps(tmp_path):
