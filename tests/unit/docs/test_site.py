@@ -25,7 +25,7 @@ INTERNAL = {"check_windows"}
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built once. Not with ``--quiet``: warnings that are not logged are not counted."""
+    """Built once; not ``--quiet``, which does not count the warnings it hides."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
