@@ -207,15 +207,14 @@ def test_the_readme_leads_everywhere(name: str) -> None:
     reached, waiting = set(), [ROOT / name]
     while waiting:
         page = waiting.pop()
-        reached.add(page.name)
+        reached.add(page)
         for target in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text("utf-8")):
             there = (page.parent / target).resolve()
-            if there.name not in reached and not there.name.startswith("README"):
+            if there not in reached and not (there.parent == ROOT and there.name.startswith("README")):
                 waiting.append(there)
-    pages = [
-        path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"
-    ]  # the site's start
-    assert [page for page in pages if page not in reached] == []
+    starts = {ROOT / "docs" / "index.md", ROOT / "docs" / "ko" / "index.md"}  # the site's
+    assert [page for page in PAGES if page.parent != ROOT and page not in reached | starts] == []
+    assert {ROOT / page for page in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")} <= reached
 
 
 def test_every_state_of_an_order_is_explained_with_what_can_follow() -> None:
