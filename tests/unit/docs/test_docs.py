@@ -25,9 +25,11 @@ from sigma_bot.spec import blocks, load_manifest, parse_manifest
 from sigma_bot.spec.manifest import Backtest
 from sigma_bot.trading.service import LEASE_HELD
 from tests.support import ROOT
-from tests.unit.docs.pages import BLOCKS, FENCED, PAGES, blocks_of, name_of, rows_of, text_of
+from tests.unit.docs.pages import BLOCKS, FENCED, PAGES, blocks_of, inline_code, name_of, rows_of, text_of
 
 EXAMPLE = ROOT / "examples" / "ema-cross" / "backtest.yaml"
+SOURCES = ("bot", "operator", "tests", "docs", "requirements", "charts", "images", "crds")
+PATH = re.compile(r"[a-z_.-]+(/[a-z_.-]+)*/([a-z_-]+\.(py|md|js|lock))?")
 LANGUAGES = ("json", "python", "sh", "sql", "text", "yaml")
 
 
@@ -205,15 +207,14 @@ def test_the_readme_leads_everywhere(name: str) -> None:
     reached, waiting = set(), [ROOT / name]
     while waiting:
         page = waiting.pop()
-        reached.add(page.name)
+        reached.add(page)
         for target in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text("utf-8")):
             there = (page.parent / target).resolve()
-            if there.name not in reached and not there.name.startswith("README"):
+            if there not in reached and not (there.parent == ROOT and there.name.startswith("README")):
                 waiting.append(there)
-    pages = [
-        path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"
-    ]  # the site's start
-    assert [page for page in pages if page not in reached] == []
+    starts = {ROOT / "docs" / "index.md", ROOT / "docs" / "ko" / "index.md"}  # the site's
+    assert [page for page in PAGES if page.parent != ROOT and page not in reached | starts] == []
+    assert {ROOT / page for page in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")} <= reached
 
 
 def test_every_state_of_an_order_is_explained_with_what_can_follow() -> None:
@@ -282,3 +283,16 @@ def test_the_result_says_what_the_guide_says_it_does(capsys: pytest.CaptureFixtu
     document = json.loads(capsys.readouterr().out)
     text = text_of("docs/backtests.md")
     assert [key for key in document if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "docs/decisions/"])
+def test_files_that_are_named_exist(name: str) -> None:
+    """By the end of their path, as `engine/types.py` is named; what is in capitals stands for a name."""
+    files = {
+        str(p.relative_to(ROOT)) for folder in SOURCES for p in (ROOT / folder).rglob("*") if p.is_file()
+    }
+    named = {
+        code for p in PAGES if name_of(p).startswith(name) for code in inline_code(p) if PATH.fullmatch(code)
+    }
+    assert named
+    assert [n for n in named if not any(f"/{f}".endswith(f"/{n}") or f"/{n}" in f"/{f}" for f in files)] == []
