@@ -86,7 +86,7 @@ check: .venv/dev.stamp ## Lint, format check, layers, types
 
 .PHONY: docs
 docs: .venv/dev.stamp ## Build the documentation as a site that opens without a network: build/site/index.html
-	$(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .PHONY: format
 format: .venv/dev.stamp ## Format and fix what can be fixed

@@ -1,4 +1,7 @@
-"""SIGMA-X: the trading engine. `from sigma_bot import Strategy, param, Ema` is all a strategy file needs."""
+"""SIGMA-X: the trading engine. `from sigma_bot import Strategy, param, Ema` is all a strategy file needs.
+
+What may be imported: `docs/api/index.md`. Names come in on first use, so `import sigma_bot` is cheap.
+"""
 
 from __future__ import annotations
 

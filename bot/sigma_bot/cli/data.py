@@ -121,7 +121,13 @@ def _imported(r: Imported) -> str:
 
 
 @data.command("list")
-@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+@click.option(
+    "--output",
+    default="table",
+    type=click.Choice(["table", "json"]),
+    show_default=True,
+    help="How to print it.",
+)
 def list_command(output: str) -> None:
     """What the catalogue holds."""
     from sigma_bot.data.catalogue import open_catalogue
@@ -143,7 +149,13 @@ def list_command(output: str) -> None:
 
 @data.command("show")
 @click.argument("name")
-@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+@click.option(
+    "--output",
+    default="table",
+    type=click.Choice(["table", "json"]),
+    show_default=True,
+    help="How to print it.",
+)
 def show_command(name: str, output: str) -> None:
     """Rows, span, timeframe, price range and gaps of one name of the catalogue."""
     from sigma_bot.services import market_data
@@ -175,7 +187,13 @@ def show_command(name: str, output: str) -> None:
 @click.option(
     "--column", "columns", multiple=True, metavar="OURS=THEIRS", help="A column by name; repeatable."
 )
-@click.option("--output", default="table", type=click.Choice(["table", "json"]))
+@click.option(
+    "--output",
+    default="table",
+    type=click.Choice(["table", "json"]),
+    show_default=True,
+    help="How to print it.",
+)
 @click.pass_context
 def check_command(
     ctx: click.Context,

@@ -27,7 +27,9 @@ def db_option(command: Callable[..., None]) -> Callable[..., None]:
 def output_option(command: Callable[..., None]) -> Callable[..., None]:
     """``--output``."""
     kinds = click.Choice(["table", "json"])
-    return click.option("--output", type=kinds, default="table", show_default=True)(command)
+    return click.option("--output", type=kinds, default="table", show_default=True, help="How to print it.")(
+        command
+    )
 
 
 def limit_option(command: Callable[..., None]) -> Callable[..., None]:

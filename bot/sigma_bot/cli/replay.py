@@ -33,7 +33,13 @@ class Wanted:
 
 @click.command()
 @click.argument("data")
-@click.option("--venue", type=click.Choice(["upbit", "binance"]), default="upbit", show_default=True)
+@click.option(
+    "--venue",
+    type=click.Choice(["upbit", "binance"]),
+    default="upbit",
+    show_default=True,
+    help="Exchange to emulate.",
+)
 @click.option("--symbol", "symbols", multiple=True, help="Market to serve; repeatable. [KRW-BTC or BTCUSDT]")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Recorded seconds in a second.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")

@@ -28,7 +28,9 @@ def _db(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _output(*kinds: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option("--output", type=click.Choice(kinds), default="table", show_default=True)
+    return click.option(
+        "--output", type=click.Choice(kinds), default="table", show_default=True, help="How to print it."
+    )
 
 
 @click.group()

@@ -43,7 +43,13 @@ COLUMNS = ("total_return", "cagr", "sharpe", "max_drawdown", "profit_factor", "t
 @run_options
 @click.option("--shard", metavar="PART/PARTS", help="Run and store one part only; --merge joins them.")
 @click.option("--merge", type=click.IntRange(1, 1000), metavar="PARTS", help="Join parts that are stored.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @click.option("--html", metavar="FILE", help="Write a report with a heat map.")
 @click.option("--db", metavar="URL", help="Store the trials here.  [default: ~/.sigma/sigma.db]")
 @click.option("--no-store", is_flag=True, help="Do not store the trials.")

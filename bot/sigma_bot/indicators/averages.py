@@ -10,8 +10,7 @@ from sigma_bot.kernel.struct import Struct, window
 
 class Sma(Struct):
     """Simple moving average: the mean of the last ``period`` values. Ready after ``period`` values, until
-    then the mean of what there is. The sum is kept as in ``windows``: no drift, and a flat market gives
-    exactly its price.
+    then the mean of what there is. The sum does not drift, and a flat market gives exactly its price.
     """
 
     period: int = 20

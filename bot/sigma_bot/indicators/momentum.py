@@ -48,7 +48,8 @@ class Rsi(Struct):
 
 
 class Macd(Struct):
-    """Moving average convergence divergence: fast EMA minus slow EMA, its EMA (signal), and their distance.
+    """Moving average convergence divergence: fast EMA minus slow EMA (``value``), its EMA (``signal``), and
+    their distance (``histogram``), all in the unit of the values.
 
     As in TA-Lib both averages are seeded at the same bar: the one with the shorter length starts later, so
     that its first mean covers the last values of the other's. Ready after ``max(fast, slow) + signal - 1``

@@ -104,9 +104,9 @@ class Supertrend(Struct):
     trend.
 
     The lower line rises, the upper falls, each until the close before this bar has crossed it. ``direction``
-    is 1 while the close holds above the lower line and -1 while below the upper; the main value is the line
-    in force. Before the ATR is settled value and direction are 0; it starts rising. Ready after ``period +
-    1`` bars. Source: O. Seban.
+    is 1 while the close holds above the lower line and -1 while below the upper; ``value`` is the line in
+    force, ``lower`` or ``upper``. Before the ATR is settled value and direction are 0; it starts rising.
+    Ready after ``period + 1`` bars. Source: O. Seban.
     """
 
     width: float = 3.0

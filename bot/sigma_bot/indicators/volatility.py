@@ -57,8 +57,8 @@ class Atr(Struct):
 class Bollinger(Struct):
     """Bollinger bands: the mean of ``period`` values and ``width`` population standard deviations around it.
 
-    Ready after ``period`` values. Source: J. Bollinger, Bollinger on Bollinger Bands (20 values, 2
-    deviations).
+    ``upper``, ``middle`` and ``lower`` are in the unit of the values. Ready after ``period`` values.
+    Source: J. Bollinger, Bollinger on Bollinger Bands (20 values, 2 deviations).
     """
 
     width: float = 2.0
@@ -151,7 +151,8 @@ class Donchian(Struct):
 class Keltner(Struct):
     """Keltner channel: EMA of the close and ``width`` average true ranges around it.
 
-    The form of L. Bradford Raschke: 20 bars, ATR over 10, twice. Ready after ``max(period, atr_period + 1)``
+    The form of L. Bradford Raschke: 20 bars, ATR over 10, twice. ``upper``, ``middle`` and ``lower`` are
+    prices. Ready after ``max(period, atr_period + 1)``
     bars.
     """
 

@@ -34,8 +34,8 @@ UNBOUNDED = 1 << 62
 
 
 class PeriodError(ValueError):
-    """A period an indicator cannot take. Built from plain values, so that compiled code raises it without
-    formatting.
+    """A period that an indicator cannot take: below the least, or longer than its window. The text says what
+    to declare instead. Built from plain values, so that compiled code raises it without formatting.
     """
 
     def __init__(self, name: str, what: str, period: int, least: int, capacity: int) -> None:

@@ -9,17 +9,14 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaWarning
-from numba.core.registry import cpu_target
-from numba.np.numpy_support import from_dtype
+from numba import types
 
 from sigma_bot.kernel.cache import Entry
 from sigma_bot.kernel.call_graph import CallGraph
 from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.explain import explain
 from sigma_bot.kernel.lowering import Lowering
+from sigma_bot.kernel.numba_private import NumbaWarning, cgutils, cpu_target, from_dtype, global_compiler_lock
 from sigma_bot.kernel.source import SourceError
 from sigma_bot.kernel.subset import check, refusal_of
 from sigma_bot.kernel.typed_pass import InnerLibrary

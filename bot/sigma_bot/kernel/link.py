@@ -63,8 +63,7 @@ def _runtime(name: str) -> int:
     if not name.startswith(("NRT_", "numba_", "nrt_")):
         return 0
     if llvm.address_of_symbol(name) is None:
-        from numba.core.registry import cpu_target
-        from numba.core.runtime import rtsys
+        from sigma_bot.kernel.numba_private import cpu_target, rtsys
 
         rtsys.initialize(cpu_target.target_context)
     return int(llvm.address_of_symbol(name) or 0)

@@ -15,14 +15,12 @@ from types import FunctionType
 from typing import Any
 
 from numba import njit, types
-from numba.core import cgutils
-from numba.core.datamodel import models
-from numba.core.errors import TypingError
 from numba.extending import intrinsic, overload_attribute, overload_method, register_model
 
 from sigma_bot.kernel import overloads
 from sigma_bot.kernel.call_graph import callables_of, is_foreign, members
 from sigma_bot.kernel.errors import CannotCompileError
+from sigma_bot.kernel.numba_private import TypingError, cgutils, models
 from sigma_bot.kernel.rewrite import outside_values, plain, rewrite, super_name
 from sigma_bot.kernel.source import owner_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta, dtype_of

@@ -20,13 +20,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.errors import TypingError
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import ConcreteTemplate, infer_global
 from numba.extending import intrinsic, overload
 
 from sigma_bot.kernel import libm
+from sigma_bot.kernel.numba_private import ConcreteTemplate, TypingError, cgutils, infer_global, lower_builtin
 
 Codegen = Callable[..., Any]
 DOUBLE = ir.DoubleType()

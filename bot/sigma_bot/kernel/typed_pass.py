@@ -12,16 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from numba import types
-from numba.core import ir
-from numba.core.codegen import CPUCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
-from numba.core.typed_passes import AnnotateTypes, NativeLowering, NopythonRewrites, NopythonTypeInference
-from numba.core.typing import signature
-from numba.core.untyped_passes import FindLiterallyCalls, LiteralPropagationSubPipelinePass, LiteralUnroll
 
 from sigma_bot.kernel.call_graph import callables_of, members
 from sigma_bot.kernel.errors import CannotCompileError, Refusal
+from sigma_bot.kernel.numba_private import (
+    AnnotateTypes,
+    CompilerBase,
+    CPUCodeLibrary,
+    DefaultPassBuilder,
+    FindLiterallyCalls,
+    FunctionPass,
+    LiteralPropagationSubPipelinePass,
+    LiteralUnroll,
+    LoweringPass,
+    NativeLowering,
+    NopythonRewrites,
+    NopythonTypeInference,
+    ir,
+    register_pass,
+    signature,
+)
 from sigma_bot.kernel.overloads import EXACT_INT, INT_OPERATORS, MIXED_COMPARISONS
 from sigma_bot.kernel.subset import refusal_at
 

@@ -40,7 +40,7 @@ def venue_order(number: int, status: str, executed: str) -> dict[str, Any]:
 
 
 def account() -> tuple[list[OrderRow], list[FillRow], dict[str, Any]]:
-    """A journal and a venue that agree: filled, open, partly filled, cancelled, absent."""
+    """A journal and a venue that agree: filled, open, partly filled, cancelled, not found."""
     rows = [
         row(1, State.FILLED, "0.2"),
         row(2, State.OPEN, "0"),
@@ -76,9 +76,9 @@ FORGED: dict[str, tuple[Forge, str]] = {
         lambda r, f, t: t["orders"][1].update(status="filled", executed="0.2"),
         "sx-2: open in the journal, filled at the venue",
     ),
-    "absent after all": (
+    "not found after all": (
         lambda r, f, t: t["orders"].append(venue_order(5, "open", "0")),
-        "sx-5: absent in the journal, open at the venue",
+        "sx-5: not_found in the journal, open at the venue",
     ),
     "executed": (
         lambda r, f, t: t["orders"][2].update(executed="0.15"),

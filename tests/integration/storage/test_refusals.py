@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -170,43 +171,34 @@ def test_a_file_locked_too_long(tmp_path: Path, fresh: bool) -> None:
     assert stored(str(file)) == 0
 
 
-def test_a_read_only_file(tmp_path: Path) -> None:
-    tmp_path.parent.chmod(0o755)
-    file = tmp_path / "runs.db"
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter, which pytest's own are not: every run closes those of all runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_read_only_file(open_folder: Path) -> None:
+    file = open_folder / "runs.db"
     assert stored(str(file)) == 0
     file.chmod(0o444)
-    tmp_path.chmod(0o555)
-    with _reachable(tmp_path), as_ordinary_user():
+    open_folder.chmod(0o555)
+    with as_ordinary_user():
         told = refused(str(file))
-    tmp_path.chmod(0o755)
+    open_folder.chmod(0o755)
     assert "read-only" in told or "its folder must exist and be writable" in told
 
 
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
-    with _reachable(tmp_path), as_ordinary_user():
-        in_it = refused(str(tmp_path / "runs.db"))
-        below = refused(str(tmp_path / "folder" / "runs.db"))
-    tmp_path.chmod(0o755)
+def test_a_read_only_folder(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    with as_ordinary_user():
+        in_it = refused(str(open_folder / "runs.db"))
+        below = refused(str(open_folder / "folder" / "runs.db"))
+    open_folder.chmod(0o755)
     assert "its folder must exist and be writable" in in_it
-    assert f"folder {tmp_path / 'folder'} cannot be made (Permission denied)" in below
-    assert list(tmp_path.iterdir()) == []
-
-
-@contextmanager
-def _reachable(path: Path) -> Iterator[None]:
-    """Pytest closes its folders to other users; open the way to ``path`` for the block."""
-    closed = [
-        parent for parent in path.parents if parent.stat().st_uid == os.getuid() and parent != Path("/")
-    ]
-    modes = {parent: parent.stat().st_mode for parent in closed}
-    for parent, mode in modes.items():
-        parent.chmod(mode | 0o111)
-    try:
-        yield
-    finally:
-        for parent, mode in modes.items():
-            parent.chmod(mode)
+    assert f"folder {open_folder / 'folder'} cannot be made (Permission denied)" in below
+    assert list(open_folder.iterdir()) == []
 
 
 def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
@@ -246,9 +238,9 @@ def test_a_database_of_a_newer_version(database: str) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(open_folder: Path) -> Iterator[Path]:
     """A disk of 2 MB that anyone may write to."""
-    disk = tmp_path / "disk"
+    disk = open_folder / "disk"
     disk.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0777", "tmpfs", disk],
@@ -274,22 +266,21 @@ def test_a_full_disk(small_disk: Path) -> None:
 
 
 def test_a_full_disk_of_the_server(small_disk: Path, postgres_server: servers.Postgres) -> None:
-    with _reachable(small_disk):
-        servers._give(small_disk)
-        subprocess.run(["mount", "-o", "remount,size=32m", small_disk], check=True)
-        postgres_server.execute(
-            f"CREATE TABLESPACE small LOCATION '{small_disk}'", "CREATE DATABASE tight TABLESPACE small"
-        )
-        url = postgres_server.database_url("tight")
-        try:
-            use_store(save, url)
-            told = refused(url, lambda store: save(store, 100_000))
-            assert "the server's disk is full" in told
-            # a new connection may have to write a cache file of the catalogue; give it room for that
-            subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-            assert stored(url) == 1
-        finally:
-            postgres_server.execute("DROP DATABASE tight", "DROP TABLESPACE small")
+    servers._give(small_disk)
+    subprocess.run(["mount", "-o", "remount,size=32m", small_disk], check=True)
+    postgres_server.execute(
+        f"CREATE TABLESPACE small LOCATION '{small_disk}'", "CREATE DATABASE tight TABLESPACE small"
+    )
+    url = postgres_server.database_url("tight")
+    try:
+        use_store(save, url)
+        told = refused(url, lambda store: save(store, 100_000))
+        assert "the server's disk is full" in told
+        # a new connection may have to write a cache file of the catalogue; give it room for that
+        subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        assert stored(url) == 1
+    finally:
+        postgres_server.execute("DROP DATABASE tight", "DROP TABLESPACE small")
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import pkgutil
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 
 from sigma_bot.backtest.tester import run_backtest
 from sigma_bot.cli.main import COMMANDS, run
-from sigma_bot.cli.main import sigma as command_line
 from sigma_bot.engine import types
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.loops import bar_loop, tick_loop
@@ -24,37 +24,23 @@ from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.spec import blocks, load_manifest, parse_manifest
 from sigma_bot.spec.manifest import Backtest
 from sigma_bot.trading.service import LEASE_HELD
+from tests.support import ROOT
+from tests.unit.docs.pages import BLOCKS, FENCED, PAGES, blocks_of, inline_code, name_of, rows_of, text_of
 
-ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "ema-cross" / "backtest.yaml"
-DOCS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
+SOURCES = ("bot", "operator", "tests", "docs", "requirements", "charts", "images", "crds")
+PATH = re.compile(r"[a-z_.-]+(/[a-z_.-]+)*/([a-z_-]+\.(py|md|js|lock))?")
+LANGUAGES = ("json", "python", "sh", "sql", "text", "yaml")
 
 
 def fenced(language: str) -> list[Any]:
     """Every block of a language, named by its file and line."""
-    found = []
-    for path in DOCS:
-        text = path.read_text("utf-8")
-        for match in FENCED.finditer(text):
-            if match[1] == language:
-                line = text.count("\n", 0, match.start()) + 1
-                found.append(pytest.param(match[2], id=f"{path.name}:{line}"))
-    return found
+    return [pytest.param(block.text, id=block.where) for block in BLOCKS if block.language == language]
 
 
 STRATEGIES = [p for p in fenced("python") if "(Strategy)" in p.values[0]]
+PROGRAMS = [p for p in fenced("python") if "(Strategy)" not in p.values[0]]
 MANIFESTS = fenced("yaml")
-
-
-def commands() -> list[Any]:
-    """Every line of a shell block that calls sigma, up to a pipe."""
-    lines = [(p.id, line.split(" | ")[0]) for p in fenced("sh") for line in p.values[0].splitlines()]
-    return [pytest.param(line, id=f"{where} {line}") for where, line in lines if line.startswith("sigma ")]
 
 
 def manifest(code: str) -> Backtest:
@@ -113,21 +99,29 @@ def test_a_manifest_loads(text: str, tmp_path: Path) -> None:
     load_manifest(path)
 
 
-@pytest.mark.parametrize("line", commands())
-def test_a_command_line_parses(line: str) -> None:
-    words = shlex.split(line, comments=True)[1:]
-    command: click.Command = command_line
-    context = click.Context(command, info_name="sigma")
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words.pop(0))
-        assert found is not None
-        command = found
-    command.make_context(str(command.name), words, parent=context)
+@pytest.mark.parametrize("text", PROGRAMS)
+def test_a_program_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands, from the repository; of one that leaves something out (`...`) only the imports."""
+    monkeypatch.chdir(ROOT)
+    tree = ast.parse(text)
+    if "..." in text:
+        tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert tree.body
+    exec(compile(tree, "shown", "exec"), {"__name__": "shown"})
+
+
+def test_every_block_says_what_it_is() -> None:
+    assert [block.where for block in BLOCKS if block.language not in LANGUAGES] == []
+
+
+@pytest.mark.parametrize("text", fenced("json"))
+def test_json_is_json(text: str) -> None:
+    json.loads(text)
 
 
 def test_the_readme_shows_the_example_as_it_is() -> None:
     """The class for itself, and dots in its place in the manifest."""
-    blocks = dict(FENCED.findall(text_of("README.md")))
+    blocks = {block.language: block.text for block in blocks_of(ROOT / "README.md")}
     code = load_manifest(EXAMPLE).spec.strategy.code
     assert code is not None
     assert blocks["python"] == code
@@ -150,34 +144,47 @@ def test_an_example_says_the_commands_that_run_it(name: str) -> None:
 def test_the_readme_shows_the_summary_as_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backtest", str(EXAMPLE), "--no-store", "--engine", "interpreted"]) == 0
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    [shown] = [text for _, text in FENCED.findall(text_of("README.md")) if "Buy and hold" in text]
+    [shown] = [block.text for block in blocks_of(ROOT / "README.md") if "Buy and hold" in block.text]
     assert [line for line in shown.splitlines() if line not in printed] == []
 
 
 def test_both_readmes_show_the_same() -> None:
-    english, korean = (FENCED.findall(text_of(name)) for name in ("README.md", "README.ko.md"))
-    assert [kind for kind, _ in english] == [kind for kind, _ in korean]
-    for (kind, one), (_, other) in zip(english, korean, strict=True):
-        if kind == "sh":  # comments are translated
-            assert [shlex.split(line, comments=True) for line in one.splitlines()] == [
-                shlex.split(line, comments=True) for line in other.splitlines()
+    english, korean = (blocks_of(ROOT / name) for name in ("README.md", "README.ko.md"))
+    assert [block.language for block in english] == [block.language for block in korean]
+    for one, other in zip(english, korean, strict=True):
+        if one.language == "sh":  # comments are translated
+            assert [shlex.split(line, comments=True) for line in one.text.splitlines()] == [
+                shlex.split(line, comments=True) for line in other.text.splitlines()
             ]
         else:
-            assert one == other
+            assert one.text == other.text
 
 
-@pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_links_lead_somewhere(path: Path) -> None:
-    text = path.read_text("utf-8")
+    text = FENCED.sub("", path.read_text("utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith(("http:", "https:")):
             continue
         file, _, anchor = target.partition("#")
-        there = path.parent / file if file else path
+        there = (path.parent / file).resolve() if file else path
         assert there.exists(), target
+        assert there.is_relative_to(ROOT), target
         if anchor:
-            titles = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.M)
-            assert anchor in [slug(title) for title in titles], target
+            assert anchor in anchors(there), target
+
+
+def anchors(path: Path) -> set[str]:
+    """Of headings, and of the docstrings that the site puts in for `::: module.name`."""
+    text = FENCED.sub("", path.read_text("utf-8"))
+    shown = re.findall(r"^::: ([\w.]+)$", text, re.M)
+    members = {
+        f"{name}.{member}"
+        for name in shown
+        for member in dir(pkgutil.resolve_name(name.replace(":", ".")))
+        if not member.startswith("_")
+    }
+    return {slug(title) for title in re.findall(r"^#+ (.+)$", text, re.M)} | set(shown) | members
 
 
 def slug(title: str) -> str:
@@ -200,22 +207,14 @@ def test_the_readme_leads_everywhere(name: str) -> None:
     reached, waiting = set(), [ROOT / name]
     while waiting:
         page = waiting.pop()
-        reached.add(page.name)
+        reached.add(page)
         for target in re.findall(r"\]\(([^)\s#:]+\.md)", page.read_text("utf-8")):
             there = (page.parent / target).resolve()
-            if there.name not in reached and not there.name.startswith("README"):
+            if there not in reached and not (there.parent == ROOT and there.name.startswith("README")):
                 waiting.append(there)
-    pages = [
-        path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"
-    ]  # the site's start
-    assert [page for page in pages if page not in reached] == []
-
-
-def rows_of(name: str, heading: str) -> dict[str, list[str]]:
-    """The table below a heading: its rows by the words in code of their first cell."""
-    section = text_of(name).split(f"\n{heading}\n")[1].split("\n## ")[0]
-    cells = [line[1:-1].split("|") for line in section.splitlines() if line.startswith("|")]
-    return {word: row[1:] for row in cells for word in re.findall(r"`([^`]+)`", row[0]) or [row[0].strip()]}
+    starts = {ROOT / "docs" / "index.md", ROOT / "docs" / "ko" / "index.md"}  # the site's
+    assert [page for page in PAGES if page.parent != ROOT and page not in reached | starts] == []
+    assert {ROOT / page for page in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")} <= reached
 
 
 def test_every_state_of_an_order_is_explained_with_what_can_follow() -> None:
@@ -284,3 +283,16 @@ def test_the_result_says_what_the_guide_says_it_does(capsys: pytest.CaptureFixtu
     document = json.loads(capsys.readouterr().out)
     text = text_of("docs/backtests.md")
     assert [key for key in document if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md", "docs/decisions/"])
+def test_files_that_are_named_exist(name: str) -> None:
+    """By the end of their path, as `engine/types.py` is named; what is in capitals stands for a name."""
+    files = {
+        str(p.relative_to(ROOT)) for folder in SOURCES for p in (ROOT / folder).rglob("*") if p.is_file()
+    }
+    named = {
+        code for p in PAGES if name_of(p).startswith(name) for code in inline_code(p) if PATH.fullmatch(code)
+    }
+    assert named
+    assert [n for n in named if not any(f"/{f}".endswith(f"/{n}") or f"/{n}" in f"/{f}" for f in files)] == []
