@@ -117,20 +117,20 @@ charts: .venv/dev.stamp ## Write the tables of values into the charts' READMEs
 	$(BIN)/python charts/values_table.py
 
 images: .venv/dev.stamp ## Build the container images
-	$(BIN)/python tests/cluster/cluster.py images
+	$(BIN)/python -m tests.cluster.cluster images
 
 .PHONY: cluster-up cluster-down cluster-test bench-cluster
 cluster-up: .venv/dev.stamp ## Start the single-node cluster of the tests
-	$(BIN)/python tests/cluster/cluster.py up
+	$(BIN)/python -m tests.cluster.cluster up
 
 cluster-down: .venv/dev.stamp ## Stop it; nothing is left
-	$(BIN)/python tests/cluster/cluster.py down
+	$(BIN)/python -m tests.cluster.cluster down
 
 cluster-test: .venv/dev.stamp ## Prove the operator on a real cluster (the first time builds Kubernetes: 10 minutes)
-	$(PYTEST) tests/cluster -n0 -s
+	$(PYTEST) tests/cluster -n 3
 
 bench-cluster: .venv/dev.stamp ## Measure the operator on a cluster of its own
-	$(BIN)/python tests/cluster/bench.py
+	$(BIN)/python -m tests.cluster.bench
 
 PIN := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11
 .PHONY: version

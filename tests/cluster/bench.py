@@ -12,32 +12,26 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-from floor import (
+import yaml
+
+from tests.cluster.api import Object
+from tests.cluster.namespace import RELEASE, Namespace
+from tests.cluster.onenode.cluster import Cluster, claim
+from tests.cluster.onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA
+from tests.cluster.onenode.processes import MIB, pod_processes, proportional
+from tests.cluster.onenode.tools import ROOT, prepare
+from tests.cluster.strategies import (
     EXAMPLES,
-    FLOOR,
-    IN,
-    RELEASE,
-    Object,
-    apply,
     delete,
-    floor,
-    get,
     sigkill_bot,
     strategy,
+    trading_namespace,
     wait_phase,
     wait_steady,
     with_code,
-    yaml,
 )
-from onenode.cluster import Cluster
-from onenode.images import BACKTEST, POSTGRES, REDIS, SIGMA, build_image
-from onenode.processes import MIB, pod_processes, proportional
-from onenode.tools import prepare
-
-from conftest import ROOT
 
 BARS = 1_000_000
 MANY = 500
@@ -65,16 +59,6 @@ def say(what: str, measured: str) -> None:
     print(f"| {what} | {measured} |", flush=True)
 
 
-def until(holds: Callable[[], object], what: str) -> float:
-    """Wait until something holds; the seconds that took."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > LIMIT_S:
-            sys.exit(what)
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 def spread(seconds: list[float]) -> str:
     """Median and range."""
     middle = statistics.median(seconds)
@@ -84,7 +68,7 @@ def spread(seconds: list[float]) -> str:
 # --- bots and runs ------------------------------------------------------------------------------------------
 
 
-def backtests(cluster: Cluster) -> None:
+def backtests(namespace: Namespace) -> None:
     """A Backtest with a million bars of one minute, applied until it is Complete."""
     manifest: Object = yaml.safe_load((EXAMPLES / "backtest.yaml").read_text())
     spec = manifest["spec"]
@@ -95,34 +79,36 @@ def backtests(cluster: Cluster) -> None:
     for number in range(TIMES):
         manifest["metadata"]["name"] = f"million-{number}"
         began = time.monotonic()
-        apply(cluster, manifest)
-        what = f"bt/{manifest['metadata']['name']}"
-        cluster.kubectl("wait", what, *IN, "--for=condition=Complete", f"--timeout={LIMIT_S}s")
+        namespace.apply(manifest)
+        what = f"backtest/{manifest['metadata']['name']}"
+        namespace.kubectl("wait", what, "--for=condition=Complete", f"--timeout={LIMIT_S}s")
         took.append(time.monotonic() - began)
-        result = get(cluster, what)["status"]["result"]
+        result = namespace.get(what)["status"]["result"]
         assert result["events"] >= BARS, result
         inside.append(result["seconds"])
     say(f"apply Backtest → Complete, {result['events']:,} bars", spread(took))
     print(f"  inside the pod, the last: {json.dumps(inside[-1])}")
 
 
-def orders(cluster: Cluster, name: str) -> int:
+def orders(namespace: Namespace, name: str) -> int:
     """How many orders of the bot the journal has."""
-    query = f"SELECT count(*) FROM orders o JOIN bots b ON b.id = o.bot WHERE b.name = '{FLOOR}/{name}'"
+    query = (
+        f"SELECT count(*) FROM orders o JOIN bots b ON b.id = o.bot WHERE b.name = '{namespace.name}/{name}'"
+    )
     command = ("psql", "-XAtq", "-c", query, "postgresql://postgres@/sigma?host=/run/postgresql")
     target = ("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--")
-    return int(cluster.kubectl(*target, *command))
+    return int(namespace.kubectl(*target, *command))
 
 
-def starts(cluster: Cluster) -> None:
+def starts(namespace: Namespace) -> None:
     """A Strategy applied until its bot processes ticks, and a bot killed until it trades again."""
     took = []
     for number in range(TIMES):
         began = time.monotonic()
-        apply(cluster, strategy(f"starts-{number}", deletionPolicy="leave"))
-        wait_phase(cluster, f"starts-{number}", "Running")
+        namespace.apply(strategy(f"starts-{number}", deletionPolicy="leave"))
+        wait_phase(namespace, f"starts-{number}", "Running")
         took.append(time.monotonic() - began)
-        delete(cluster, f"starts-{number}")
+        delete(namespace, f"starts-{number}")
     say("apply → bot processing ticks, image on the node", spread(took))
     again, seen = [], []
     for number in range(TIMES):
@@ -130,16 +116,20 @@ def starts(cluster: Cluster) -> None:
         name = f"restless-{number}"
         manifest = with_code(strategy(name, deletionPolicy="leave"), CODE)
         manifest["spec"]["strategy"].pop("params")
-        apply(cluster, manifest)
-        wait_steady(cluster, name)
-        until(lambda name=name: orders(cluster, name) > 0, "it does not trade")
-        sigkill_bot(cluster, name)
-        began, before = time.monotonic(), orders(cluster, name)
-        until(lambda name=name, before=before: orders(cluster, name) > before, "it does not trade again")
+        namespace.apply(manifest)
+        wait_steady(namespace, name)
+        namespace.wait_until(lambda name=name: orders(namespace, name) > 0, "it does not trade", LIMIT_S)
+        sigkill_bot(namespace, name)
+        began, before = time.monotonic(), orders(namespace, name)
+        namespace.wait_until(
+            lambda name=name, before=before: orders(namespace, name) > before,
+            "it does not trade again",
+            LIMIT_S,
+        )
         again.append(time.monotonic() - began)
-        wait_steady(cluster, name)
+        wait_steady(namespace, name)
         seen.append(time.monotonic() - began)
-        delete(cluster, name)
+        delete(namespace, name)
     say("bot killed → its next order in the journal", spread(again))
     say("bot killed → Strategy Running again", spread(seen))
 
@@ -147,14 +137,12 @@ def starts(cluster: Cluster) -> None:
 # --- many ---------------------------------------------------------------------------------------------------
 
 
-def operator(cluster: Cluster) -> int:
+def operator(namespace: Namespace) -> int:
     """The operator's process."""
-    found = [
-        p.pid
-        for p in pod_processes(cluster.cgroup)
-        if b"sigma_operator" in p.command or b"sigma-operator" in p.command
-    ]
-    (pid,) = found
+    assert isinstance(namespace.cluster, Cluster)
+    names = (b"sigma_operator", b"sigma-operator")
+    processes = pod_processes(namespace.cluster.cgroup)
+    (pid,) = [p.pid for p in processes if any(name in p.command for name in names)]
     return pid
 
 
@@ -174,79 +162,76 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def requests(cluster: Cluster) -> Counter[str]:
+def requests(namespace: Namespace) -> Counter[str]:
     """What the operator has asked of the API server, by verb, as it counts itself."""
-    selector = ("-l", "app.kubernetes.io/component=operator", "-o", "jsonpath={.items[0].metadata.name}")
-    pod = cluster.kubectl("get", "pods", "-n", RELEASE, *selector)
-    said = cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{RELEASE}/pods/{pod}:8080/proxy/metrics")
+    listed = namespace.api.list("pod", RELEASE, "app.kubernetes.io/component=operator")
+    pod = listed[0]["metadata"]["name"]
+    output = namespace.api.request("GET", f"api/v1/namespaces/{RELEASE}/pods/{pod}:8080/proxy/metrics")
     calls: Counter[str] = Counter()
-    for verb, count in re.findall(r'^sigmax_api_requests_total\{.*verb="([a-z]+)".*\} (\S+)$', said, re.M):
+    for verb, count in re.findall(r'^sigmax_api_requests_total\{.*verb="([a-z]+)".*\} (\S+)$', output, re.M):
         calls[verb] += int(float(count))
     return calls
 
 
-def many(cluster: Cluster) -> None:
+def many(namespace: Namespace) -> None:
     """500 Strategies that are suspended: how long until all are seen to, and what they cost then."""
     names = [f"many-{number}" for number in range(MANY)]
     began = time.monotonic()
-    apply(cluster, *(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
+    namespace.apply(*(strategy(name, suspend=True, deletionPolicy="leave") for name in names))
     applied = time.monotonic() - began
 
     def phases() -> int:
-        said = cluster.kubectl("get", "strat", *IN, "-o", "jsonpath={.items[*].status.phase}")
-        return said.split().count("Suspended")
+        return sum(s.get("status", {}).get("phase") == "Suspended" for s in namespace.list("strategy"))
 
     def made() -> int:
-        return cluster.kubectl("get", "statefulsets", *IN, "-o", "name").count("/many-")
+        return sum(s["metadata"]["name"].startswith("many-") for s in namespace.list("statefulset"))
 
-    until(lambda: phases() == MANY and made() == MANY, "not all are reconciled")
+    namespace.wait_until(lambda: phases() == MANY and made() == MANY, "not all are reconciled", LIMIT_S)
     took = time.monotonic() - began
     say(
         f"{MANY} suspended Strategies at once → all reconciled",
         f"{took:.0f} s, of that kubectl {applied:.0f} s",
     )
     time.sleep(SETTLE_S)
-    say("the operator then", resident(operator(cluster)))
-    at_rest(cluster)
-    cluster.kubectl("rollout", "restart", "deployment/sigma-x-operator", "-n", RELEASE)
-    cluster.kubectl(
+    say("the operator then", resident(operator(namespace)))
+    at_rest(namespace)
+    namespace.kubectl("rollout", "restart", "deployment/sigma-x-operator", "-n", RELEASE)
+    namespace.kubectl(
         "rollout", "status", "deployment/sigma-x-operator", "-n", RELEASE, f"--timeout={LIMIT_S}s"
     )
     time.sleep(2 * SETTLE_S)
-    say("started anew beside them", resident(operator(cluster)))
+    say("started anew beside them", resident(operator(namespace)))
     began = time.monotonic()
-    cluster.kubectl("delete", "strat", *IN, *names, f"--timeout={LIMIT_S}s")
+    namespace.kubectl("delete", "strat", *names, f"--timeout={LIMIT_S}s")
     say(f"{MANY} deleted (leave)", f"{time.monotonic() - began:.0f} s")
 
 
-def at_rest(cluster: Cluster) -> None:
+def at_rest(namespace: Namespace) -> None:
     """Processor time and calls of the operator while nothing happens."""
-    pid = operator(cluster)
-    used, before = processor(pid), requests(cluster)
+    pid = operator(namespace)
+    used, before = processor(pid), requests(namespace)
     time.sleep(REST_S)
-    share, calls = (processor(pid) - used) / REST_S, requests(cluster) - before
+    share, calls = (processor(pid) - used) / REST_S, requests(namespace) - before
     reads = calls.pop("get", 0)
     say(f"at rest, {REST_S} s", f"{100 * share:.1f} % of a core, {reads} reads, {calls.total()} writes")
 
 
 def main() -> None:
     """A cluster, the chart, all figures, and nothing left."""
-    node = Cluster("bench", prepare())
+    node = Cluster(claim("bench"), prepare())
     node.down()  # one that a killed run left half-way
-    node.up(bound=True)
+    node.up(SIGMA, REDIS, POSTGRES, BACKTEST, bound=True)
     try:
-        for image in (SIGMA, REDIS, POSTGRES, BACKTEST):
-            node.import_image(build_image(image))
         node.kubectl("create", "namespace", RELEASE)
         began = time.monotonic()
         chart = ROOT / "charts" / "sigma-x"
         node.helm("install", "sigma-x", chart, "-n", RELEASE, "--wait", f"--timeout={LIMIT_S}s")
         say("helm install → Ready", f"{time.monotonic() - began:.0f} s")
         chosen = sys.argv[1:] or ["backtests", "starts", "many"]
-        with floor(node):
+        with trading_namespace(node) as namespace:
             for part in (backtests, starts, many):
                 if part.__name__ in chosen:
-                    part(node)
+                    part(namespace)
     finally:
         node.down()
 

@@ -1,4 +1,4 @@
-"""A single-node Kubernetes cluster for development and tests: `python tests/cluster/cluster.py up`.
+"""A single-node Kubernetes cluster for development and tests: `python -m tests.cluster.cluster up`.
 
   up             build what is missing, start the node, wait until it is Ready
   down           end it; nothing is left behind but the cache
@@ -18,11 +18,11 @@ import os
 import subprocess
 import sys
 
-from onenode.box import running
-from onenode.client import Client, existing
-from onenode.cluster import Cluster
-from onenode.images import EVERY, build_image
-from onenode.tools import SetupError, prepare
+from tests.cluster.onenode.client import Client, existing
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.onenode.images import EVERY
+from tests.cluster.onenode.supervisor import running
+from tests.cluster.onenode.tools import SetupError, prepare
 
 
 def status(cluster: Client) -> int:
@@ -53,8 +53,7 @@ def act(command: str, arguments: list[str], cluster: Client) -> int:
         case "env":
             print(f'export KUBECONFIG={cluster.kubeconfig} PATH="{cluster.kubectl_program.parent}:$PATH"')
         case "images":
-            for image in EVERY:
-                cluster.import_image(build_image(image))
+            cluster.import_images(*EVERY)
         case _:
             return pass_on(cluster, command, arguments)
     return 0

@@ -1,11 +1,13 @@
 """The cluster the tests here run on. Ordinary test runs don't collect this folder: name it to run it.
 
-A cluster of its own, called "test", is started and ends with the test run, in whatever way that ends.
-SIGMA_KUBECONFIG names an existing one instead.
+Each process of a run has a cluster of its own, which starts with the first test that needs it and ends with
+the process, in whatever way that ends. GROUPS says which tests share one. SIGMA_KUBECONFIG names an existing
+cluster instead; run in one process then.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -14,11 +16,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
-NAMESPACE = "desk"
+from tests.cluster.namespace import RELEASE, Namespace
+from tests.cluster.onenode.client import Client, existing
+from tests.cluster.onenode.cluster import Cluster, claim
+from tests.cluster.onenode.images import EVERY
+from tests.cluster.onenode.tools import HERE, ROOT, prepare
+
+# Which files of tests run one after the other on one cluster, the longest group first. What some of them do
+# to operator, API server or chart would be seen by the others.
+GROUPS = {
+    "strategies": ("test_operator_strategy",),
+    "drills": ("test_drills", "test_upgrade"),
+    "install": ("test_install", "test_onenode"),
+    "backtests": ("test_backtest", "test_catalogue", "test_manifests", "test_network", "test_rendering"),
+}
+GROUP_OF = {file: group for group, files in GROUPS.items() for file in files}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -27,18 +42,47 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path.is_relative_to(HERE) for path in named) else True
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[object]:
-    from onenode.client import existing
-    from onenode.cluster import Cluster
-    from onenode.tools import prepare
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One group after the other."""
+    order = list(GROUP_OF)
+    here = [item for item in items if item.path.is_relative_to(HERE)]
+    others = [item for item in items if not item.path.is_relative_to(HERE)]
+    items[:] = [*others, *sorted(here, key=lambda item: order.index(item.path.stem))]
 
+
+class GroupScheduling(LoadScopeScheduling):
+    """Gives whole groups to the processes, in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUP_OF[Path(nodeid.partition("::")[0]).stem]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Groups run side by side."""
+    config.option.loadscopereorder = False  # or the group with the most tests would be the first
+    return GroupScheduling(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the tests measured; a process of its own has no other way to say it."""
+    for report in terminalreporter.getreports("passed"):
+        for title, text in report.sections:
+            if title.startswith("Captured stdout") and report.when != "teardown":
+                terminalreporter.write(text)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Client]:
+    """A cluster with the images on its node."""
     found = existing()
     if found is None:
-        own = Cluster("test", prepare())
+        own = Cluster(claim("test"), prepare())
         own.down()  # one that a killed run left half-way
-        own.up(bound=True)
+        own.up(*EVERY, bound=True)
         found = own
+    else:
+        found.import_images(*EVERY)
     try:
         yield found
     finally:
@@ -46,54 +90,46 @@ def cluster() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: object) -> object:
-    """The cluster with the images on its node and the chart installed and Ready: with a feed, and an emulator
-    for its exchange."""
-    from onenode.client import Client
-    from onenode.images import EVERY, build_image
-
-    assert isinstance(cluster, Client)
-    for image in EVERY:
-        cluster.import_image(build_image(image))
-    cluster.kubectl("create", "namespace", "sigma")
-    cluster.kubectl("label", "namespace", "sigma", "pod-security.kubernetes.io/enforce=restricted")
+def installed(cluster: Client) -> Client:
+    """The cluster with the chart installed and Ready: with a feed, and an emulator for its exchange."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.api.create(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE, "labels": labels}}
+    )
     began = time.monotonic()
     feed = "feeds[0].venue=upbit,feeds[0].symbols[0]=KRW-BTC"
     # Where memory is short the kernel spares who requests much: an exchange is on no node of ours.
     memory = "emulator.resources.requests.memory=4Gi,emulator.resources.limits.memory=4Gi"
     values = ("--set", f"emulator.enabled=true,{memory},{feed}")
     chart = ROOT / "charts" / "sigma-x"
-    cluster.helm("install", "sigma-x", chart, "-n", "sigma", *values, "--wait", "--timeout=600s")
+    cluster.helm("install", "sigma-x", chart, "-n", RELEASE, *values, "--wait", "--timeout=600s")
     print(f"helm install to Ready: {time.monotonic() - began:.1f} s")
     return cluster
 
 
+@pytest.fixture(scope="module")
+def namespaces(installed: Client) -> Iterator[Iterator[Namespace]]:
+    """Namespaces that are open for work, as many as are asked for. Each is taken away after its test, while
+    the next one runs; all must be gone at the end."""
+    opened: list[Namespace] = []
+
+    def more() -> Iterator[Namespace]:
+        for number in itertools.count(1):
+            opened.append(Namespace(installed, f"work-{number}"))
+            opened[-1].open()
+            yield opened[-1]
+
+    yield more()
+    for namespace in opened:
+        namespace.wait_gone()
+
+
 @pytest.fixture
-def desk(installed: object) -> Iterator[object]:
-    """A namespace that enforces the restricted standard, taken away afterwards. It is younger than the chart,
-    so the Secrets that `desks` would give it are copied."""
-    from floor import SECRETS, copy_secret, open_namespace
-    from onenode.client import Client
-
-    assert isinstance(installed, Client)
-    open_namespace(installed, NAMESPACE)
-    for name in SECRETS:
-        copy_secret(installed, f"sigma-x-{name}", NAMESPACE)
-    yield installed
-    installed.kubectl("delete", "namespace", NAMESPACE, "--timeout=300s")
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[[Callable[[], object], str], None]:
-    """Wait until something holds; what did not is named when it does not within two minutes."""
-
-    def wait(holds: Callable[[], object], what: str, timeout: float = 120) -> None:
-        deadline = time.monotonic() + timeout
-        while not holds():
-            assert time.monotonic() < deadline, what
-            time.sleep(0.1)
-
-    return wait
+def workspace(namespaces: Iterator[Namespace]) -> Iterator[Namespace]:
+    """A namespace of the test's own, taken away afterwards."""
+    namespace = next(namespaces)
+    yield namespace
+    namespace.delete()
 
 
 @pytest.fixture(scope="session")

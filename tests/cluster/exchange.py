@@ -12,13 +12,14 @@ import time
 from decimal import Decimal
 from typing import Any
 
-import pytest
-from floor import FLOOR, IN, RELEASE, Object
-from onenode.client import Client
+import urllib3
+
+from tests.cluster.api import ApiError, Object
+from tests.cluster.namespace import RELEASE, Namespace
 
 SYMBOL, ACCOUNT = "KRW-BTC", "main"
 KEY, SECRET = "sigma-emulator-key", "sigma-emulator-secret"
-ADMIN = f"/api/v1/namespaces/{RELEASE}/services/sigma-x-emulator:9000/proxy/_emulator"
+ADMIN = f"api/v1/namespaces/{RELEASE}/services/sigma-x-emulator:9000/proxy/_emulator"
 KEYS = "exchange-keys"
 SIM, LIVE = "drill-sim", "drill-live"
 # Twice a second something: take, rest, cancel, sell. So every drill meets orders in all states.
@@ -79,37 +80,42 @@ def keys(key: str, secret: str) -> Object:
 # --- the exchange and the journal ---------------------------------------------------------------------------
 
 
-def account(cluster: Client) -> Object:
+def account(namespace: Namespace) -> Object:
     """What the exchange knows of the LIVE trader's account: orders, fills, balances."""
-    found: Object = json.loads(cluster.kubectl("get", "--raw", f"{ADMIN}/accounts/{ACCOUNT}"))
+    found: Object = namespace.api.request("GET", f"{ADMIN}/accounts/{ACCOUNT}")
     return found
 
 
-def tell(cluster: Client, path: str, **body: Any) -> None:
+def configure(namespace: Namespace, path: str, **body: Any) -> None:
     """Set something at the exchange."""
-    cluster.kubectl("create", "--raw", f"{ADMIN}/{path}", "-f", "-", stdin=json.dumps(body))
+    namespace.api.request("POST", f"{ADMIN}/{path}", body)
 
 
-def journal(cluster: Client, name: str) -> Object:
+def journal(namespace: Namespace, name: str) -> Object:
     """Orders and fills of a bot as the journal has them."""
     rows = "coalesce(json_agg(x), '[]') FROM {} x JOIN bots b ON b.id = x.bot WHERE b.name = '{}/{}'"
-    parts = (f"'{table}', (SELECT {rows.format(table, FLOOR, name)})" for table in ("orders", "fills"))
+    parts = (
+        f"'{table}', (SELECT {rows.format(table, namespace.name, name)})" for table in ("orders", "fills")
+    )
     query = f"SELECT json_build_object({', '.join(parts)})"
     command = ("psql", "-XAtq", "-c", query, "postgresql://postgres@/sigma?host=/run/postgresql")
-    said = cluster.kubectl("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--", *command)
-    found: Object = json.loads(said, parse_float=Decimal)
+    output = namespace.kubectl("exec", "-n", RELEASE, "sigma-x-postgres-0", "-c", "postgres", "--", *command)
+    found: Object = json.loads(output, parse_float=Decimal)
     return found
 
 
-def parity(cluster: Client) -> str:
+def parity(namespace: Namespace) -> str:
     """What `kubectl sigma parity` says of the SIM trader. What the bot saw last may not be recorded yet."""
-    deadline = time.monotonic() + 120
-    while True:
+    refusals = [""]
+
+    def answer() -> str:
         try:
-            return cluster.sigma(*IN, "parity", SIM)
+            return namespace.sigma("parity", SIM)
         except subprocess.CalledProcessError as problem:
-            if time.monotonic() > deadline:
-                pytest.fail(problem.stderr)
+            refusals.append(problem.stderr)
+            return ""
+
+    return namespace.wait_until(answer, lambda: refusals[-1])
 
 
 # --- what must hold -----------------------------------------------------------------------------------------
@@ -133,11 +139,11 @@ def executions(fills: list[Object], order: str, of: dict[Any, str]) -> dict[str,
     return {client_id: sorted(money) for client_id, money in out.items()}
 
 
-def dispute(cluster: Client, until: int) -> str:
+def disagreement(namespace: Namespace, until: int) -> str:
     """Where journal and exchange differ about the LIVE trader's orders up to a time (ns); empty: nowhere.
     The exchange is asked last, so that it knows whatever the journal says has happened."""
-    written = journal(cluster, LIVE)
-    there = account(cluster)
+    written = journal(namespace, LIVE)
+    there = account(namespace)
     rows = {row["client_id"]: row for row in written["orders"]}
     sent = [order["client_id"] for order in there["orders"]]
     twice = sorted({one for one in sent if sent.count(one) > 1})
@@ -166,9 +172,9 @@ def dispute(cluster: Client, until: int) -> str:
     return f"fills of {wrong}: {[(ours.get(c), theirs.get(c)) for c in wrong]}" if wrong else ""
 
 
-def unsound(cluster: Client) -> str:
+def inconsistency(namespace: Namespace) -> str:
     """What is wrong with the SIM trader's orders by themselves; empty: nothing."""
-    written = journal(cluster, SIM)
+    written = journal(namespace, SIM)
     fills = executions(written["fills"], "client_id", {})
     rows = {row["client_id"]: row for row in written["orders"]}
     if len(rows) != len(written["orders"]):
@@ -184,30 +190,35 @@ def unsound(cluster: Client) -> str:
     return ""
 
 
-def check_orders(cluster: Client) -> None:
+def check_orders(namespace: Namespace) -> None:
     """No order lost, none doubled, every fill booked once. What is on its way may take a moment."""
-    cut, deadline = time.time_ns(), time.monotonic() + 240
-    while wrong := dispute(cluster, cut):
-        time.sleep(0.1)
-        assert time.monotonic() < deadline, wrong
-    assert not unsound(cluster)
+    cut, wrong = time.time_ns(), [""]
+
+    def agreed() -> bool:
+        wrong.append(disagreement(namespace, cut))
+        return not wrong[-1]
+
+    namespace.wait_until(agreed, lambda: wrong[-1], 240)
+    assert not inconsistency(namespace)
 
 
-def ordered_since(cluster: Client, moment: int) -> bool:
+def ordered_since(namespace: Namespace, moment: int) -> bool:
     """Whether both have ordered after a time (ns), the LIVE one at the exchange."""
     try:
-        live = any(order["created"] > moment for order in account(cluster)["orders"])
-        return live and any(row["created"] > moment for row in journal(cluster, SIM)["orders"])
-    except subprocess.CalledProcessError:
+        live = any(order["created"] > moment for order in account(namespace)["orders"])
+        return live and any(row["created"] > moment for row in journal(namespace, SIM)["orders"])
+    except (subprocess.CalledProcessError, ApiError, urllib3.exceptions.HTTPError):
         return False  # what would have answered is being started again
 
 
-def await_trading(cluster: Client, timeout: float = 240) -> float:
+def await_trading(namespace: Namespace, timeout: float = 240) -> float:
     """Wait until both order again and are Ready; the seconds that took."""
     began, moment = time.monotonic(), time.time_ns()
-    while not ordered_since(cluster, moment):
-        time.sleep(0.1)
-        assert time.monotonic() - began < timeout, cluster.kubectl("get", "strat,pods", *IN, "-o", "wide")
+
+    def look() -> str:
+        return namespace.kubectl("get", "strat,pods", "-o", "wide")
+
+    namespace.wait_until(lambda: ordered_since(namespace, moment), look, timeout)
     names = (f"strat/{SIM}", f"strat/{LIVE}")
-    cluster.kubectl("wait", *names, *IN, "--for=condition=Ready", f"--timeout={timeout:.0f}s")
+    namespace.kubectl("wait", *names, "--for=condition=Ready", f"--timeout={timeout:.0f}s")
     return time.monotonic() - began

@@ -3,14 +3,14 @@ each both trade again by themselves, no order is lost or doubled, and every fill
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from exchange import (
+
+from tests.cluster.api import Object
+from tests.cluster.exchange import (
     ACCOUNT,
     KEY,
     LIVE,
@@ -19,23 +19,22 @@ from exchange import (
     account,
     await_trading,
     check_orders,
+    configure,
     journal,
     keys,
     ordered_since,
     parity,
-    tell,
     trader,
 )
-from floor import FLOOR, IN, RELEASE, apply, delete, floor, get, wait_phase
-from onenode.client import existing
-from onenode.cluster import Cluster
-from onenode.processes import MIB, memory_limit, pod_processes, pods_cgroup, proportional, shims
+from tests.cluster.namespace import RELEASE, Namespace
+from tests.cluster.onenode.client import Client, existing
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.onenode.processes import MIB, memory_limit, pod_processes, pods_cgroup, proportional, shims
+from tests.cluster.strategies import delete, trading_namespace, wait_phase
 
 pytestmark = pytest.mark.skipif(
     existing() is not None, reason="would kill the parts of a cluster that is used"
 )
-Object = dict[str, Any]
-Until = Callable[..., None]
 OUTAGE_S = 30
 SMALLEST = Decimal(2)  # BTC; the exchange takes orders from 5,000 KRW on, at generated prices of some 3,000
 # Where memory is short the kernel spares who requests much. The limit below makes the node smaller and a
@@ -57,74 +56,79 @@ class Greedy(Strategy):
 
 
 @pytest.fixture(scope="module")
-def desk(installed: object) -> Iterator[Cluster]:
+def workspace(installed: Client) -> Iterator[Namespace]:
     """Both traders, trading."""
-    assert isinstance(installed, Cluster)
     # An order in doubt is looked up for 45 s at Upbit before it counts as never arrived, then all is closed.
-    with floor(installed, ticks=False, close=180):
+    with trading_namespace(installed, ticks=False, close=180) as namespace:
         began = time.monotonic()
         live = trader(LIVE, "live", bot={"memory": LIVE_MEMORY})
-        apply(installed, keys(KEY, SECRET), trader(SIM, "sim"), live)
-        wait_phase(installed, SIM, "Running")
-        wait_phase(installed, LIVE, "Running")
+        namespace.apply(keys(KEY, SECRET), trader(SIM, "sim"), live)
+        wait_phase(namespace, SIM, "Running")
+        wait_phase(namespace, LIVE, "Running")
         print(f"apply of a SIM and a LIVE trader to Running: {time.monotonic() - began:.1f} s")
-        await_trading(installed)
-        yield installed
+        await_trading(namespace)
+        yield namespace
 
 
-def well(cluster: Cluster, drill: str) -> None:
+@pytest.fixture(scope="module")
+def node(workspace: Namespace) -> Cluster:
+    """What they stand on."""
+    assert isinstance(workspace.cluster, Cluster)
+    return workspace.cluster
+
+
+def check_recovered(workspace: Namespace, drill: str) -> None:
     """Both trade again, and nothing is wrong with their orders."""
-    print(f"{drill}: both trade again after {await_trading(cluster):.1f} s")
-    check_orders(cluster)
+    print(f"{drill}: both trade again after {await_trading(workspace):.1f} s")
+    check_orders(workspace)
 
 
-def pods(cluster: Cluster, namespace: str) -> dict[str, Object]:
+def pods(workspace: Namespace, namespace: str) -> dict[str, Object]:
     """By name, those that are to run for ever."""
-    found = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-o", "json"))["items"]
+    found = workspace.api.list("pod", namespace)
     lasting = [pod for pod in found if pod["spec"]["restartPolicy"] == "Always"]
     return {pod["metadata"]["name"]: pod for pod in lasting}
 
 
-def lives(cluster: Cluster) -> dict[str, tuple[str, int]]:
+def instances(workspace: Namespace) -> dict[str, tuple[str, int]]:
     """Every pod's uid and how often its containers were started again."""
     out = {}
-    for namespace in (FLOOR, RELEASE):
-        for name, pod in pods(cluster, namespace).items():
+    for namespace in (workspace.name, RELEASE):
+        for name, pod in pods(workspace, namespace).items():
             restarts = sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
             out[name] = (pod["metadata"]["uid"], restarts)
     return out
 
 
-def component(cluster: Cluster, name: str) -> Object:
+def component(workspace: Namespace, name: str) -> Object:
     """The pod of the chart with this component."""
-    selector = f"app.kubernetes.io/component={name}"
-    found = json.loads(cluster.kubectl("get", "pods", "-n", RELEASE, "-l", selector, "-o", "json"))["items"]
+    found = workspace.api.list("pod", RELEASE, f"app.kubernetes.io/component={name}")
     (pod,) = [pod for pod in found if pod["spec"]["restartPolicy"] == "Always"]
     return dict(pod)
 
 
-def sigkill(cluster: Cluster, *uids: str, pause: bool = False) -> int:
+def sigkill(node: Cluster, *uids: str, pause: bool = False) -> int:
     """SIGKILL everything in these pods, the sandbox too if `pause`; how many processes that were."""
-    doomed = [p for p in pod_processes(cluster.cgroup) if p.pod in uids and (pause or not p.pause)]
+    doomed = [p for p in pod_processes(node.cgroup) if p.pod in uids and (pause or not p.pause)]
     for process in doomed:
         process.kill()
     return len(doomed)
 
 
-def test_they_trade_on_the_emulator(desk: Cluster, until: Until) -> None:
+def test_they_trade_on_the_emulator(workspace: Namespace) -> None:
     def busy() -> bool:
-        seen = {order["status"] for order in account(desk)["orders"]}
-        return {"filled", "cancelled"} <= seen and len(journal(desk, SIM)["fills"]) > 3
+        seen = {order["status"] for order in account(workspace)["orders"]}
+        return {"filled", "cancelled"} <= seen and len(journal(workspace, SIM)["fills"]) > 3
 
-    until(busy, "they do not take, rest and cancel")
-    check_orders(desk)
-    found = get(desk, f"strat/{LIVE}")["status"]
+    workspace.wait_until(busy, "they do not take, rest and cancel")
+    check_orders(workspace)
+    found = workspace.get(f"strategy/{LIVE}")["status"]
     assert (found["mode"], found["phase"]) == ("live", "Running")
     assert "sigma-live" in found["image"]
 
 
-def test_memory_of_the_whole_and_of_a_sim_pod(desk: Cluster) -> None:
-    processes = pod_processes(desk.cgroup)
+def test_memory_of_the_whole_and_of_a_sim_pod(workspace: Namespace, node: Cluster) -> None:
+    processes = pod_processes(node.cgroup)
 
     def cost(pod: Object) -> tuple[float, float]:
         """MiB of the pod's own processes, and of its shim and pause."""
@@ -133,7 +137,7 @@ def test_memory_of_the_whole_and_of_a_sim_pod(desk: Cluster) -> None:
         around = [p.pid for p in pauses] + shims(p.container for p in pauses)
         return proportional(p.pid for p in own if not p.pause), proportional(around)
 
-    listed = pods(desk, RELEASE) | pods(desk, FLOOR)
+    listed = pods(workspace, RELEASE) | pods(workspace, workspace.name)
     costs = {name: cost(pod) for name, pod in sorted(listed.items())}
     for name, (own, around) in costs.items():
         print(f"{name}: {own:.0f} MiB and {around:.1f} MiB for shim and pause")
@@ -146,91 +150,96 @@ def test_memory_of_the_whole_and_of_a_sim_pod(desk: Cluster) -> None:
     assert 12 * 1024 / one >= 120
 
 
-def test_the_bot_is_killed(desk: Cluster, until: Until) -> None:
+def test_the_bot_is_killed(workspace: Namespace, node: Cluster) -> None:
     own = f"{LIVE}-0"
-    before = lives(desk)[own]
-    assert sigkill(desk, before[0])
+    before = instances(workspace)[own]
+    assert sigkill(node, before[0])
     began = time.monotonic()
-    until(
-        lambda: lives(desk)[own] != before, "it is not started again"
-    )  # the kubelet tells this a second later
-    well(desk, "LIVE bot killed")
+    # the kubelet tells this a second later
+    workspace.wait_until(lambda: instances(workspace)[own] != before, "it is not started again")
+    check_recovered(workspace, "LIVE bot killed")
     print(f"LIVE bot killed to both trade again: {time.monotonic() - began:.1f} s")
-    assert lives(desk)[own] == (before[0], before[1] + 1)
+    assert instances(workspace)[own] == (before[0], before[1] + 1)
 
 
 @pytest.mark.parametrize("name", ["operator", "redis", "postgres"])
-def test_a_part_is_killed(desk: Cluster, name: str, until: Until) -> None:
+def test_a_part_is_killed(workspace: Namespace, node: Cluster, name: str) -> None:
     """The bots outlive it: none is started again for it."""
-    before, pod = lives(desk), component(desk, name)
+    before, pod = instances(workspace), component(workspace, name)
     own = pod["metadata"]["name"]
-    assert sigkill(desk, pod["metadata"]["uid"])
-    until(lambda: lives(desk)[own][1] > before[own][1], f"{name} is not started again")
-    well(desk, f"{name} killed")
-    desk.kubectl("wait", f"pod/{own}", "-n", RELEASE, "--for=condition=Ready", "--timeout=300s")
+    assert sigkill(node, pod["metadata"]["uid"])
+    workspace.wait_until(
+        lambda: instances(workspace)[own][1] > before[own][1], f"{name} is not started again"
+    )
+    check_recovered(workspace, f"{name} killed")
+    workspace.kubectl("wait", f"pod/{own}", "-n", RELEASE, "--for=condition=Ready", "--timeout=300s")
     bots = (f"{SIM}-0", f"{LIVE}-0")
-    after = lives(desk)
+    after = instances(workspace)
     assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
 
 
-def test_the_kubelet_is_killed_and_a_bot_meanwhile(desk: Cluster, until: Until) -> None:
-    before, began = lives(desk), time.time_ns()
-    with desk.without("kubelet"):
-        assert sigkill(desk, before[f"{SIM}-0"][0])
+def test_the_kubelet_is_killed_and_a_bot_meanwhile(workspace: Namespace, node: Cluster) -> None:
+    before, began = instances(workspace), time.time_ns()
+    with node.without("kubelet"):
+        assert sigkill(node, before[f"{SIM}-0"][0])
 
         def went_on() -> bool:
-            return any(order["created"] > began for order in account(desk)["orders"])
+            return any(order["created"] > began for order in account(workspace)["orders"])
 
-        until(went_on, "the LIVE bot does not trade without the kubelet")
-    until(lambda: lives(desk)[f"{SIM}-0"] != before[f"{SIM}-0"], "the SIM bot is not started again")
-    well(desk, "kubelet killed, and the SIM bot meanwhile")
-    after = lives(desk)
+        workspace.wait_until(went_on, "the LIVE bot does not trade without the kubelet")
+    workspace.wait_until(
+        lambda: instances(workspace)[f"{SIM}-0"] != before[f"{SIM}-0"], "the SIM bot is not started again"
+    )
+    check_recovered(workspace, "kubelet killed, and the SIM bot meanwhile")
+    after = instances(workspace)
     assert after.pop(f"{SIM}-0")[1] == before.pop(f"{SIM}-0")[1] + 1
     assert after == before
 
 
-def test_the_secret_is_rotated(desk: Cluster, until: Until) -> None:
+def test_the_secret_is_rotated(workspace: Namespace) -> None:
     def sessions() -> int:
-        status = f"/api/v1/namespaces/{FLOOR}/pods/{LIVE}-0:8080/proxy/status"
-        return int(json.loads(desk.kubectl("get", "--raw", status))["sessions"])
+        status = f"api/v1/namespaces/{workspace.name}/pods/{LIVE}-0:8080/proxy/status"
+        return int(workspace.api.request("GET", status)["sessions"])
 
-    before, first = lives(desk), sessions()
-    tell(desk, "accounts", name=ACCOUNT, key="second-key", secret="second-secret")
-    apply(desk, keys("second-key", "second-secret"))
+    before, first = instances(workspace), sessions()
+    configure(workspace, "accounts", name=ACCOUNT, key="second-key", secret="second-secret")
+    workspace.apply(keys("second-key", "second-secret"))
     # The kubelet brings a changed Secret within a minute or so; when the pod changes it looks at once.
-    desk.kubectl("annotate", f"pod/{LIVE}-0", *IN, "look=again")
+    workspace.kubectl("annotate", f"pod/{LIVE}-0", "look=again")
     began = time.monotonic()
-    until(lambda: sessions() > first, "the bot does not follow the new keys", 240)
+    workspace.wait_until(lambda: sessions() > first, "the bot does not follow the new keys", 240)
     print(f"Secret rotated to connected anew: {time.monotonic() - began:.1f} s")
-    tell(desk, "accounts", name=ACCOUNT, key=KEY, secret=SECRET, expired=True)
-    well(desk, "Secret rotated, the old key expired")
-    assert lives(desk) == before, "the same bot, started once"
-    assert desk.kubectl("get", "pods", *IN, "-o", "name").split() == [f"pod/{LIVE}-0", f"pod/{SIM}-0"]
+    configure(workspace, "accounts", name=ACCOUNT, key=KEY, secret=SECRET, expired=True)
+    check_recovered(workspace, "Secret rotated, the old key expired")
+    assert instances(workspace) == before, "the same bot, started once"
+    assert workspace.kubectl("get", "pods", "-o", "name").split() == [f"pod/{LIVE}-0", f"pod/{SIM}-0"]
 
 
-def test_the_api_server_is_away(desk: Cluster, until: Until) -> None:
-    before = lives(desk)
-    with desk.without("kube-apiserver"):
+def test_the_api_server_is_away(workspace: Namespace, node: Cluster) -> None:
+    before = instances(workspace)
+    with node.without("kube-apiserver"):
         began = time.time_ns()
         time.sleep(OUTAGE_S)  # this is the drill
         ended = time.time_ns()
-    until(lambda: desk.try_kubectl("get", "--raw", "/readyz"), "the API server does not come back")
-    well(desk, f"API server away for {OUTAGE_S} s")
-    live = [order["created"] for order in account(desk)["orders"]]
-    sim = [row["created"] for row in journal(desk, SIM)["orders"]]
+    workspace.wait_until(
+        lambda: workspace.try_kubectl("get", "--raw", "/readyz"), "the API server does not come back"
+    )
+    check_recovered(workspace, f"API server away for {OUTAGE_S} s")
+    live = [order["created"] for order in account(workspace)["orders"]]
+    sim = [row["created"] for row in journal(workspace, SIM)["orders"]]
     made = [sum(began <= moment <= ended for moment in orders) for orders in (live, sim)]
     print(f"ordered while it was away: LIVE {made[0]}, SIM {made[1]}")
     assert min(made) > 0
     bots = (f"{SIM}-0", f"{LIVE}-0")
-    after = lives(desk)
+    after = instances(workspace)
     assert [after[bot] for bot in bots] == [before[bot] for bot in bots]
 
 
-def test_the_node_is_out_of_memory(desk: Cluster, until: Until) -> None:
+def test_the_node_is_out_of_memory(workspace: Namespace, node: Cluster) -> None:
     """All pods together get a limit, since the machine below is shared: the kernel chooses among them as it
     would on a full node. The backtest may by itself take more than there is. While its memory is not free yet
     the kernel may take another one for it, which is not LIVE."""
-    before, began = lives(desk), time.time_ns()
+    before, began = instances(workspace), time.time_ns()
     spec: Object = {
         "strategy": {"code": GREEDY},
         "markets": [{"symbol": "GOOG", "tickSize": "0.01", "lotSize": "1"}],
@@ -239,68 +248,74 @@ def test_the_node_is_out_of_memory(desk: Cluster, until: Until) -> None:
         "job": {"retries": 0},
     }
     greedy = {"apiVersion": "sigma-x.io/v1alpha1", "kind": "Backtest", "metadata": {"name": "greedy"}}
-    with memory_limit(pods_cgroup(desk.cgroup), 1200 * MIB):
-        apply(desk, {**greedy, "spec": spec})
-        desk.kubectl("wait", "bt/greedy", *IN, "--for=condition=Failed", "--timeout=300s")
-        until(lambda: ordered_since(desk, began), "the bots do not go on")
-    pod = json.loads(desk.kubectl("get", "pods", *IN, "-l", "sigma-x.io/backtest=greedy", "-o", "json"))
-    (status,) = pod["items"][0]["status"]["containerStatuses"]
+    with memory_limit(pods_cgroup(node.cgroup), 1200 * MIB):
+        workspace.apply({**greedy, "spec": spec})
+        workspace.kubectl("wait", "bt/greedy", "--for=condition=Failed", "--timeout=300s")
+        workspace.wait_until(lambda: ordered_since(workspace, began), "the bots do not go on")
+    pod, *_ = workspace.list("pod", "sigma-x.io/backtest=greedy")
+    (status,) = pod["status"]["containerStatuses"]
     assert status["state"]["terminated"]["exitCode"] == 137
-    after = lives(desk)
+    after = instances(workspace)
     print(f"ended besides the backtest: {[name for name in before if after[name] != before[name]] or 'none'}")
     assert after[f"{LIVE}-0"] == before[f"{LIVE}-0"], "LIVE survives"
-    well(desk, "node out of memory by a backtest")
+    check_recovered(workspace, "node out of memory by a backtest")
 
 
-def test_every_container_is_killed_at_once(desk: Cluster, until: Until) -> None:
-    before = lives(desk)
-    spared = component(desk, "emulator")["metadata"]
+def test_every_container_is_killed_at_once(workspace: Namespace, node: Cluster) -> None:
+    before = instances(workspace)
+    spared = component(workspace, "emulator")["metadata"]
     before.pop(spared["name"])
-    uids = {process.pod for process in pod_processes(desk.cgroup)} - {spared["uid"]}
+    uids = {process.pod for process in pod_processes(node.cgroup)} - {spared["uid"]}
     began = time.monotonic()
-    print(f"killed {sigkill(desk, *uids, pause=True)} processes of {len(uids)} pods")
+    print(f"killed {sigkill(node, *uids, pause=True)} processes of {len(uids)} pods")
 
     def started_again() -> bool:
-        after = lives(desk)
+        after = instances(workspace)
         return all(after.get(name, life) != life for name, life in before.items())
 
-    until(started_again, "not every pod is started again")
-    well(desk, "every container killed at once")
-    for namespace in (FLOOR, RELEASE):
-        desk.kubectl(
-            "wait", "pods", "-n", namespace, *pods(desk, namespace), "--for=condition=Ready", "--timeout=300s"
+    workspace.wait_until(started_again, "not every pod is started again")
+    check_recovered(workspace, "every container killed at once")
+    for namespace in (workspace.name, RELEASE):
+        workspace.kubectl(
+            "wait",
+            "pods",
+            "-n",
+            namespace,
+            *pods(workspace, namespace),
+            "--for=condition=Ready",
+            "--timeout=300s",
         )
     print(f"every container killed at once to everything Ready: {time.monotonic() - began:.1f} s")
 
 
-def test_sim_did_what_a_backtest_does(desk: Cluster) -> None:
+def test_sim_did_what_a_backtest_does(workspace: Namespace) -> None:
     """Through all that, with bot, feed and stores killed: the same orders and fills, to the last digit."""
-    said = parity(desk)
-    print(said)
-    assert "the same" in said
+    output = parity(workspace)
+    print(output)
+    assert "the same" in output
 
 
-def test_deletion_closes_at_the_exchange(desk: Cluster) -> None:
-    apply(desk, trader(LIVE, "live", deletionPolicy="flatten"))
-    wait_phase(desk, LIVE, "Running")
-    print(f"LIVE deleted with its position closed in {delete(desk, LIVE):.1f} s")
-    there = account(desk)
+def test_deletion_closes_at_the_exchange(workspace: Namespace) -> None:
+    workspace.apply(trader(LIVE, "live", deletionPolicy="flatten"))
+    wait_phase(workspace, LIVE, "Running")
+    print(f"LIVE deleted with its position closed in {delete(workspace, LIVE):.1f} s")
+    there = account(workspace)
     assert all(order["status"] != "open" for order in there["orders"])
     left = Decimal(there["balances"]["BTC"]["free"]) - Decimal(there["opening"]["BTC"])
     assert 0 <= left < SMALLEST, "no more is left than the exchange would not take"
-    check_orders(desk)
+    check_orders(workspace)
 
 
-def test_a_namespace_is_deleted_with_bots_that_trade(desk: Cluster) -> None:
-    apply(desk, trader(LIVE, "live"))
-    wait_phase(desk, LIVE, "Running")
-    await_trading(desk)
+def test_a_namespace_is_deleted_with_bots_that_trade(workspace: Namespace) -> None:
+    workspace.apply(trader(LIVE, "live"))
+    wait_phase(workspace, LIVE, "Running")
+    await_trading(workspace)
     began = time.monotonic()
-    desk.kubectl("delete", "namespace", FLOOR, "--wait=false")
-    tell(desk, "player", paused=True)  # or the market would fill what rests once its bot has ended
+    workspace.delete()
+    configure(workspace, "player", paused=True)  # or the market would fill what rests once its bot has ended
     try:
-        desk.kubectl("wait", f"namespace/{FLOOR}", "--for=delete", "--timeout=300s")
+        workspace.wait_gone()
     finally:
-        tell(desk, "player", paused=False)
+        configure(workspace, "player", paused=False)
     print(f"namespace deleted with two traders in {time.monotonic() - began:.1f} s")
-    check_orders(desk)
+    check_orders(workspace)

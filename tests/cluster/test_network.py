@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from floor import IMAGE, RELEASE, strategy
-from onenode.client import Client
-from onenode.cluster import Cluster
 
-Object = dict[str, Any]
-Until = Callable[..., None]
-DESK, METRICS, ELSEWHERE = "default", "monitoring", "elsewhere"
+from tests.cluster.api import Object
+from tests.cluster.namespace import RELEASE
+from tests.cluster.onenode.client import Client
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.strategies import IMAGE, strategy
+
+BOTS, METRICS, ELSEWHERE = "default", "monitoring", "elsewhere"
 # Connects to every HOST:PORT it is given, all at once, and says which opened.
 PROBE = """
 import socket, sys
@@ -90,20 +90,19 @@ def give_addresses(cluster: Cluster) -> None:
 
 def bot(name: str) -> Object:
     manifest = strategy(name, deletionPolicy="leave")
-    manifest["metadata"]["namespace"] = DESK
+    manifest["metadata"]["namespace"] = BOTS
     return manifest
 
 
 @pytest.fixture(scope="module")
-def network(installed: object) -> Iterator[Client]:
-    """Two bots in a desk of the chart, and pods of other kinds that try."""
-    assert isinstance(installed, Client)
+def network(installed: Client) -> Iterator[Client]:
+    """Two bots in one of the `desks` of the chart, and pods of other kinds that try."""
     for namespace in (METRICS, ELSEWHERE):
         installed.kubectl("create", "namespace", namespace)
     made = [
         bot("one"),
         bot("two"),
-        pod("sums", DESK, **{"sigma-x.io/backtest": "sums"}),
+        pod("sums", BOTS, **{"sigma-x.io/backtest": "sums"}),
         pod("prometheus", METRICS),
         pod("stranger", ELSEWHERE, **{"sigma-x.io/strategy": "stranger", "sigma-x.io/backtest": "stranger"}),
     ]
@@ -112,7 +111,7 @@ def network(installed: object) -> Iterator[Client]:
         made.append(outside())
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
     installed.kubectl("apply", "-f", "-", stdin=listed)
-    installed.kubectl("wait", "strat/one", "strat/two", "-n", DESK, "--for=condition=Ready", "--timeout=600s")
+    installed.kubectl("wait", "strat/one", "strat/two", "-n", BOTS, "--for=condition=Ready", "--timeout=600s")
     try:
         yield installed
     finally:
@@ -120,18 +119,15 @@ def network(installed: object) -> Iterator[Client]:
         installed.kubectl("delete", "namespace", METRICS, ELSEWHERE, "--timeout=300s")
 
 
-def found(cluster: Client, what: str, path: str, *options: str) -> str:
-    return cluster.kubectl("get", what, *options, "-o", f"jsonpath={path}")
-
-
 def targets(cluster: Client) -> dict[str, str]:
     """Everything that listens, by a name of this table."""
-    health = {"bot": found(cluster, "pod/two-0", "{.status.podIP}", "-n", DESK)}
+    health = {"bot": cluster.api.get("pod/two-0", BOTS)["status"]["podIP"]}
     for part in PARTS:
-        label = f"app.kubernetes.io/component={part}"
-        health[part] = found(cluster, "pods", "{.items[0].status.podIP}", "-n", RELEASE, "-l", label)
-    node = found(cluster, "nodes", '{.items[0].status.addresses[?(@.type=="InternalIP")].address}')
-    dns = found(cluster, "service/kube-dns", "{.spec.clusterIP}", "-n", "kube-system")
+        listed = cluster.api.list("pod", RELEASE, f"app.kubernetes.io/component={part}")
+        health[part] = listed[0]["status"]["podIP"]
+    addresses = cluster.api.list("node")[0]["status"]["addresses"]
+    node = next(found["address"] for found in addresses if found["type"] == "InternalIP")
+    dns = cluster.api.get("service/kube-dns", "kube-system")["spec"]["clusterIP"]
     own = {"dns": f"{dns}:53", "api": "kubernetes.default.svc:443", "api-node": f"{node}:6443"}
     own["kubelet"] = f"{node}:10250"
     reached = STORES | VENUE | own | {name: f"{address}:8080" for name, address in health.items()}
@@ -141,15 +137,15 @@ def targets(cluster: Client) -> dict[str, str]:
 def opened(cluster: Client, pod: tuple[str, ...], places: dict[str, str]) -> set[str]:
     """Which of them the pod reaches."""
     command = ("exec", *pod, "--", "/opt/sigma/bin/python", "-c", PROBE, *places.values())
-    said = cluster.try_kubectl(*command).split()
-    return {name for name, place in places.items() if place in said}
+    output = cluster.try_kubectl(*command).split()
+    return {name for name, place in places.items() if place in output}
 
 
 @pytest.mark.parametrize(
     ("pod", "reaches"),
     [
-        (("one-0", "-c", "bot", "-n", DESK), {"redis", "postgres", "venue", "abroad", "dns"}),
-        (("sums", "-n", DESK), {"postgres", "dns"}),
+        (("one-0", "-c", "bot", "-n", BOTS), {"redis", "postgres", "venue", "abroad", "dns"}),
+        (("sums", "-n", BOTS), {"postgres", "dns"}),
         (("prometheus", "-n", METRICS), {"bot", *PARTS, *OPEN}),
         (("stranger", "-n", ELSEWHERE), OPEN),
         (
@@ -160,7 +156,7 @@ def opened(cluster: Client, pod: tuple[str, ...], places: dict[str, str]) -> set
     ],
     ids=["bot", "backtest", "prometheus", "stranger", "operator", "feed"],
 )
-def test_who_reaches_whom(network: Client, pod: tuple[str, ...], reaches: set[str], until: Until) -> None:
+def test_who_reaches_whom(network: Client, pod: tuple[str, ...], reaches: set[str]) -> None:
     """Everything in the table listens: what one pod can't reach, another does, and each reaches itself. Rules
     for a new pod stand a second or two after it started."""
     places = targets(network)
@@ -172,6 +168,6 @@ def test_who_reaches_whom(network: Client, pod: tuple[str, ...], reaches: set[st
         return last == reaches & places.keys()
 
     try:
-        until(as_said, "")
+        network.wait_until(as_said, "")
     except AssertionError:
         pytest.fail(f"reaches {sorted(last)}, not {sorted(reaches)}")

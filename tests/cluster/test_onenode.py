@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from onenode.box import RUN, hierarchies, running
-from onenode.client import existing
-from onenode.cluster import Cluster
-from onenode.tools import prepare
 
-from conftest import HERE
+from tests.cluster.onenode.client import existing
+from tests.cluster.onenode.cluster import Cluster, claim
+from tests.cluster.onenode.supervisor import RUN, hierarchies, running
+from tests.cluster.onenode.tools import ROOT, prepare
 
 pytestmark = pytest.mark.skipif(existing() is not None, reason="an existing cluster is used")
-NAME = "killed"
-HOLD = f"""
-from onenode.cluster import Cluster
-from onenode.tools import prepare
-Cluster({NAME!r}, prepare()).up(bound=True)
+HOLD = """
+import sys
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.onenode.tools import prepare
+Cluster(sys.argv[1], prepare()).up(bound=True)
 print("up", flush=True)
 input()
 """
+
+
+@pytest.fixture(scope="module")
+def node() -> Cluster:
+    """A node that does not run yet."""
+    return Cluster(claim("killed"), prepare())
 
 
 @pytest.fixture
@@ -35,55 +42,64 @@ def addresses() -> set[Path]:
 
 
 @pytest.fixture
-def holder() -> Iterator[subprocess.Popen[str]]:
+def holder(node: Cluster) -> Iterator[subprocess.Popen[str]]:
     """A process that has started a node bound to it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD],
+        [sys.executable, "-c", HOLD, node.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     yield process
     process.kill()
     process.wait()
-    Cluster(NAME, prepare()).down()
+    node.down()
 
 
-def remains() -> list[str]:
+def remains(name: str) -> list[str]:
     """Everything of the node that is still there."""
-    state = str(RUN / NAME)
+    state = str(RUN / name)
     processes = subprocess.run(["pgrep", "-f", state], capture_output=True, text=True, check=False)
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if state in line]
-    folders = [str(root) for root in hierarchies() if (root / "sigma-x" / NAME).exists()]
+    folders = [str(root) for root in hierarchies() if (root / "sigma-x" / name).exists()]
     return [*processes.stdout.split(), *mounts, *folders, *([state] if os.path.exists(state) else [])]
 
 
-def links() -> set[str]:
-    return {name for name in os.listdir("/sys/class/net") if name.startswith("sigma")}
+def links(name: str) -> list[str]:
+    """The host's ends of the node's cable."""
+    listed = subprocess.run(["ip", "-json", "link"], capture_output=True, check=True).stdout
+    return [link["ifname"] for link in json.loads(listed) if link.get("ifalias") == f"sigma-x/{name}"]
 
 
 def stored() -> set[Path]:
     return set(Path("/var/lib/cni").rglob("*"))
 
 
+def wait_for_kernel(holds: Callable[[], bool], what: str) -> None:
+    """Wait for what the kernel does in its own time, and tells nobody."""
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("whom", ["holder", "supervisor"])
 def test_a_sigkill_leaves_nothing(
-    addresses: set[Path], holder: subprocess.Popen[str], until: Callable[..., None], whom: str
+    addresses: set[Path], node: Cluster, holder: subprocess.Popen[str], whom: str
 ) -> None:
-    supervisor = running(NAME)
+    supervisor = running(node.name)
     assert supervisor is not None
-    assert remains(), "a running node is seen"
+    assert remains(node.name), "a running node is seen"
+    assert links(node.name), "its cable is seen"
     dns = ("deployment/coredns", "-n", "kube-system", "--for=condition=Available", "--timeout=120s")
-    Cluster(NAME, prepare()).kubectl("wait", *dns)  # a pod with an address
-    before = links()
+    node.kubectl("wait", *dns)  # a pod with an address
     os.kill(holder.pid if whom == "holder" else supervisor, signal.SIGKILL)
-    until(lambda: running(NAME) is None, "the node's lock is still held")
+    wait_for_kernel(lambda: running(node.name) is None, "the node's lock is still held")
     if whom == "supervisor":  # nobody is left to clean: whoever comes next does
-        Cluster(NAME, prepare()).down()
-    until(lambda: not remains(), "something is left behind")
-    # The kernel takes a network namespace apart after its last process has ended, in its own time.
-    until(lambda: len(links()) < len(before), "the cable is left behind")
+        node.down()
+    wait_for_kernel(lambda: not remains(node.name), "something is left behind")
+    wait_for_kernel(lambda: not links(node.name), "the cable is left behind")
     assert stored() == addresses

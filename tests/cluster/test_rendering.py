@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
-from onenode.client import Client
-from test_manifests import BASES, defined
 
 from sigma_operator.backtest import render
 from sigma_operator.settings import BacktestSettings, BotSettings
 from sigma_operator.strategy import render as render_bot
+from tests.cluster.api import ApiError, Object
+from tests.cluster.onenode.client import Client
+from tests.cluster.test_manifests import BASES, defined
 
-Object = dict[str, Any]
 __all__ = ["defined"]
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
@@ -116,14 +112,13 @@ def resource(kind: str, name: str, spec: Object) -> Object:
 
 
 def take(cluster: Client, documents: list[Object]) -> None:
-    """Dry-run them all in one call."""
-    listed = {"apiVersion": "v1", "kind": "List", "items": documents}
-    command = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
-    try:
-        cluster.kubectl(*command, stdin=json.dumps(listed))
-    except subprocess.CalledProcessError as refusal:
-        note(refusal.stderr)
-        raise
+    """Dry-run them all."""
+    for document in documents:
+        try:
+            cluster.api.create(document, "default", dry_run=True)
+        except ApiError as refusal:
+            note(f"{document['kind']}: {refusal.message}")
+            raise
 
 
 modest = settings(

@@ -6,34 +6,19 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from floor import (
-    FLOOR,
-    IN,
-    RELEASE,
-    apply,
-    conditions,
-    copy_secret,
-    delete,
-    floor,
-    get,
-    strategy,
-    wait,
-    wait_phase,
-    with_code,
-)
-from onenode.client import Client, existing
 
-from conftest import ROOT
+from tests.cluster.api import Object
+from tests.cluster.namespace import RELEASE, Namespace, conditions
+from tests.cluster.onenode.client import Client, existing
+from tests.cluster.onenode.tools import ROOT
+from tests.cluster.strategies import delete, strategy, trading_namespace, wait, wait_phase, with_code
 
-Object = dict[str, Any]
-Until = Callable[..., None]
 CHART = ROOT / "charts" / "sigma-x"
 NAME = "veteran"
 # An order every second, in and out in turn.
@@ -55,71 +40,69 @@ class Turns(Strategy):
 
 
 @pytest.fixture(scope="module")
-def desk(installed: object) -> Iterator[Client]:
-    assert isinstance(installed, Client)
-    with floor(installed, ticks=False) as cluster:
+def workspace(installed: Client) -> Iterator[Namespace]:
+    # As long as in the drills: neither is about the deadline, and another one would take an upgrade.
+    with trading_namespace(installed, ticks=False, close=180) as namespace:
         manifest = with_code(strategy(NAME, deletionPolicy="leave"), CODE)
         manifest["spec"]["strategy"].pop("params")
-        apply(cluster, manifest)
-        wait_phase(cluster, NAME, "Running")
-        yield cluster
-        delete(cluster, NAME)
+        namespace.apply(manifest)
+        wait_phase(namespace, NAME, "Running")
+        yield namespace
+        delete(namespace, NAME)
 
 
-def told(cluster: Client, verb: str) -> list[Object]:
+def rows_of(workspace: Namespace, verb: str) -> list[Object]:
     """What `kubectl sigma VERB` says of the bot."""
     more = [] if verb == "positions" else ["--limit", "100000"]
-    found: list[Object] = json.loads(cluster.sigma(*IN, verb, NAME, "--output", "json", *more))
+    found: list[Object] = json.loads(workspace.sigma(verb, NAME, "--output", "json", *more))
     return found
 
 
-def orders(cluster: Client) -> list[str]:
+def orders(workspace: Namespace) -> list[str]:
     """The bot's orders by their ids, the oldest first."""
-    return [entry["row"]["client_id"] for entry in reversed(told(cluster, "orders"))]
+    return [entry["row"]["client_id"] for entry in reversed(rows_of(workspace, "orders"))]
 
 
-def process(cluster: Client) -> tuple[str, int, str]:
+def process(workspace: Namespace) -> tuple[str, int, str]:
     """What is another one when another process trades: pod, restarts, container."""
-    pod = get(cluster, f"pod/{NAME}-0")
+    pod = workspace.get(f"pod/{NAME}-0")
     (container,) = pod["status"]["containerStatuses"]
     return pod["metadata"]["uid"], container["restartCount"], container["containerID"]
 
 
-def traders(cluster: Client) -> int:
+def traders(workspace: Namespace) -> int:
     """Pods of the bot."""
-    listed = cluster.kubectl("get", "pods", *IN, "-l", f"sigma-x.io/strategy={NAME}", "-o", "name")
-    return listed.count(f"{NAME}-0")
+    listed = workspace.list("pod", f"sigma-x.io/strategy={NAME}")
+    return sum(pod["metadata"]["name"] == f"{NAME}-0" for pod in listed)
 
 
-def more_orders(cluster: Client, until: Until) -> list[str]:
+def more_orders(workspace: Namespace) -> list[str]:
     """All orders, once there are more than now."""
-    before = len(orders(cluster))
+    before = len(orders(workspace))
     try:
-        until(lambda: len(orders(cluster)) > before, "it sends no orders")
+        workspace.wait_until(lambda: len(orders(workspace)) > before, "it sends no orders")
     except AssertionError:
-        print(cluster.kubectl("logs", f"{NAME}-0", *IN, "--tail=40"))
+        print(workspace.kubectl("logs", f"{NAME}-0", "--tail=40"))
         raise
-    return orders(cluster)
+    return orders(workspace)
 
 
-def operator_pod(cluster: Client) -> str:
-    selector = ("-l", "app.kubernetes.io/component=operator", "-o", "jsonpath={.items[*].metadata.uid}")
-    return cluster.kubectl("get", "pods", "-n", RELEASE, *selector)
+def operator_pod(workspace: Namespace) -> str:
+    listed = workspace.api.list("pod", RELEASE, "app.kubernetes.io/component=operator")
+    return " ".join(pod["metadata"]["uid"] for pod in listed)
 
 
-def helm(cluster: Client, *arguments: object) -> str:
+def helm(workspace: Namespace, *arguments: object) -> str:
     """What helm prints; what it complains of fails the test."""
     try:
-        return cluster.helm(*arguments)
+        return workspace.cluster.helm(*arguments)
     except subprocess.CalledProcessError as problem:
-        pytest.fail(f"helm: {problem.stderr}\n{cluster.kubectl('get', 'pods', '-A')}")
+        pytest.fail(f"helm: {problem.stderr}\n{workspace.kubectl('get', 'pods', '-A')}")
 
 
-def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
-    desk: Client, tmp_path: Path, until: Until
-) -> None:
-    before, revision = process(desk), get(desk, f"strat/{NAME}")["status"]["revision"]
-    had, operator = more_orders(desk, until), operator_pod(desk)
+def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(workspace: Client, tmp_path: Path) -> None:
+    before, revision = process(workspace), workspace.get(f"strategy/{NAME}")["status"]["revision"]
+    had, operator = more_orders(workspace), operator_pod(workspace)
     newer = tmp_path / "sigma-x"
     shutil.copytree(CHART, newer)
     file = newer / "files" / "crds" / "strategies.sigma-x.io.yaml"
@@ -136,58 +119,56 @@ def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
         "--set",
         "operator.resources.requests.cpu=51m",
     )
-    helm(desk, "upgrade", "sigma-x", newer, "-n", RELEASE, *values, "--wait", "--timeout=600s")
-    assert "next version" in desk.kubectl("explain", "strategies.status.later")
-    assert operator_pod(desk) != operator, "the operator is a new one"
+    helm(workspace, "upgrade", "sigma-x", newer, "-n", RELEASE, *values, "--wait", "--timeout=600s")
+    assert "next version" in workspace.kubectl("explain", "strategies.status.later")
+    assert operator_pod(workspace) != operator, "the operator is a new one"
     patch = json.dumps({"spec": {"deletionPolicy": "cancel"}})
-    desk.kubectl("patch", f"strat/{NAME}", *IN, "--type=merge", "-p", patch)
-    found = wait_phase(desk, NAME, "Running")  # as seen of the newest generation: by the new operator
+    workspace.kubectl("patch", f"strat/{NAME}", "--type=merge", "-p", patch)
+    found = wait_phase(workspace, NAME, "Running")  # as seen of the newest generation: by the new operator
     assert found["status"]["revision"] == revision
     assert conditions(found)["Progressing"]["reason"] == "Settled"
     assert all(
         c["observedGeneration"] == found["metadata"]["generation"] for c in found["status"]["conditions"]
     )
-    now = more_orders(desk, until)
+    now = more_orders(workspace)
     assert now[: len(had)] == had
     assert len(set(now)) == len(now)
-    assert process(desk) == before, "the same process all along: nobody else can have traded"
-    helm(desk, "upgrade", "sigma-x", CHART, "-n", RELEASE, "--reuse-values", "--wait", "--timeout=600s")
-    assert process(desk) == before
+    assert process(workspace) == before, "the same process all along: nobody else can have traded"
+    helm(workspace, "upgrade", "sigma-x", CHART, "-n", RELEASE, "--reuse-values", "--wait", "--timeout=600s")
+    assert process(workspace) == before
 
 
 @pytest.mark.skipif(existing() is not None, reason="would uninstall what an existing cluster runs")
-def test_removed_and_installed_again_it_goes_on_with_its_own(desk: Client, until: Until) -> None:
-    revision = get(desk, f"strat/{NAME}")["status"]["revision"]
-    had = more_orders(desk, until)
-    values = json.loads(helm(desk, "get", "values", "sigma-x", "-n", RELEASE, "-o", "json"))
-    helm(desk, "uninstall", "sigma-x", "-n", RELEASE, "--wait", "--timeout=600s")
-    left = get(desk, f"strat/{NAME}")
+def test_removed_and_installed_again_it_goes_on_with_its_own(workspace: Namespace) -> None:
+    revision = workspace.get(f"strategy/{NAME}")["status"]["revision"]
+    had = more_orders(workspace)
+    values = json.loads(helm(workspace, "get", "values", "sigma-x", "-n", RELEASE, "-o", "json"))
+    helm(workspace, "uninstall", "sigma-x", "-n", RELEASE, "--wait", "--timeout=600s")
+    left = workspace.get(f"strategy/{NAME}")
     assert not left["metadata"].get("finalizers"), "it could be deleted now"
-    assert traders(desk) == 1
+    assert traders(workspace) == 1
     install = ("install", "sigma-x", CHART, "-n", RELEASE, "--wait", "--timeout=600s")
-    helm(desk, *install, *(f"--set-json={name}={json.dumps(value)}" for name, value in values.items()))
-    for name in connections(desk):  # the passwords are new ones
-        copy_secret(desk, name, FLOOR)
-    desk.kubectl("delete", f"pod/{NAME}-0", *IN)
-    wait_phase(desk, NAME, "Running")
-    now = more_orders(desk, until)
+    helm(workspace, *install, *(f"--set-json={name}={json.dumps(value)}" for name, value in values.items()))
+    for name in connections(workspace):  # the passwords are new ones
+        workspace.copy_secret(name)
+    workspace.kubectl("delete", f"pod/{NAME}-0")
+    wait_phase(workspace, NAME, "Running")
+    now = more_orders(workspace)
     assert now[: len(had)] == had, "its history is kept"
     assert len(set(now)) == len(now)
-    assert traders(desk) == 1
-    found = wait(desk, NAME, lambda r: r["metadata"].get("finalizers"), "it is not taken up again")
+    assert traders(workspace) == 1
+    found = wait(workspace, NAME, lambda r: r["metadata"].get("finalizers"), "it is not taken up again")
     assert found["status"]["revision"] == revision
     assert [entry["outcome"] for entry in found["status"]["revisions"]] == ["Ready"]
-    desk.kubectl("patch", f"strat/{NAME}", *IN, "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
-    wait_phase(desk, NAME, "Suspended")
-    rows = [entry["row"] for entry in told(desk, "fills")]
+    workspace.kubectl("patch", f"strat/{NAME}", "--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
+    wait_phase(workspace, NAME, "Suspended")
+    rows = [entry["row"] for entry in rows_of(workspace, "fills")]
     traded = sum(Decimal(row["quantity"]) * (1 if row["side"] == "buy" else -1) for row in rows)
-    held = sum(Decimal(entry["quantity"]) for entry in told(desk, "positions"))
+    held = sum(Decimal(entry["quantity"]) for entry in rows_of(workspace, "positions"))
     assert held == traded, "what it holds is what it bought and sold, then and now"
 
 
-def connections(cluster: Client) -> list[str]:
+def connections(workspace: Namespace) -> list[str]:
     """The Secrets that the namespace was given when it was opened."""
-    listed = json.loads(cluster.kubectl("get", "secrets", *IN, "-o", "json"))["items"]
-    return [
-        secret["metadata"]["name"] for secret in listed if secret["metadata"]["name"].startswith("sigma-x-")
-    ]
+    names = [secret["metadata"]["name"] for secret in workspace.list("secret")]
+    return [name for name in names if name.startswith("sigma-x-")]

@@ -2,6 +2,7 @@
 their own.
 
 `tools` builds and caches the programs, `images` the container images; `config` renders certificates, files
-and command lines; `node` is the first process inside the namespaces and starts the parts; `box` makes the
-namespaces around it from outside, and sees that nothing is left behind. Only the standard library is used.
+and command lines; `node` is the first process inside the namespaces and starts the parts; `supervisor` makes
+the namespaces around it from outside, and sees that nothing is left behind. All of it runs with the standard
+library alone.
 """

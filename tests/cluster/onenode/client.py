@@ -1,25 +1,43 @@
-"""kubectl and helm against one cluster, and how an image gets into it."""
+"""One cluster through kubectl, helm and its API, and how an image gets into it."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
-from onenode.tools import HERE, SetupError, clients
+from tests.cluster.onenode.images import Image, build_image
+from tests.cluster.onenode.tools import ROOT, SetupError, clients
 
-PLUGIN = HERE.parent.parent / "operator" / "kubectl-sigma"
+if TYPE_CHECKING:
+    from tests.cluster.api import Api
+
+PLUGIN = ROOT / "operator" / "kubectl-sigma"
+T = TypeVar("T")
 
 
 class Client:
-    """A cluster seen through the two programs."""
+    """A cluster seen through the two programs, and by its API."""
 
     def __init__(self, kubeconfig: Path, kubectl: Path, helm: Path) -> None:
         self.kubeconfig = kubeconfig
         self.kubectl_program = kubectl
         self.helm_program = helm
+
+    @cached_property
+    def api(self) -> Api:
+        """The API server, for tests of what it holds; what kubectl itself does is tested with kubectl."""
+        from tests.cluster.api import Api
+
+        return Api(self.kubeconfig)
+
+    def wait_until(self, holds: Callable[[], T], what: str | Callable[[], str], timeout: float = 120) -> T:
+        """What `holds` answers once that is true; fails with `what` after `timeout` seconds."""
+        return self.api.wait_until(holds, what, timeout)
 
     def kubectl(self, *arguments: object, stdin: str | None = None) -> str:
         """What kubectl prints. Raises CalledProcessError with its complaint in `stderr`."""
@@ -49,12 +67,19 @@ class Client:
         )
         return done.stdout
 
+    def import_images(self, *images: Image) -> None:
+        """Bring images onto the node, built anew where their inputs have changed."""
+        for image in images:
+            self.import_image(build_image(image))
+
     def import_image(self, archive: Path) -> None:
         """Bring an image archive onto the node."""
         raise NotImplementedError
 
     def down(self) -> None:
         """End the cluster, if it is ours to end."""
+        if api := self.__dict__.pop("api", None):
+            api.close()
 
 
 class Existing(Client):

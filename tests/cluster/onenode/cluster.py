@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from onenode.box import LOGS, RUN, clean, running
-from onenode.client import Client
-from onenode.config import NODE_NAME, Layout
-from onenode.images import node_images
-from onenode.tools import HERE, SetupError, Tools, say
+from tests.cluster.onenode.client import Client
+from tests.cluster.onenode.config import NODE_NAME, Layout
+from tests.cluster.onenode.images import Image, build_image, node_images
+from tests.cluster.onenode.store import import_archive, store
+from tests.cluster.onenode.supervisor import LOGS, RUN, clean, running
+from tests.cluster.onenode.tools import HERE, ROOT, SetupError, Tools, say
 
+CLAIMS: list[object] = []  # files that are open, and locked, for as long as this process lives
 READY = '{.status.conditions[?(@.type=="Ready")].status}'
+
+
+def claim(prefix: str) -> str:
+    """A name for a node, `prefix` and a number, that no other process uses while this one lives. It is used
+    again afterwards, so that logs and what a killed process left do not pile up."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        file = (RUN / f"{prefix}-{number}.claim").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        CLAIMS.append(file)
+        return f"{prefix}-{number}"
+    raise AssertionError("there is always a next number")
 
 
 class Cluster(Client):
@@ -31,16 +51,18 @@ class Cluster(Client):
         self.state = RUN / name
         self.cgroup = Layout(name, self.state, 0).cgroup
 
-    def up(self, bound: bool = False, timeout: float = 300) -> None:
-        """Start the node, if it does not run yet, and wait until it is Ready. `bound`: it ends with this
-        process.
+    def up(self, *images: Image, bound: bool = False, timeout: float = 300) -> None:
+        """Start the node with these images, if it does not run yet, and wait until it is Ready. `bound`: it
+        ends with this process.
 
         Raises SetupError, naming the folder of the logs, when it is not Ready in `timeout` seconds.
         """
         if running(self.name) is not None:
             return
+        archives = [*node_images(self.tools), *map(build_image, images)]
+        store(archives)
         began = time.monotonic()
-        supervisor = self._supervise(bound)
+        supervisor = self._supervise(bound, archives)
         try:
             self._bootstrap(supervisor, began + timeout)
         except BaseException:
@@ -48,18 +70,19 @@ class Cluster(Client):
             raise
         say(f"node Ready in {time.monotonic() - began:.1f} s")
 
-    def _supervise(self, bound: bool) -> subprocess.Popen[bytes]:
+    def _supervise(self, bound: bool, archives: Sequence[Path]) -> subprocess.Popen[bytes]:
         tools = (self.tools.node, self.tools.local_path, self.tools.netpol)
-        command = [sys.executable, "-m", "onenode.box", self.name, *map(str, tools)]
+        options = [*map(str, tools), "bound" if bound else "free", *map(str, archives)]
+        command = [sys.executable, "-m", "tests.cluster.onenode.supervisor", self.name, *options]
         RUN.mkdir(parents=True, exist_ok=True)
         with (RUN / f"{self.name}.out").open("wb") as output:
             return subprocess.Popen(
-                [*command, "bound"] if bound else command,
+                command,
                 # Nothing is ever written: the kernel closes our end when we end, be it by SIGKILL.
                 stdin=subprocess.PIPE if bound else subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONPATH": str(HERE)},
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
 
@@ -72,10 +95,6 @@ class Cluster(Client):
                     raise SetupError(f"{what} did not become ready; the logs are in {LOGS / self.name}")
                 time.sleep(0.1)
 
-        archives = node_images(self.tools)
-        until("the container runtime", lambda: self._ctr("version").returncode == 0)
-        for archive in archives:
-            self.import_image(archive)
         until("the API server", lambda: self.try_kubectl("get", "--raw", "/readyz"))
         self.kubectl("apply", "--server-side", "-f", HERE / "onenode" / "manifests")
         until(
@@ -86,15 +105,9 @@ class Cluster(Client):
         account = ("get", "serviceaccount", "default", "--namespace=default", "-o", "name")
         until("the first service account", lambda: self.try_kubectl(*account))
 
-    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        address = ("--address", str(self.state / "containerd.sock"), "--namespace", "k8s.io")
-        return subprocess.run(["ctr", *address, *arguments], capture_output=True, text=True, check=False)
-
     def import_image(self, archive: Path) -> None:
         """Bring an image archive into the node's containerd."""
-        done = self._ctr("images", "import", str(archive))
-        if done.returncode:
-            raise SetupError(f"{archive}: {done.stderr}")
+        import_archive(self.state / "containerd.sock", archive)
 
     def part(self, name: str) -> int:
         """The process id, on this machine, of a part of the node such as the kubelet.
@@ -126,6 +139,7 @@ class Cluster(Client):
 
     def down(self) -> None:
         """End the node and wait until nothing of it is left, of one whose supervisor was killed either."""
+        super().down()
         pid = running(self.name)
         if pid is None:
             clean(Layout(self.name, self.state, 0))

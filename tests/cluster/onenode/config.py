@@ -52,6 +52,11 @@ class Layout:
         return self.state / "kubeconfig"
 
     @property
+    def images(self) -> Path:
+        """The root of its containerd."""
+        return self.state / "containerd" / "root"
+
+    @property
     def socket(self) -> Path:
         return self.state / "containerd.sock"
 
@@ -144,7 +149,7 @@ def kubeconfig(layout: Layout, user: str, server: str) -> str:
 def containerd_config(layout: Layout) -> str:
     state = layout.state / "containerd"
     return f"""version = 2
-root = "{state}/root"
+root = "{layout.images}"
 state = "{state}/state"
 [grpc]
   address = "{layout.socket}"
@@ -229,7 +234,7 @@ def storage_helper() -> str:
 
 def write_files(layout: Layout) -> None:
     state = layout.state
-    for folder in ("cni", "etcd", "kubelet", "volumes", "pod-logs"):
+    for folder in ("cni", "containerd", "etcd", "kubelet", "volumes", "pod-logs"):
         (state / folder).mkdir()
     inside = "https://127.0.0.1:6443"
     for user in ("admin", "kubelet", "controllers", "scheduler", "proxy"):

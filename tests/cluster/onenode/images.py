@@ -13,16 +13,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from onenode.config import COREDNS_IMAGE, PAUSE_IMAGE
-from onenode.tools import CACHE, HERE, Tools, cached, content_key, run, say
 from sigma_bot.version import VERSION
+from tests.cluster.onenode.config import COREDNS_IMAGE, PAUSE_IMAGE
+from tests.cluster.onenode.tools import CACHE, ROOT, Tools, cached, content_key, run, say
 
-ROOT = HERE.parent.parent
 ARCHIVES = CACHE / "images"
 BASE = "docker.io/library/debian:trixie-slim"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What "slim" leaves out; the licences stay.
 EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+KEPT_ARCHIVES = 3
 KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
 
 
@@ -94,9 +94,11 @@ def program_image(reference: str, program: Path, names: tuple[str, ...]) -> Path
                     tar.addfile(link)
             write_archive(fresh, reference, layer, {"Entrypoint": [f"/{names[0]}"]})
 
-    return cached(
-        ARCHIVES / f"{names[0]}-{content_key(program, Path(__file__), reference, *names)}.tar", build
-    )
+    key = content_key(program, Path(__file__), reference, *names)
+    archive = cached(ARCHIVES / f"{names[0]}-{key}.tar", build)
+    archive.touch()
+    remove_stale(names[0])
+    return archive
 
 
 def node_images(tools: Tools) -> list[Path]:
@@ -148,12 +150,23 @@ def base_present() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def remove_stale(name: str) -> None:
+    """Remove all archives of that image but those used last: each is large, and few branches are worked on at
+    a time."""
+    archives = ARCHIVES.glob(f"{name}-{'[0-9a-f]' * 16}.tar")
+    for stale in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_ARCHIVES:]:
+        stale.unlink(missing_ok=True)
+
+
 def build_image(image: Image) -> Path:
     """Build the image from its Dockerfile, the one that ships; the archive is cached by the content of its
     inputs."""
     folder = ROOT / "images" / (image.folder or image.name)
     base = base_archive()
     inputs = content_key(folder, *(ROOT / path for path in image.inputs), base.name)
+    tag = (
+        f"localhost/sigma-x/{image.name}:{inputs}"  # of this content: other checkouts build at the same time
+    )
 
     def build(fresh: Path) -> None:
         say(f"building image {image.name}")
@@ -172,7 +185,7 @@ def build_image(image: Image) -> Path:
             "--file",
             str(folder / "Dockerfile"),
             "--tag",
-            image.reference,
+            tag,
             "--build-arg",
             f"VERSION={VERSION}",
         ]
@@ -180,8 +193,9 @@ def build_image(image: Image) -> Path:
             options += ["--target", image.stage]
         buildah("bud", *options, ROOT)
         say(f"built image {image.name} in {time.monotonic() - began:.0f} s")
-        buildah("push", image.reference, f"docker-archive:{fresh}:{image.reference}")
-        for stale in ARCHIVES.glob(f"{image.name}-{'[0-9a-f]' * 16}.tar"):
-            stale.unlink()  # only the newest is ever used again, and each is large
+        buildah("push", tag, f"docker-archive:{fresh}:{image.reference}")
 
-    return cached(ARCHIVES / f"{image.name}-{inputs}.tar", build)
+    archive = cached(ARCHIVES / f"{image.name}-{inputs}.tar", build)
+    archive.touch()
+    remove_stale(image.name)
+    return archive

@@ -1,7 +1,6 @@
 """The first process inside a node's namespaces: joins the network, starts the parts, starts again what dies.
 
-It plays the part that systemd has on a real node. Run as `python -m onenode.node NAME STATE SLOT NODE
-LOCAL_PATH NETPOL`.
+It plays the part that systemd has on a real node. Its arguments: NAME STATE SLOT NODE LOCAL_PATH NETPOL.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from onenode.config import Layout, parts
+from tests.cluster.onenode.config import Layout, parts
 
 RESTART_AFTER = 0.5  # seconds; a part that can't start must not eat a core
 EARLY = ("containerd", "etcd", "kube-apiserver")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onenode.box import hierarchies
+from tests.cluster.onenode.supervisor import hierarchies
 
 PAUSE = b"/pause"
 SHIM = b"containerd-shim-runc-v2"
@@ -83,7 +83,9 @@ def shims(sandboxes: Iterable[str]) -> list[int]:
     wanted = [sandbox.encode() for sandbox in sandboxes]
     numbers = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
     commands = {pid: _command(pid) for pid in numbers}
-    return [pid for pid, said in commands.items() if SHIM in said and any(one in said for one in wanted)]
+    return [
+        pid for pid, command in commands.items() if SHIM in command and any(one in command for one in wanted)
+    ]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ the state.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -19,8 +20,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from onenode.config import Layout, write_certificates, write_files
-from onenode.tools import CACHE, HERE, SetupError
+from tests.cluster.onenode.config import Layout, write_certificates, write_files
+from tests.cluster.onenode.store import give
+from tests.cluster.onenode.tools import CACHE, ROOT, SetupError
 
 RUN = CACHE / "run"
 LOGS = CACHE / "log"
@@ -87,6 +89,7 @@ def connect(name: str, state: Path) -> Layout:
     for slot in SLOTS:
         layout = Layout(name, state, slot)
         if ip("link", "add", layout.host_link, "type", "veth", "peer", "name", layout.node_link):
+            ip("link", "set", "dev", layout.host_link, "alias", layout.cgroup)
             return layout
     raise SetupError("no network link could be made: missing rights, or 15 nodes run already")
 
@@ -103,22 +106,22 @@ def first_child(pid: int) -> int:
 def enter(layout: Layout, programs: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the node's first process in namespaces of its own and give it its end of the cable."""
     node_is = (layout.name, layout.state, layout.slot, *programs)
-    inside = [sys.executable, "-m", "onenode.node", *map(str, node_is)]
+    inside = [sys.executable, "-m", "tests.cluster.onenode.node", *map(str, node_is)]
     # The kernel kills unshare when this process ends, be it by SIGKILL, and the node with it.
     around = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES]
     around += ["--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     with (layout.state / "node.log").open("ab") as log:
-        box = subprocess.Popen(
+        node = subprocess.Popen(
             [*around, *inside],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": str(HERE)},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-    ip("link", "set", layout.node_link, "netns", str(first_child(box.pid)))
+    ip("link", "set", layout.node_link, "netns", str(first_child(node.pid)))
     ip("address", "add", f"{layout.host_ip}/24", "dev", layout.host_link)
     ip("link", "set", layout.host_link, "up")
-    return box
+    return node
 
 
 def remove_state(state: Path) -> None:
@@ -131,10 +134,18 @@ def remove_state(state: Path) -> None:
         time.sleep(0.05)
 
 
+def remove_links(layout: Layout) -> None:
+    """Remove the node's cable, which bears its name, in whatever slot it lies. The kernel would do that once
+    the last connection inside has run out, two minutes after its last process ended."""
+    for alias in Path("/sys/class/net").glob("*/ifalias"):
+        with contextlib.suppress(OSError):  # another node's, which is just going
+            if alias.read_text().strip() == layout.cgroup:
+                ip("link", "delete", alias.parent.name)
+
+
 def clean(layout: Layout) -> None:
     """Take away all that a node leaves: link, cgroups, state. Its logs stay until it is started again."""
-    if layout.slot:
-        ip("link", "delete", layout.host_link)
+    remove_links(layout)
     remove_cgroups(layout)
     logs = LOGS / layout.name
     shutil.rmtree(logs, ignore_errors=True)
@@ -145,9 +156,9 @@ def clean(layout: Layout) -> None:
     remove_state(layout.state)
 
 
-def supervise(name: str, programs: Sequence[str], bound: bool) -> None:
-    """Hold a node until it ends, a signal says so, or, when bound, the caller is gone (standard input
-    closes)."""
+def supervise(name: str, programs: Sequence[str], archives: Sequence[Path], bound: bool) -> None:
+    """Hold a node with the images of these archives until it ends, a signal says so, or, when bound, the
+    caller is gone (standard input closes)."""
     RUN.mkdir(parents=True, exist_ok=True)
     with (RUN / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,18 +171,19 @@ def supervise(name: str, programs: Sequence[str], bound: bool) -> None:
         clean(Layout(name, state, 0))  # what a supervisor that was killed left
         state.mkdir(mode=0o755)
         layout = connect(name, state)
-        box: subprocess.Popen[bytes] | None = None
+        node: subprocess.Popen[bytes] | None = None
         try:
             make_cgroups(layout)
             write_certificates(layout)
             write_files(layout)
-            box = enter(layout, programs)
-            watched = [ended, os.pidfd_open(box.pid), *([sys.stdin.fileno()] if bound else [])]
+            give(archives, layout.images)
+            node = enter(layout, programs)
+            watched = [ended, os.pidfd_open(node.pid), *([sys.stdin.fileno()] if bound else [])]
             select.select(watched, [], [])
         finally:
-            if box is not None:
-                box.kill()
-                box.wait()
+            if node is not None:
+                node.kill()
+                node.wait()
             clean(layout)
             lock.truncate(0)
 
@@ -190,4 +202,5 @@ def running(name: str) -> int | None:
 
 
 if __name__ == "__main__":
-    supervise(sys.argv[1], sys.argv[2:5], bound="bound" in sys.argv[5:])
+    called, node, local_path, netpol, binding, *images = sys.argv[1:]
+    supervise(called, (node, local_path, netpol), [Path(image) for image in images], binding == "bound")

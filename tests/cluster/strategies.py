@@ -1,29 +1,27 @@
-"""A trading floor for the tests of Strategies: a namespace with the connections, and ticks that never end."""
+"""What tests of Strategies share: a namespace with ticks that never end, manifests, and what to wait for."""
 
 from __future__ import annotations
 
 import copy
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import yaml
-from onenode.client import Client
-from onenode.cluster import Cluster
-from onenode.processes import pod_processes
 
-from conftest import ROOT
 from sigma_bot.version import VERSION
+from tests.cluster.api import Object
+from tests.cluster.namespace import RELEASE, Namespace, conditions
+from tests.cluster.onenode.client import Client
+from tests.cluster.onenode.cluster import Cluster
+from tests.cluster.onenode.processes import pod_processes
+from tests.cluster.onenode.tools import ROOT
 
-Object = dict[str, Any]
 EXAMPLES = ROOT / "examples" / "ema-cross"
 CODE: str = yaml.safe_load((EXAMPLES / "strategy.yaml").read_text())["spec"]["strategy"]["code"]
-FLOOR, RELEASE = "floor", "sigma"
-SECRETS = ("connections", "granter", "control")
-IN = ("-n", FLOOR)
+TRADING = "trading"  # the namespace of most tests of Strategies
 IMAGE = f"docker.io/sigma-x/sigma:{VERSION}"
 # A market that goes up and down by one per mille every four seconds, so that a strategy has something to do.
 TICKER = """
@@ -77,41 +75,35 @@ def ticker() -> Object:
     }
 
 
-def open_namespace(cluster: Client, name: str) -> None:
-    """A desk that enforces the restricted standard, with all that Kubernetes itself puts into a namespace."""
-    cluster.kubectl("create", "namespace", name)
-    marks = ("pod-security.kubernetes.io/enforce=restricted", "sigma-x.io/desk=true")
-    cluster.kubectl("label", "namespace", name, *marks)
-    for own in ("serviceaccount/default", "configmap/kube-root-ca.crt"):
-        cluster.kubectl("wait", own, "-n", name, "--for=create", "--timeout=120s")
-
-
-def copy_secret(cluster: Client, name: str, namespace: str) -> None:
-    """A Secret of the release in another namespace, as it is now."""
-    secret = json.loads(cluster.kubectl("get", f"secret/{name}", "-n", RELEASE, "-o", "json"))
-    secret["metadata"] = {"name": name, "namespace": namespace}
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(secret))
+def set_deadlines(cluster: Client, close: int) -> None:
+    """Let the operator take `close` seconds to close an account, and bots 5 s to end. Nothing is upgraded
+    where that is so already."""
+    wanted = {"closeDeadline": close, "grace": 5}
+    values = json.loads(cluster.helm("get", "values", "sigma-x", "-n", RELEASE, "-o", "json"))
+    if wanted.items() <= values.get("bot", {}).items():
+        return
+    chart = ("upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values")
+    given = ",".join(f"bot.{name}={value}" for name, value in wanted.items())
+    cluster.helm(*chart, "--set", given, "--wait", "--timeout=600s")
 
 
 @contextmanager
-def floor(cluster: Client, ticks: bool = True, close: int = 120) -> Iterator[Client]:
-    """The namespace, open for trading; everything is taken away afterwards. `ticks`: from a pod of the test's
+def trading_namespace(cluster: Client, ticks: bool = True, close: int = 120) -> Iterator[Namespace]:
+    """A namespace open for trading; everything is taken away afterwards. `ticks`: from a pod of the test's
     own; else they are the feed's. `close`: seconds to close an account."""
-    deadlines = f"bot.closeDeadline={close},bot.grace=5"
-    chart = ("upgrade", "sigma-x", ROOT / "charts" / "sigma-x", "-n", RELEASE, "--reuse-values")
-    cluster.helm(*chart, "--set", deadlines, "--wait", "--timeout=600s")
-    open_namespace(cluster, FLOOR)
-    for secret_name in SECRETS:
-        copy_secret(cluster, f"sigma-x-{secret_name}", FLOOR)
+    set_deadlines(cluster, close)
+    namespace = Namespace(cluster, TRADING)
+    namespace.open()
     if ticks:
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(ticker()))
-        cluster.kubectl("wait", "pod/ticker", "-n", RELEASE, "--for=condition=Ready", "--timeout=300s")
+        cluster.api.create(ticker())
+        cluster.wait_until(lambda: is_ready(cluster.api.get("pod/ticker", RELEASE)), "no ticks are sent", 300)
     try:
-        yield cluster
+        yield namespace
     finally:
         if ticks:
             cluster.kubectl("delete", "pod/ticker", "-n", RELEASE, "--grace-period=1")
-        cluster.kubectl("delete", "namespace", FLOOR, "--timeout=300s", "--ignore-not-found")
+        namespace.delete()
+        namespace.wait_gone()
 
 
 def strategy(name: str, **spec: Any) -> Object:
@@ -136,37 +128,24 @@ def with_code(manifest: Object, code: str) -> Object:
     return out
 
 
-def apply(cluster: Client, *manifests: Object) -> None:
-    """Apply them all at once."""
-    listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
-    cluster.kubectl("apply", *IN, "-f", "-", stdin=json.dumps(listed))
+def wait(
+    namespace: Namespace, name: str, holds: Callable[[Object], object], what: str, timeout: float = 180
+) -> Object:
+    """The Strategy once `holds` of it."""
 
+    def there() -> Object | None:
+        found = namespace.get(f"strategy/{name}")
+        return found if holds(found) else None
 
-def get(cluster: Client, what: str) -> Object:
-    """An object as it is now."""
-    found: Object = json.loads(cluster.kubectl("get", what, *IN, "-o", "json"))
+    def status() -> str:
+        return f"{what}: {json.dumps(namespace.get(f'strategy/{name}').get('status'), indent=1)}"
+
+    found = namespace.wait_until(there, status, timeout)
+    assert found is not None
     return found
 
 
-def conditions(resource: Object) -> dict[str, Object]:
-    """By their types."""
-    return {c["type"]: c for c in resource.get("status", {}).get("conditions", [])}
-
-
-def wait(
-    cluster: Client, name: str, holds: Callable[[Object], object], what: str, timeout: float = 180
-) -> Object:
-    """The Strategy once `holds` of it."""
-    deadline = time.monotonic() + timeout
-    while True:
-        found = get(cluster, f"strat/{name}")
-        if holds(found):
-            return found
-        assert time.monotonic() < deadline, f"{what}: {json.dumps(found.get('status'), indent=1)}"
-        time.sleep(0.1)
-
-
-def wait_phase(cluster: Client, name: str, phase: str, timeout: float = 180) -> Object:
+def wait_phase(namespace: Namespace, name: str, phase: str, timeout: float = 180) -> Object:
     """The Strategy once it is in this phase, as seen of its newest generation."""
 
     def there(found: Object) -> bool:
@@ -174,37 +153,35 @@ def wait_phase(cluster: Client, name: str, phase: str, timeout: float = 180) -> 
         current = status.get("observedGeneration") == found["metadata"]["generation"]
         return current and status.get("phase") == phase
 
-    return wait(cluster, name, there, f"{name} is not {phase}", timeout)
+    return wait(namespace, name, there, f"{name} is not {phase}", timeout)
 
 
-def wait_reason(cluster: Client, name: str, reason: str, kind: str = "Ready") -> Object:
+def wait_reason(namespace: Namespace, name: str, reason: str, kind: str = "Ready") -> Object:
     """The Strategy once its condition has this reason, as seen of its newest generation."""
 
-    def told(found: Object) -> bool:
+    def given(found: Object) -> bool:
         condition = conditions(found).get(kind, {})
         current = condition.get("observedGeneration") == found["metadata"]["generation"]
         return current and condition.get("reason") == reason
 
-    return wait(cluster, name, told, f"{name} does not say {reason}")
+    return wait(namespace, name, given, f"{name} does not say {reason}")
 
 
-def bots(cluster: Client, name: str) -> list[Object]:
+def bots(namespace: Namespace, name: str) -> list[Object]:
     """The pods of the Strategy's bot."""
-    selector = f"sigma-x.io/strategy={name},app.kubernetes.io/component=bot"
-    found: list[Object] = json.loads(cluster.kubectl("get", "pods", *IN, "-l", selector, "-o", "json"))[
-        "items"
-    ]
-    return found
+    return namespace.list("pod", f"sigma-x.io/strategy={name},app.kubernetes.io/component=bot")
 
 
-def wait_steady(cluster: Client, name: str) -> Object:
+def wait_steady(namespace: Namespace, name: str) -> Object:
     """The Strategy once its bot runs and nothing is on its way that would end it: its StatefulSet's last
     change is seen to, its only pod is Ready, and the status is of that pod."""
 
     def steady(found: Object) -> bool:
-        wanted = get(cluster, f"statefulset/{name}")
+        wanted = namespace.find(f"statefulset/{name}")
+        if wanted is None:
+            return False
         seen = wanted["status"].get("observedGeneration") == wanted["metadata"]["generation"]
-        pods = bots(cluster, name)
+        pods = bots(namespace, name)
         ready = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
         if not seen or wanted["spec"]["replicas"] != 1 or len(pods) != 1 or len(ready) != 1:
             return False
@@ -213,8 +190,8 @@ def wait_steady(cluster: Client, name: str) -> Object:
         revision = ready[0]["metadata"]["labels"]["sigma-x.io/revision"]
         return current and status["phase"] == "Running" and status.get("revision") == revision
 
-    wait_phase(cluster, name, "Running")
-    return wait(cluster, name, steady, f"{name} does not come to rest")
+    wait_phase(namespace, name, "Running")
+    return wait(namespace, name, steady, f"{name} does not come to rest")
 
 
 def is_ready(pod: Object) -> bool:
@@ -227,25 +204,21 @@ def restarts(pod: Object) -> int:
     return sum(c["restartCount"] for c in pod["status"].get("containerStatuses", []))
 
 
-def sigkill_bot(cluster: Client, name: str) -> None:
+def sigkill_bot(namespace: Namespace, name: str) -> None:
     """SIGKILL the bot's process on the node, as its out-of-memory killer would; on a cluster elsewhere,
     SIGTERM from inside."""
-    uid = get(cluster, f"pod/{name}-0")["metadata"]["uid"]
+    uid = namespace.get(f"pod/{name}-0")["metadata"]["uid"]
+    cluster = namespace.cluster
     if isinstance(cluster, Cluster):
         (bot,) = [p for p in pod_processes(cluster.cgroup) if p.pod == uid and b"sigma-app" in p.command]
         bot.kill()
         return
     kill = "import os; os.kill(1, 15)"
-    cluster.kubectl("exec", f"{name}-0", *IN, "--", "/opt/sigma/bin/python", "-c", kill)
+    namespace.kubectl("exec", f"{name}-0", "--", "/opt/sigma/bin/python", "-c", kill)
 
 
-def delete(cluster: Client, name: str, *options: str) -> float:
+def delete(namespace: Namespace, name: str, *options: str) -> float:
     """Delete the Strategy and wait until it is gone; how long that took."""
     began = time.monotonic()
-    cluster.kubectl("delete", f"strat/{name}", *IN, "--timeout=300s", *options)
+    namespace.kubectl("delete", f"strategy/{name}", "--timeout=300s", *options)
     return time.monotonic() - began
-
-
-def refusal(error: subprocess.CalledProcessError) -> str:
-    """What kubectl complained of."""
-    return str(error.stderr)
