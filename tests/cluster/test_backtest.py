@@ -250,7 +250,7 @@ def test_a_run_says_how_far_it_is_and_where_its_report_is(results: Namespace, tm
             assert 0 < status["progress"]["done"] <= status["progress"]["total"]
             seen.add(status["progress"]["percent"])
             if not scores:
-                # A process that ends between the listing and its reading is no fault; neither is a run that has just ended.
+                # Neither a process nor a run that has just ended is a fault.
                 look = ("sh", "-c", "cat /proc/[0-9]*/oom_score_adj 2>/dev/null || true")
                 scores.update(results.try_kubectl("exec", "job/slow", "--", *look).split())
         return status.get("phase") in ("Complete", "Failed")
