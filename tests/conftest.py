@@ -13,6 +13,13 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many processes again as there are cores: a third of the time tests wait for servers and bots."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + (cores + 1) // 2
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real market data: SIGMA_SHARED_DATA, else ``shared/data`` beside the repository."""
