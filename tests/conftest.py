@@ -15,7 +15,7 @@ settings.load_profile("patient")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many processes again as there are cores: a third of the time tests wait for servers and bots."""
+    """Half as many again as there are cores: a third of their time tests wait for servers and bots."""
     cores = len(os.sched_getaffinity(0))
     return cores + (cores + 1) // 2
 
