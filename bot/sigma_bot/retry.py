@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MAX_EXPONENT = 64
 """Powers beyond are no longer waits; without a bound a float would overflow."""
@@ -31,3 +36,18 @@ class Backoff:
         jitter."""
         wait = min(self.maximum, self.initial * self.factor ** min(failures, MAX_EXPONENT))
         return wait * uniform(*self.jitter)
+
+
+async def retry_for(
+    seconds: float, ask: Callable[[], Awaitable[T]], errors: type[Exception], every: float
+) -> T:
+    """What ``ask`` gives, asked again ``every`` so many seconds while it raises one of these errors; after
+    ``seconds`` the error is raised."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return await ask()
+        except errors:
+            if time.monotonic() >= end:
+                raise
+        await asyncio.sleep(every)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigma_bot.retry import Backoff
+from sigma_bot.retry import Backoff, retry_for
 
 
 def middle(low: float, high: float) -> float:
@@ -44,3 +44,29 @@ def test_any_number_of_failures_has_a_wait(failures: int) -> None:
 def test_what_is_no_wait_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no wait"):
         Backoff(**wrong)  # type: ignore[arg-type]
+
+
+async def test_it_is_asked_again_for_as_long_as_was_said() -> None:
+    answers = iter([OSError("first"), ValueError("second")])
+
+    async def ask() -> str:
+        error = next(answers, None)
+        if error is None:
+            return "there"
+        raise error
+
+    with pytest.raises(ValueError, match="second"):
+        await retry_for(60.0, ask, OSError, 0.0)
+    assert await retry_for(60.0, ask, OSError, 0.0) == "there"
+
+
+async def test_the_last_error_is_raised_when_time_is_over() -> None:
+    asked = []
+
+    async def ask() -> None:
+        asked.append(1)
+        raise ConnectionRefusedError
+
+    with pytest.raises(ConnectionRefusedError):
+        await retry_for(0.0, ask, OSError, 0.0)
+    assert len(asked) == 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from sigma_bot.retry import retry_for
 from sigma_bot.schema.granting import Account, grant
 
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -27,18 +27,13 @@ PATIENCE_S = 60.0
 async def reached(url: str, port: int) -> None:
     """Wait until somebody listens there. Raises OSError with the last refusal."""
     parts = urlsplit(url)
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            async with asyncio.timeout(5):
-                _, writer = await asyncio.open_connection(parts.hostname, parts.port or port)
-        except OSError:  # TimeoutError too
-            if time.monotonic() > end:
-                raise
-            await asyncio.sleep(0.2)
-        else:
-            writer.close()
-            return
+
+    async def connect() -> None:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or port)
+        writer.close()
+
+    await retry_for(PATIENCE_S, connect, OSError, 0.2)  # TimeoutError is one
 
 
 async def redis() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sigma_bot.database.errors import UnreachableError
+from sigma_bot.retry import retry_for
 
 T = TypeVar("T")
 PATIENCE_S = 10.0
@@ -18,11 +17,4 @@ _IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes gives it to every container
 
 async def retry_while_starting(ask: Callable[[], Awaitable[T]]) -> T:
     """What ``ask`` gives. Raises what it raises, UnreachableError in a pod only after PATIENCE_S."""
-    end = time.monotonic() + (PATIENCE_S if _IN_A_POD in os.environ else 0.0)
-    while True:
-        try:
-            return await ask()
-        except UnreachableError:
-            if time.monotonic() >= end:
-                raise
-        await asyncio.sleep(0.2)
+    return await retry_for(PATIENCE_S if _IN_A_POD in os.environ else 0.0, ask, UnreachableError, 0.2)

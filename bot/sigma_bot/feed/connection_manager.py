@@ -12,6 +12,7 @@ from sigma_bot.feed.assembler import Assembler
 from sigma_bot.feed.clock import Clock
 from sigma_bot.feed.connection import Connection, ConnectionLostError, MarketDataClient, NoAnswerError
 from sigma_bot.feed.counters import Counters, SymbolCounters
+from sigma_bot.retry import Backoff
 from sigma_bot.venues.public import MalformedError, Quote, RefusalError, Trade
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TURN_S = 0.25
 """How often the watch looks."""
 SILENCE = "nothing was heard"
+BACKOFF = Backoff(0.25, maximum=30.0, jitter=(0.5, 1.0))
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class ReconnectPolicy:
     grow to three times the longest pause of late, so that a thin market is left in peace, and double (to
     ``most``) when asking again did not help. ``answer``: what comes so soon after asking is the answer, a
     snapshot, and says nothing of the market's pace. ``renew``: age of a connection at which the next one is
-    made, before the venue's cut at 24 h; ``overlap``: how long both then run. ``first_wait``,
-    ``longest_wait``: before connecting again; after ``settled`` the next wait is a first one."""
+    made, before the venue's cut at 24 h; ``overlap``: how long both then run. ``backoff``: before connecting
+    again; after ``settled`` the next wait is a first one."""
 
     silent: float = 15.0
     quiet: float = 120.0
@@ -37,13 +39,8 @@ class ReconnectPolicy:
     answer: float = 5.0
     renew: float = 23 * 3600.0
     overlap: float = 10.0
-    first_wait: float = 0.25
-    longest_wait: float = 30.0
     settled: float = 30.0
-
-    def delay(self, failures: int) -> float:
-        """Before the next attempt: twice as long with every failure, and never the same for two feeds."""
-        return min(self.longest_wait, self.first_wait * 2.0 ** min(failures, 32)) * random.uniform(0.5, 1.0)
+    backoff: Backoff = BACKOFF
 
 
 class SilenceTimeout:
@@ -86,12 +83,12 @@ class ConnectionManager:
         clock: Clock,
         assembler: Assembler,
         counters: Counters,
-        patience: ReconnectPolicy,
+        policy: ReconnectPolicy,
         metrics: FeedMetrics | None = None,
     ) -> None:
         self._metrics = metrics
         self._venue, self._clock, self._assembler = venue, clock, assembler
-        self._counters, self._patience = counters, patience
+        self._counters, self._policy = counters, policy
         self._line: Connection | None = None
         self._next: Connection | None = None
         self._switched: set[str] = set()  # symbols whose quotes come from the next line already
@@ -99,7 +96,7 @@ class ConnectionManager:
         self._renew_at = 0.0
         self._failures = 0
         self._asked = 0.0
-        self._all = SilenceTimeout(patience.silent, patience.most)
+        self._all = SilenceTimeout(policy.silent, policy.most)
         self._each: dict[str, SilenceTimeout] = {}
         self._unquoted: frozenset[str] = frozenset()  # no quote came since they were asked for
         self._questions: set[asyncio.Task[None]] = set()
@@ -116,7 +113,7 @@ class ConnectionManager:
         for symbol in symbols - self._assembler.symbols:
             self._assembler.add(symbol, resumed)
             self._counters.symbols[symbol] = SymbolCounters()
-            self._each[symbol] = SilenceTimeout(self._patience.quiet, self._patience.most)
+            self._each[symbol] = SilenceTimeout(self._policy.quiet, self._policy.most)
         if symbols != self.wanted:
             self.wanted = symbols
             self.changed.set()
@@ -172,7 +169,7 @@ class ConnectionManager:
         await line.open(self.wanted)
         self._counters.connections += 1
         self._counters.connected = True
-        self._renew_at = line.opened + self._patience.renew * random.uniform(0.97, 1.0)
+        self._renew_at = line.opened + self._policy.renew * random.uniform(0.97, 1.0)
         self._asked = line.opened
         self._ask_quotes(self.wanted)
         for pause in (self._all, *self._each.values()):
@@ -206,7 +203,7 @@ class ConnectionManager:
         """Mark the holes, wait a little longer each time, and let the next turn connect."""
         line = self._line
         counters = self._counters
-        if line is not None and line.opened and time.monotonic() - line.opened > self._patience.settled:
+        if line is not None and line.opened and time.monotonic() - line.opened > self._policy.settled:
             self._failures = 0
         counters.last_error = why
         if counters.connected:
@@ -220,7 +217,7 @@ class ConnectionManager:
         for symbol in self.wanted:
             self._assembler.hole(symbol)
         self._failures += 1
-        await asyncio.sleep(self._patience.delay(self._failures - 1))
+        await asyncio.sleep(self._policy.backoff.delay(self._failures - 1))
 
     async def _close_all(self) -> None:
         lines, self._line, self._next = [self._line, self._next], None, None
@@ -238,7 +235,7 @@ class ConnectionManager:
             if self._next.lost.is_set():
                 await self._next.close()
                 self._next = None
-                self._renew_at = now + self._patience.longest_wait
+                self._renew_at = now + self._policy.backoff.maximum
             elif self._switched >= self.wanted or now >= self._overlap_ends:
                 await self._switch()
             return
@@ -249,10 +246,10 @@ class ConnectionManager:
             await following.open(line.symbols)
         except ConnectionLostError as error:
             self._counters.last_error = str(error)
-            self._renew_at = now + self._patience.longest_wait
+            self._renew_at = now + self._policy.backoff.maximum
             return
         self._next, self._switched = following, set()
-        self._overlap_ends = time.monotonic() + self._patience.overlap
+        self._overlap_ends = time.monotonic() + self._policy.overlap
 
     async def _switch(self) -> None:
         """The next connection takes over. A symbol that it has not brought yet is quiet, not missed: both
@@ -263,7 +260,7 @@ class ConnectionManager:
         if self._metrics is not None:
             self._metrics.reconnect("renewal")
         self._counters.connected = True
-        self._renew_at = time.monotonic() + self._patience.renew * random.uniform(0.97, 1.0)
+        self._renew_at = time.monotonic() + self._policy.renew * random.uniform(0.97, 1.0)
         if old is not None:
             await old.close()
 
@@ -299,7 +296,7 @@ class ConnectionManager:
         counters.messages += 1
         counters.received_ts = received
         now = time.monotonic()
-        natural = now - self._asked > self._patience.answer
+        natural = now - self._asked > self._policy.answer
         self._all.heard(now, natural)
         self._each[symbol].heard(now, natural)
         if self._unquoted and isinstance(event, Quote):

@@ -66,7 +66,7 @@ class Feed:
         bus: Bus,
         symbols: Collection[str] = (),
         out: Path | None = None,
-        patience: ReconnectPolicy | None = None,
+        policy: ReconnectPolicy | None = None,
         metrics: FeedMetrics | None = None,
     ) -> None:
         self.venue, self._bus = venue, bus
@@ -79,7 +79,7 @@ class Feed:
         self.pulse = Heartbeat()
         self.counters = Counters()
         self.clock = Clock()
-        self._patience = patience or ReconnectPolicy()
+        self._policy = policy or ReconnectPolicy()
         self._assembler = Assembler()
         self._publisher = Publisher(bus, venue, self.counters, metrics)
         self._historian = HistoryServer(bus, venue, out)
@@ -105,7 +105,7 @@ class Feed:
         self._venue = MarketDataClient(self._protocol)
         try:
             self._lines = ConnectionManager(
-                self._venue, self.clock, self._assembler, self.counters, self._patience, self._metrics
+                self._venue, self.clock, self._assembler, self.counters, self._policy, self._metrics
             )
             await self._list_markets(self._fixed)
             if self._out is not None:

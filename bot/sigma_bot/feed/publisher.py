@@ -12,6 +12,7 @@ from sigma_bot.bus import Bus, BusError, GapError
 from sigma_bot.errors import SigmaError
 from sigma_bot.feed.counters import Counters
 from sigma_bot.model.messages import ticks_log
+from sigma_bot.retry import Backoff
 
 if TYPE_CHECKING:
     from sigma_bot.health.metrics import FeedMetrics
@@ -20,7 +21,7 @@ WAITING = 3000
 """Batches that wait while the bus is away: five minutes. More would only age."""
 REMEMBERED = 3000
 """Published batches kept in memory to give back what Redis loses when it dies."""
-RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+BACKOFF = Backoff(0.1, maximum=2.0)
 CHECK = 100
 """Batches between two looks at whether the log is still ours."""
 
@@ -90,7 +91,7 @@ class Publisher:
             except BusError as error:
                 self._failed(error)
                 mend = True  # who died may have forgotten
-                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                await asyncio.sleep(BACKOFF.delay(tries))
                 tries += 1
 
     async def _repair(self, seq: int) -> None:

@@ -16,7 +16,6 @@ import hmac
 import os
 import secrets
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -25,6 +24,7 @@ from sigma_bot.database.errors import StorageError, UnreachableError, translatin
 from sigma_bot.database.revision import REVISION, VERSION_TABLE
 from sigma_bot.database.urls import DatabaseAddress, parse_address
 from sigma_bot.errors import BadInputError, SigmaError
+from sigma_bot.retry import retry_for
 
 PATIENCE_S = 30.0
 """How long a server that does not answer, or tables that are being brought up to date, are waited for."""
@@ -88,16 +88,9 @@ async def grant(url: str, bot: str, account: Account) -> str:
         raise BadInputError(f"SIGMA_DATABASE_URL: logins of accounts need PostgreSQL, not {where.shown}")
     told = address_of(url, account.role)
     word = urlsplit(told).password or ""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            await _grant(where, bot, account, verifier(word, secrets.token_bytes(16)))
-        except UnreachableError:
-            if time.monotonic() > end:
-                raise
-            await asyncio.sleep(0.5)
-        else:
-            return told
+    kept = verifier(word, secrets.token_bytes(16))
+    await retry_for(PATIENCE_S, lambda: _grant(where, bot, account, kept), UnreachableError, 0.5)
+    return told
 
 
 async def _grant(where: DatabaseAddress, bot: str, account: Account, kept: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,19 +69,3 @@ class Rest:
 def unknown_market(venue: str, symbol: str, known: list[str]) -> RefusedError:
     """The error for a symbol the venue does not have, with the nearest it has."""
     return RefusedError(f"{venue}: no market {symbol!r}{nearest(symbol, known)}", error_rows.UNKNOWN_MARKET)
-
-
-class Backoff:
-    """Waits that double from 0.2 s to 30 s, with jitter, so that many bots do not come back at once."""
-
-    def __init__(self) -> None:
-        self._next = 0.2
-
-    def reset(self) -> None:
-        """After a success."""
-        self._next = 0.2
-
-    async def wait(self) -> None:
-        """Wait, and longer the next time."""
-        await asyncio.sleep(self._next * random.uniform(0.5, 1.0))
-        self._next = min(30.0, self._next * 2)

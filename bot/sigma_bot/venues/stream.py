@@ -3,14 +3,15 @@ each connection (also the first), after silence, and after a message that made n
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sigma_bot.redaction import redact
+from sigma_bot.retry import Backoff
 from sigma_bot.venues import errors
-from sigma_bot.venues.client import Backoff
 from sigma_bot.venues.fields import UNREADABLE, parse_json
 from sigma_bot.venues.types import StreamBreak, UnknownError, VenueError, VenueFill, VenueOrder
 
@@ -24,6 +25,7 @@ SILENCE_S = 60.0
 """An open line without a message may be forgotten by the venue: it is made anew."""
 LIFE_S = 23 * 3600.0
 """Binance cuts after 24 hours: be first, at a moment of ours."""
+BACKOFF = Backoff(0.2, maximum=30.0, jitter=(0.5, 1.0))
 STEADY_S = 10.0
 """A connection that lived so long was a success: the next failure waits little."""
 CLOSE_S = 1.0
@@ -51,7 +53,7 @@ async def listen(session: aiohttp.ClientSession, line: StreamSpec) -> AsyncItera
     """Events of a private stream, until the session is closed."""
     from aiohttp import ClientError, ClientWSTimeout
 
-    backoff, lost = Backoff(), "the stream is open"
+    failures, lost = 0, "the stream is open"
     while not session.closed:
         began = time.monotonic()
         try:
@@ -72,8 +74,9 @@ async def listen(session: aiohttp.ClientSession, line: StreamSpec) -> AsyncItera
         errors.COUNTS[line.venue, "stream-lost"] += 1
         lost = redact(f"the stream was lost ({lost})")
         if time.monotonic() - began > STEADY_S:
-            backoff.reset()
-        await backoff.wait()
+            failures = 0
+        await asyncio.sleep(BACKOFF.delay(failures))
+        failures += 1
 
 
 async def _session(

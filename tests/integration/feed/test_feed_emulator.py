@@ -13,9 +13,10 @@ from sigma_bot.emulator.server import Emulator
 from sigma_bot.feed.connection_manager import ReconnectPolicy
 from sigma_bot.feed.feed import Feed
 from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log
+from sigma_bot.retry import Backoff
 
 VENUES = [("upbit", "KRW-BTC"), ("binance", "BTCUSDT")]
-SOON = ReconnectPolicy(first_wait=0.01, longest_wait=0.05)
+SOON = ReconnectPolicy(backoff=Backoff(0.01, maximum=0.05))
 
 
 async def tick_where(
@@ -43,7 +44,7 @@ async def test_book_trades_and_a_cut(venue: str, symbol: str, monkeypatch: pytes
         monkeypatch.setenv("SIGMA_VENUE_URL", emulator.url)
         set_book(emulator, symbol, 50_000_000)
         bus = open_bus("memory://")
-        feed = Feed(venue, bus, [symbol], patience=SOON)
+        feed = Feed(venue, bus, [symbol], policy=SOON)
         task = asyncio.create_task(feed.run())
         # Nothing moves: the first quote comes with subscribing (Upbit) or by asking (Binance).
         _, tick = await tick_where(bus, venue, lambda t: t.bid == 50_000_000)

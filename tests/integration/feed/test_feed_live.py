@@ -21,9 +21,10 @@ from sigma_bot.feed.publisher import FeedConflictError
 from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, TickMessage, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
+from sigma_bot.retry import Backoff
 from tests.integration.feed.feed_venue import FakeVenue, binance_capture, book, trade, upbit_capture
 
-SOON = ReconnectPolicy(first_wait=0.01, longest_wait=0.05)
+SOON = ReconnectPolicy(backoff=Backoff(0.01, maximum=0.05))
 
 
 @asynccontextmanager
@@ -203,7 +204,7 @@ async def test_a_cut_is_a_gap_and_nothing_else_is(fake: FakeVenue, tmp_path: Pat
 async def test_a_venue_that_refuses_is_tried_again(fake: FakeVenue) -> None:
     fake.refuse = True
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=SOON)
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=SOON)
     async with running(feed):
         await settle(lambda: "503" in feed.counters.last_error)
         await heard(bus, lambda b: True)
@@ -214,17 +215,9 @@ async def test_a_venue_that_refuses_is_tried_again(fake: FakeVenue) -> None:
     assert all(b.ticks == () for b in await log_of(bus))  # the heartbeat went on
 
 
-def test_waits_grow_and_never_pass_the_longest() -> None:
-    patience = ReconnectPolicy(first_wait=1.0, longest_wait=8.0)
-    for failures, whole in enumerate([1, 2, 4, 8, 8, 8]):
-        waits = [patience.delay(failures) for _ in range(200)]
-        assert whole / 2 <= min(waits) < 0.6 * whole < 0.9 * whole < max(waits) <= whole
-    assert patience.delay(10**6) <= 8
-
-
 async def test_a_planned_renewal_leaves_no_gap_and_doubles_nothing(fake: FakeVenue) -> None:
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], patience=replace(SOON, renew=0.5, overlap=60.0))
+    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], policy=replace(SOON, renew=0.5, overlap=60.0))
     async with running(feed):
         await fake.until(lambda: len(fake.requests) == 1)
         await fake.send(book("KRW-BTC", 100, 101))
@@ -249,7 +242,7 @@ async def test_a_planned_renewal_leaves_no_gap_and_doubles_nothing(fake: FakeVen
 async def test_during_a_renewal_the_older_line_may_lag(fake: FakeVenue) -> None:
     """Its quotes of a symbol count no more once the newer line has brought one; its trades do."""
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], patience=replace(SOON, renew=0.3, overlap=60.0))
+    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], policy=replace(SOON, renew=0.3, overlap=60.0))
     async with running(feed):
         await fake.until(lambda: len(fake.sockets) == 2 and len(fake.requests) == 2)
         await fake.send(book("KRW-BTC", 102, 103))
@@ -266,7 +259,7 @@ async def test_during_a_renewal_the_older_line_may_lag(fake: FakeVenue) -> None:
 async def test_the_old_line_lost_during_a_renewal(fake: FakeVenue) -> None:
     """The venue cuts the old connection before the new one has brought everything: a gap, and data go on."""
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=replace(SOON, renew=0.3, overlap=60.0))
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=replace(SOON, renew=0.3, overlap=60.0))
     async with running(feed):
         await fake.until(lambda: len(fake.sockets) == 2 and len(fake.requests) == 2)
         await fake.cut()
@@ -278,7 +271,7 @@ async def test_the_old_line_lost_during_a_renewal(fake: FakeVenue) -> None:
 
 async def test_a_silent_socket_is_given_up(fake: FakeVenue) -> None:
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=replace(SOON, silent=0.3))
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=replace(SOON, silent=0.3))
     async with running(feed):
         await fake.until(lambda: len(fake.requests) == 1)
         await fake.send(book("KRW-BTC", 100, 101))
@@ -293,7 +286,7 @@ async def test_a_silent_socket_is_given_up(fake: FakeVenue) -> None:
 async def test_one_silent_symbol_is_asked_for_again(fake: FakeVenue) -> None:
     """The other goes on without a gap."""
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], patience=replace(SOON, quiet=0.4))
+    feed = Feed("upbit", bus, ["KRW-BTC", "KRW-ETH"], policy=replace(SOON, quiet=0.4))
     async with running(feed):
         await fake.until(lambda: len(fake.requests) == 1)
         await fake.send(book("KRW-BTC", 100, 101))
@@ -321,7 +314,7 @@ HOSTILE: list[bytes | str] = [
 
 async def test_malformed_messages_are_counted_and_harm_nothing(fake: FakeVenue) -> None:
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=SOON)
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=SOON)
     async with running(feed):
         await fake.until(lambda: len(fake.requests) == 1)
         for message in HOSTILE:
@@ -343,7 +336,7 @@ async def test_bots_say_what_they_need(fake: FakeVenue, monkeypatch: pytest.Monk
     monkeypatch.setattr(feed_module, "WANTS_S", 0.02)
     monkeypatch.setattr(feed_module, "LINGER_S", 0.1)
     bus = open_bus("memory://")
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=SOON)
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=SOON)
 
     def asked() -> list[str]:
         return fake.requests[-1][1]["codes"] if fake.requests else []
@@ -371,7 +364,7 @@ async def test_a_feed_that_nobody_needs_only_beats(fake: FakeVenue, monkeypatch:
     monkeypatch.setattr(feed_module, "WANTS_S", 0.02)
     monkeypatch.setattr(feed_module, "LINGER_S", 0.0)
     bus = open_bus("memory://")
-    async with running(Feed("upbit", bus, patience=SOON)):
+    async with running(Feed("upbit", bus, policy=SOON)):
         await heard(bus, lambda b: True)
         assert fake.sockets == []
         await bus.want(wants_topic("upbit"), "bot", ["KRW-BTC"], 60)
@@ -400,7 +393,7 @@ async def test_numbers_go_on_after_a_restart_behind_a_gap(fake: FakeVenue, tmp_p
 
 async def test_a_second_feed_of_the_venue_is_refused(fake: FakeVenue) -> None:
     bus = open_bus("memory://")
-    async with running(Feed("upbit", bus, patience=SOON)) as first:
+    async with running(Feed("upbit", bus, policy=SOON)) as first:
         await heard(bus, lambda b: True)
         with pytest.raises(FeedConflictError, match="another feed of upbit"):
             await Feed("upbit", bus).run()
@@ -413,7 +406,7 @@ async def test_two_feeds_at_once_are_noticed(fake: FakeVenue, monkeypatch: pytes
 
     monkeypatch.setattr(publisher, "CHECK", 1)
     bus = open_bus("memory://")
-    feeds = [asyncio.create_task(Feed("upbit", bus, ["KRW-BTC"], patience=SOON).run()) for _ in range(2)]
+    feeds = [asyncio.create_task(Feed("upbit", bus, ["KRW-BTC"], policy=SOON).run()) for _ in range(2)]
     async with asyncio.timeout(20):
         while not any(task.done() for task in feeds):
             await fake.send(book("KRW-BTC", 10, 11))

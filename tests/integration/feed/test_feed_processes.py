@@ -23,6 +23,7 @@ from sigma_bot.feed.connection_manager import ReconnectPolicy
 from sigma_bot.feed.feed import Feed
 from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log
+from sigma_bot.retry import Backoff
 from tests.integration.feed.feed_venue import FakeVenue, book, trade
 from tests.support import servers
 
@@ -234,7 +235,7 @@ async def test_what_redis_loses_the_feed_gives_back(
     """It dies without a word, and comes back empty or with an older state."""
     await server.answers()
     bus = open_bus(server.url)
-    feed = Feed("upbit", bus, ["KRW-BTC"], tmp_path / "out", ReconnectPolicy(first_wait=0.01))
+    feed = Feed("upbit", bus, ["KRW-BTC"], tmp_path / "out", ReconnectPolicy(backoff=Backoff(0.01)))
     task = asyncio.create_task(feed.run())
     async with busy(fake):
         await until_seq(bus, 8)
@@ -270,7 +271,7 @@ async def test_a_bus_that_stays_away_costs_ticks_but_no_numbers(
     monkeypatch.setattr(publisher, "WAITING", 5)
     await server.answers()
     bus = open_bus(server.url)
-    feed = Feed("upbit", bus, ["KRW-BTC"], patience=ReconnectPolicy(first_wait=0.01))
+    feed = Feed("upbit", bus, ["KRW-BTC"], policy=ReconnectPolicy(backoff=Backoff(0.01)))
     task = asyncio.create_task(feed.run())
     async with busy(fake):
         await until_seq(bus, 3)
