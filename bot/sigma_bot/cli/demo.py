@@ -79,9 +79,9 @@ def demo(seconds: int) -> None:
 
 async def _demo(folder: Path, seconds: int) -> bool:
     from sigma_bot.bus import open_bus
-    from sigma_bot.emulator import presets
     from sigma_bot.emulator.player import Player
     from sigma_bot.emulator.recording import fitting, recorded
+    from sigma_bot.emulator.registry import rules_for
     from sigma_bot.emulator.server import Emulator
     from sigma_bot.feed.feed import Feed
 
@@ -89,7 +89,7 @@ async def _demo(folder: Path, seconds: int) -> bool:
     (folder / "demo.yaml").write_text(MANIFEST)
     symbols = ("KRW-BTC",)
     source = recorded("synthetic", symbols)
-    rules = fitting(presets.rules_for("upbit", symbols), source)
+    rules = fitting(rules_for("upbit", symbols), source)
     emulator = Emulator("upbit", symbols, rules=rules)
     emulator.player = Player(emulator.exchange, source, SPEED)
     async with emulator:

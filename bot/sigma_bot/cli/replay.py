@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import uvloop
 
+from sigma_bot.emulator.registry import NAMES, emulated
 from sigma_bot.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Wanted:
 @click.argument("data")
 @click.option(
     "--venue",
-    type=click.Choice(["upbit", "binance"]),
+    type=click.Choice(NAMES),
     default="upbit",
     show_default=True,
     help="Exchange to emulate.",
@@ -60,19 +61,18 @@ def replay(data: str, symbols: tuple[str, ...], **said: Any) -> None:
     """
     if not said["speed"] > 0:
         raise BadInputError(f"--speed {said['speed']:g}: a number above 0, as in 10")
-    default = "KRW-BTC" if said["venue"] == "upbit" else "BTCUSDT"
-    uvloop.run(_serve(Wanted(data, symbols or (default,), **said)))
+    uvloop.run(_serve(Wanted(data, symbols or (emulated(said["venue"]).symbol,), **said)))
 
 
 async def _serve(wanted: Wanted) -> None:
-    from sigma_bot.emulator import presets
     from sigma_bot.emulator.player import Player
     from sigma_bot.emulator.recording import fitting, recorded
+    from sigma_bot.emulator.registry import rules_for
     from sigma_bot.emulator.server import Emulator
 
     w = wanted
     source = recorded(w.data, w.symbols)
-    rules = fitting(presets.rules_for(w.venue, w.symbols), source)
+    rules = fitting(rules_for(w.venue, w.symbols), source)
     emulator = Emulator(w.venue, w.symbols, host=w.host, port=w.port, rules=rules)
     emulator.player = Player(emulator.exchange, source, w.speed, w.loop, w.depth, w.paused)
     stop = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from email.utils import formatdate
 from types import TracebackType
@@ -12,18 +12,15 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from sigma_bot.emulator import presets
 from sigma_bot.emulator.accounts import Key
 from sigma_bot.emulator.admin import Admin
-from sigma_bot.emulator.binance.protocol import BinanceProtocol
 from sigma_bot.emulator.exchange import Exchange
 from sigma_bot.emulator.faults import Fault, FaultScript
 from sigma_bot.emulator.http import Answer, Request
 from sigma_bot.emulator.limits import Limiter
 from sigma_bot.emulator.model import Rules
 from sigma_bot.emulator.player import Player
-from sigma_bot.emulator.protocol import VenueProtocol
-from sigma_bot.emulator.upbit.protocol import UpbitProtocol
+from sigma_bot.emulator.registry import emulated
 from sigma_bot.times import SECOND
 
 ACCOUNT, API_KEY, API_SECRET = "main", "sigma-emulator-key", "sigma-emulator-secret"
@@ -80,15 +77,12 @@ class Emulator:
     ) -> None:
         self.venue, self.host, self.port = venue, host, port
         self.key, self.secret = API_KEY, API_SECRET
-        self.exchange = Exchange(presets.STYLES[venue], rules or presets.rules_for(venue, symbols))
-        opening = presets.OPENING[venue] if balances is None else balances
+        known = emulated(venue)
+        self.exchange = Exchange(known.style, rules or [known.rules(symbol) for symbol in symbols])
+        opening = known.opening if balances is None else balances
         self.exchange.add_account(ACCOUNT, dict(opening), Key(API_KEY, API_SECRET, ACCOUNT))
         self.limiter = Limiter(self.exchange.now)
-        faces: dict[str, Callable[[Exchange, Limiter], VenueProtocol]] = {
-            "binance": BinanceProtocol,
-            "upbit": UpbitProtocol,
-        }
-        self.protocol = faces[venue](self.exchange, self.limiter)
+        self.protocol = known.protocol(self.exchange, self.limiter)
         self.exchange.listeners.append(self.protocol.streams.published)
         self.player: Player | None = None
         self.admin = Admin(self)

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from sigma_bot.emulator.exchange import Exchange
 from sigma_bot.emulator.model import DeniedError, OrderEvent, Status, Ticket
-from sigma_bot.emulator.presets import STYLES, rules_for
+from sigma_bot.emulator.registry import emulated, rules_for
 
 SYMBOL = {"binance": "BTCUSDT", "upbit": "KRW-BTC"}
 QUOTE = {"binance": "USDT", "upbit": "KRW"}
 
 
 def exchange(venue: str = "binance", money: str = "100000", coins: str = "5") -> Exchange:
-    made = Exchange(STYLES[venue], rules_for(venue, [SYMBOL[venue]]), clock=lambda: 10**18, first=100)
+    made = Exchange(emulated(venue).style, rules_for(venue, [SYMBOL[venue]]), clock=lambda: 10**18, first=100)
     made.add_account("a", {QUOTE[venue]: D(money), "BTC": D(coins)})
     return made
 

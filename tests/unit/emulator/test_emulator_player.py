@@ -10,8 +10,8 @@ import pytest
 from sigma_bot.emulator.exchange import Exchange
 from sigma_bot.emulator.model import TapeEvent, Ticket
 from sigma_bot.emulator.player import Player, prints
-from sigma_bot.emulator.presets import STYLES, rules_for
 from sigma_bot.emulator.recording import Row, fitting, recorded
+from sigma_bot.emulator.registry import emulated, rules_for
 from sigma_bot.errors import BadInputError
 
 SECOND = 1_000_000_000
@@ -26,7 +26,7 @@ def row(second: float = 0, bid: float = 99.0, ask: float = 101.0, volume: float 
 
 
 def player(*rows: Row, **options: object) -> Player:
-    exchange = Exchange(STYLES["binance"], rules_for("binance", ["BTCUSDT"]))
+    exchange = Exchange(emulated("binance").style, rules_for("binance", ["BTCUSDT"]))
     exchange.add_account("a", {"USDT": D(100_000)})
     return Player(exchange, lambda: iter(rows), **options)
 
