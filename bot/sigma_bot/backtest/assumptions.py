@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.spec.manifest import BacktestSpec
 from sigma_bot.spec.rules import market_rules
-from sigma_bot.spec.units import plain
 
 
 def assumptions_of(spec: BacktestSpec, kind: str) -> list[tuple[str, str]]:
     """Name and sentence of every fill assumption that was in force."""
     e = spec.execution
-    spread = f"{plain(e.spread)} of the price"
-    slip = f"{plain(e.slippage)} of the price and {e.slippage_ticks} price steps"
-    volume = "without limit" if e.volume_limit == 0 else f"at most {plain(e.volume_limit)} of what was traded"
+    spread = f"{fixed_point(e.spread)} of the price"
+    slip = f"{fixed_point(e.slippage)} of the price and {e.slippage_ticks} price steps"
+    volume = (
+        "without limit"
+        if e.volume_limit == 0
+        else f"at most {fixed_point(e.volume_limit)} of what was traded"
+    )
     out = []
     if kind == "bar":
         where = "the close that caused them" if e.fill_at == "close" else "the next bar's open"
@@ -41,9 +45,9 @@ def assumptions_of(spec: BacktestSpec, kind: str) -> list[tuple[str, str]]:
     for market in spec.markets:
         rules = market_rules(market)
         fees = rules.fees
-        text = f"maker {plain(fees.maker)}, taker {plain(fees.taker)}"
+        text = f"maker {fixed_point(fees.maker)}, taker {fixed_point(fees.taker)}"
         for word, value in (("per unit", fees.per_unit), ("minimum", fees.minimum), ("fixed", fees.fixed)):
-            text += f", {word} {plain(value)}" if value else ""
+            text += f", {word} {fixed_point(value)}" if value else ""
         out.append((f"fees {market.symbol}", text))
     return out
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sigma_bot.cli.options import run_options
+from sigma_bot.decimals import fixed_point
 from sigma_bot.times import DAY, HOUR, MINUTE, SECOND, iso
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def describe(found: Honesty, rows: Rows | None) -> str:
 def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
     """A decision for JSON."""
     from sigma_bot.engine.types import EventType, OrderType, Reason
-    from sigma_bot.report.format import plain, price
+    from sigma_bot.report.format import price
 
     if rows is None:
         return None
@@ -160,7 +161,7 @@ def order_of(found: Honesty, rows: Rows | None) -> dict[str, Any] | None:
         "symbol": found.symbols[symbol],
         "side": "buy" if row["side"] > 0 else "sell",
         "kind": OrderType(row["order_type"]).text,
-        "quantity": plain(int(row["lots"]) * found.lot_sizes[symbol]),
+        "quantity": fixed_point(int(row["lots"]) * found.lot_sizes[symbol]),
         "limit": price(row["price"]) if row["price"] != 0.0 else None,
         "stop": price(row["stop"]) if row["stop"] != 0.0 else None,
         "reason": Reason(row["reason"]).text or None,

@@ -9,11 +9,11 @@ from sigma_bot.cli.journal import (
     limit_option,
     money,
     output_option,
-    plain,
     show_json,
     show_table,
     use_journal,
 )
+from sigma_bot.decimals import trimmed
 from sigma_bot.times import clock
 
 
@@ -57,9 +57,9 @@ def fills(name: str | None, symbol: str | None, limit: int, output: str, db: str
                 str(entry.row.order_id),
                 entry.row.symbol,
                 entry.row.side,
-                plain(entry.row.quantity),
-                plain(entry.row.price),
-                plain(entry.row.fee),
+                trimmed(entry.row.quantity),
+                trimmed(entry.row.price),
+                trimmed(entry.row.fee),
                 entry.row.fee_currency,
                 money(entry.row.realized),
                 entry.row.trade_id,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sigma_bot.decimals import trimmed
 from sigma_bot.services.projection import to_json
 
 if TYPE_CHECKING:
@@ -63,17 +64,9 @@ def scope_options(command: Callable[..., None]) -> Callable[..., None]:
     return db_option(command)
 
 
-def plain(amount: Decimal | None) -> str:
-    """Digits without an exponent and without zeros at the end; empty for none."""
-    if amount is None:
-        return ""
-    digits = format(amount, "f")
-    return digits.rstrip("0").rstrip(".") or "0" if "." in digits else digits
-
-
 def money(amount: Decimal) -> str:
     """``plain`` to eight places: a share of a cost is a quotient, which has no end."""
-    return plain(round(amount, 8))
+    return trimmed(round(amount, 8))
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:

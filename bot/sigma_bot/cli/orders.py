@@ -8,11 +8,11 @@ from sigma_bot.cli.journal import (
     db_option,
     limit_option,
     output_option,
-    plain,
     show_json,
     show_table,
     use_journal,
 )
+from sigma_bot.decimals import trimmed
 from sigma_bot.times import clock
 
 
@@ -71,9 +71,9 @@ def orders(
                 entry.row.symbol,
                 entry.row.side,
                 entry.row.order_type,
-                plain(entry.row.quantity),
-                plain(entry.row.limit_price),
-                plain(entry.row.filled),
+                trimmed(entry.row.quantity),
+                "" if entry.row.limit_price is None else trimmed(entry.row.limit_price),
+                trimmed(entry.row.filled),
                 f"{entry.row.state}: {entry.row.reason}" if entry.row.reason else str(entry.row.state),
                 entry.row.client_id,
             )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigma_bot.cli.journal import db_option, money, output_option, plain, show_json, show_table, use_journal
+from sigma_bot.cli.journal import db_option, money, output_option, show_json, show_table, use_journal
+from sigma_bot.decimals import trimmed
 
 if TYPE_CHECKING:
     from sigma_bot.journal.positions import Position
@@ -39,10 +40,10 @@ def positions(name: str | None, closed: bool, output: str, db: str | None) -> No
             (
                 bot,
                 position.symbol,
-                plain(position.quantity),
+                trimmed(position.quantity),
                 _short(position),
                 money(position.realized),
-                ", ".join(f"{plain(fee)} {currency}" for currency, fee in position.fees.items()),
+                ", ".join(f"{trimmed(fee)} {currency}" for currency, fee in position.fees.items()),
                 str(position.fills),
             )
             for bot, position in shown

@@ -82,7 +82,7 @@ BOOK_COLUMNS = frozenset({"firstupdateid", "issnapshot", "orderid", "isbid", "ac
 CANONICAL = ("ts", "date", "time", "open_time", "close_time", *ALIASES)
 
 
-def plain(name: str) -> str:
+def normalized(name: str) -> str:
     """Lower case, letters and digits only."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -119,7 +119,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _find(names: Sequence[str], aliases: Sequence[str], taken: frozenset[str] = frozenset()) -> str | None:
-    by_plain = {plain(name): name for name in reversed(names) if name not in taken}
+    by_plain = {normalized(name): name for name in reversed(names) if name not in taken}
     return next((by_plain[a] for a in aliases if a in by_plain), None)
 
 
@@ -177,7 +177,7 @@ def detect(
 
 
 def _kind_of(names: Sequence[str], found: Mapping[str, str], where: str) -> str:
-    if BOOK_COLUMNS & {plain(n) for n in names} and not {"bid", "ask"} <= found.keys():
+    if BOOK_COLUMNS & {normalized(n) for n in names} and not {"bid", "ask"} <= found.keys():
         raise BadInputError(
             f"{where}: holds order-book changes ({listed(names)}), which are not read; "
             "quotes (best bid and ask), trades, bars or ticks are"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bot.data.columns import Layout, find_time, listed, plain
+from sigma_bot.data.columns import Layout, find_time, listed, normalized
 from sigma_bot.data.readers import open_file
 from sigma_bot.data.series import Part
 from sigma_bot.errors import BadInputError, nearest
@@ -25,7 +25,7 @@ def read_funding(path: Path, symbols: Sequence[str], timezone: str | None = None
     a symbol column where the run has several markets.
     """
     file = open_file(path)
-    by_plain = {plain(name): name for name in reversed(file.names)}
+    by_plain = {normalized(name): name for name in reversed(file.names)}
     rate = next((by_plain[a] for a in RATES if a in by_plain), None)
     time, _ = find_time(file.names, {k: v for k, v in {"ts": by_plain.get("fundingtime")}.items() if v})
     if rate is None or not time:

@@ -185,7 +185,9 @@ class Part:
         encoded = column.cast(pa.string()).dictionary_encode()
         words = [v or "" for v in encoded.dictionary.to_pylist()]
         self._seen.update(words)
-        same = np.array([names_of.plain(v) == names_of.plain(self.symbol or "") for v in words] + [False])
+        same = np.array(
+            [names_of.normalized(v) == names_of.normalized(self.symbol or "") for v in words] + [False]
+        )
         picked: np.ndarray = same[values(encoded.indices, -1)]
         return picked
 

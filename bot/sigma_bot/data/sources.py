@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from sigma_bot.data import synthetic
-from sigma_bot.data.columns import Layout, detect, plain
+from sigma_bot.data.columns import Layout, detect, normalized
 from sigma_bot.data.readers import DataFile, ParquetFile, is_data_file, open_file
 from sigma_bot.data.request import Request, Wanted
 from sigma_bot.data.rules import Columns
@@ -72,7 +72,7 @@ def _files(request: Request, market: Wanted) -> list[Path]:
     found = sorted(
         p for p in path.iterdir() if p.is_file() and is_data_file(p) and names_symbol(p.name, market.symbol)
     )
-    own = [p for p in path.iterdir() if p.is_dir() and plain(p.name) == plain(market.symbol)]
+    own = [p for p in path.iterdir() if p.is_dir() and normalized(p.name) == normalized(market.symbol)]
     for folder in own:
         found += sorted(p for p in folder.rglob("*") if p.is_file() and is_data_file(p))
     if not found and len(request.markets) == 1:
@@ -89,7 +89,7 @@ def _files(request: Request, market: Wanted) -> list[Path]:
 def names_symbol(name: str, symbol: str) -> bool:
     """Whether a file's name holds the symbol as whole words: ``spot_btcusdt_2024.csv`` for BTC/USDT."""
     words = [w for w in re.split(r"[^a-z0-9]+", name.lower()) if w]
-    wanted = plain(symbol)
+    wanted = normalized(symbol)
     return any(
         "".join(words[i:j]) == wanted
         for i in range(len(words))
@@ -236,7 +236,7 @@ def catalogue_files(catalogue: Catalogue, request: Request, market: Wanted) -> l
     found = [
         e
         for e in present
-        if plain(e.symbol) == plain(market.symbol) and e.name.split("/")[: len(words)] == words
+        if normalized(e.symbol) == normalized(market.symbol) and e.name.split("/")[: len(words)] == words
     ]
     if not found:
         symbols = sorted({e.symbol for e in present})

@@ -67,7 +67,7 @@ def _tagged(value: Any) -> Any:
 
 
 def from_json_types(value: Any) -> Any:
-    """The inverse of `plain`."""
+    """The inverse of :func:`to_json_types`."""
     if isinstance(value, list):
         return [from_json_types(item) for item in value]
     if not isinstance(value, dict):

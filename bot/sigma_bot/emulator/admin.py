@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from sigma_bot.decimals import trimmed
 from sigma_bot.emulator.accounts import Account, Key
 from sigma_bot.emulator.exchange import Exchange
 from sigma_bot.emulator.faults import Fault, FaultScript
 from sigma_bot.emulator.model import DeniedError, Fill, Order, Side
 from sigma_bot.emulator.player import Player
 from sigma_bot.emulator.protocol import VenueProtocol
-from sigma_bot.emulator.wire import dump, plain
+from sigma_bot.emulator.wire import dump
 from sigma_bot.errors import BadInputError
 
 WAIT = 30.0
@@ -199,9 +200,9 @@ def describe(account: Account) -> dict[str, Any]:
     """An account with everything in it: what a test compares a ledger with."""
     return {
         "name": account.name,
-        "opening": {c: plain(v) for c, v in account.opening.items()},
+        "opening": {c: trimmed(v) for c, v in account.opening.items()},
         "balances": {
-            c: {"free": plain(h.free), "locked": plain(h.locked)} for c, h in account.holdings.items()
+            c: {"free": trimmed(h.free), "locked": trimmed(h.locked)} for c, h in account.holdings.items()
         },
         "orders": [_order(o) for o in account.orders],
         "fills": [_fill(f) for f in account.fills()],
@@ -217,10 +218,10 @@ def _order(order: Order) -> dict[str, Any]:
         "side": t.side,
         "kind": t.kind,
         "status": order.status.value,
-        "quantity": None if t.quantity is None else plain(t.quantity),
-        "funds": None if t.funds is None else plain(t.funds),
-        "limit": None if t.limit is None else plain(t.limit),
-        "executed": plain(order.executed),
+        "quantity": None if t.quantity is None else trimmed(t.quantity),
+        "funds": None if t.funds is None else trimmed(t.funds),
+        "limit": None if t.limit is None else trimmed(t.limit),
+        "executed": trimmed(order.executed),
         "created": order.created,
     }
 
@@ -231,9 +232,9 @@ def _fill(fill: Fill) -> dict[str, Any]:
         "order": fill.order,
         "symbol": fill.symbol,
         "side": fill.side,
-        "price": plain(fill.price),
-        "quantity": plain(fill.quantity),
-        "fee": plain(fill.fee),
+        "price": trimmed(fill.price),
+        "quantity": trimmed(fill.quantity),
+        "fee": trimmed(fill.fee),
         "fee_currency": fill.fee_currency,
         "maker": fill.maker,
         "ts": fill.ts,
@@ -245,7 +246,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
 
 
 def _level(level: tuple[Decimal, Decimal] | None) -> list[str] | None:
-    return [plain(v) for v in level] if level else None
+    return [trimmed(v) for v in level] if level else None
 
 
 def _levels(rows: list[list[str]]) -> dict[Decimal, Decimal]:

@@ -8,17 +8,10 @@ from datetime import timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+from sigma_bot.decimals import trimmed
 from sigma_bot.times import utc
 
 KST = timezone(timedelta(hours=9))
-
-
-def plain(value: Decimal | int) -> str:
-    """A number without exponent and without idle zeros: ``0.004``, ``67000000``."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("", "-0") else text
 
 
 def padded(value: Decimal | int, digits: int = 8) -> str:
@@ -32,7 +25,7 @@ def dump(value: Any) -> str:
     """JSON text. Decimals become JSON numbers with all their digits, which ``json`` can't do."""
     match value:
         case Decimal():
-            return plain(value)
+            return trimmed(value)
         case str() | bool() | int() | float() | None:
             return json.dumps(value, ensure_ascii=False)
         case Mapping():

@@ -87,8 +87,8 @@ def merged(venue: str, tables: Mapping[str, Any]) -> list[bytes]:
     """The batches that the tables were made of, less the ticks of other symbols: by number, then symbol."""
     rows = []
     for symbol, table in tables.items():
-        columns = (_plain(table[name]) for name in _COLUMNS)
-        rows += [(seq, symbol, *rest) for seq, *rest in zip(_plain(table["seq"]), *columns, strict=True)]
+        columns = (_numbers(table[name]) for name in _COLUMNS)
+        rows += [(seq, symbol, *rest) for seq, *rest in zip(_numbers(table["seq"]), *columns, strict=True)]
     rows.sort(key=lambda row: row[:2])
     found: list[bytes] = []
     at = 0
@@ -104,7 +104,7 @@ def merged(venue: str, tables: Mapping[str, Any]) -> list[bytes]:
     return found
 
 
-def _plain(column: Any) -> list[Any]:
+def _numbers(column: Any) -> list[Any]:
     """An Arrow column as Python's own numbers; times as ns."""
     values = column.to_numpy()
     return list((values.astype("int64") if values.dtype.kind == "M" else values).tolist())

@@ -76,7 +76,7 @@ def _facts_of(record: logging.LogRecord) -> dict[str, object]:
     return {**_facts.get(), **extra}
 
 
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
     """As JSON can say it: secrets gone, Decimals and times as text."""
     if value is None or isinstance(value, bool):
         return value
@@ -85,9 +85,9 @@ def _plain(value: object) -> object:
         # JSON knows no nan and no infinity
         return value if text == str(value) and isfinite(value) else text
     if isinstance(value, dict):
-        return {str(_plain(str(key))): _plain(item) for key, item in value.items()}
+        return {str(_as_json(str(key))): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [_as_json(item) for item in value]
     return redact(str(value))
 
 
@@ -109,7 +109,7 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in _facts_of(record).items() if key not in line}
         if trace := _trace(record):
             line["error"] = trace
-        return _visible(json.dumps(_plain(line), ensure_ascii=False))
+        return _visible(json.dumps(_as_json(line), ensure_ascii=False))
 
 
 class TextFormatter(logging.Formatter):

@@ -21,7 +21,7 @@ from sigma_bot.kernel import overloads
 from sigma_bot.kernel.call_graph import callables_of, is_foreign, members
 from sigma_bot.kernel.errors import CannotCompileError
 from sigma_bot.kernel.numba_private import TypingError, cgutils, models
-from sigma_bot.kernel.rewrite import outside_values, plain, rewrite, super_name
+from sigma_bot.kernel.rewrite import constant_of, outside_values, rewrite, super_name
 from sigma_bot.kernel.source import owner_of
 from sigma_bot.kernel.struct import ArraySpec, Struct, StructMeta, dtype_of
 from sigma_bot.kernel.subset import refusal_of
@@ -148,7 +148,9 @@ class Lowering:
         elif isinstance(member, property) and isinstance(member.fget, FunctionType):
             overload_attribute(kind, name, jit_options=options(member.fget))(self.method(member.fget))
         elif isinstance(member, (bool, int, float, str, tuple)):
-            overload_attribute(kind, name, jit_options=options(Lowering.attribute))(_constant(plain(member)))
+            overload_attribute(kind, name, jit_options=options(Lowering.attribute))(
+                _constant(constant_of(member))
+            )
 
     def method(self, function: FunctionType) -> Callable[..., Any]:
         """What Numba asks for the implementation of a method: the rewritten function, made at the first
@@ -185,7 +187,7 @@ class Lowering:
         """A global as compiled code sees it."""
         if isinstance(value, FunctionType) and not is_foreign(value):
             return self.function(value)
-        return plain(value)
+        return constant_of(value)
 
     def function(self, function: FunctionType, **chosen: Any) -> Any:
         """The compiled version of a plain function: one for each combination of types, not of written

@@ -56,7 +56,7 @@ def super_name(owner: type, attribute: str) -> str:
     return f"super_{token}_{attribute}"
 
 
-def plain(value: Any) -> Any:
+def constant_of(value: Any) -> Any:
     """A constant as compiled code holds it: the member of an IntEnum is its integer."""
     return int(value) if isinstance(value, IntEnum) else value
 
@@ -123,8 +123,8 @@ class _Rewriter(ast.NodeTransformer):
             name = f"{EXACT}f{len(self.functions)}_{node.attr}"
             self.functions[name] = value
             return ast.copy_location(ast.Name(name, ast.Load()), node)
-        if value is not MISSING and isinstance(plain(value), (bool, int, float, str)):
-            return ast.copy_location(ast.Constant(plain(value)), node)
+        if value is not MISSING and isinstance(constant_of(value), (bool, int, float, str)):
+            return ast.copy_location(ast.Constant(constant_of(value)), node)
         return self.generic_visit(node)
 
     @staticmethod
@@ -156,7 +156,7 @@ def rewrite(function: FunctionType) -> tuple[FunctionType, dict[str, Callable[..
     if isinstance(tree, ast.Lambda):
         body: list[ast.stmt] = [ast.copy_location(ast.Return(tree.body), tree.body)]
         tree = ast.copy_location(ast.FunctionDef("_lambda", tree.args, body, [], None), tree)
-    _plain_signature(tree)
+    _strip_annotations(tree)
     walker = _Rewriter(function)
     tree.body = [s for stmt in tree.body for s in _as_list(walker.visit(stmt))]
     outer = class_name_of(function)  # private names (__x) are mangled by the class around the method
@@ -174,7 +174,7 @@ def _as_list(node: Any) -> list[ast.stmt]:
     return node if isinstance(node, list) else [node]
 
 
-def _plain_signature(tree: ast.FunctionDef) -> None:
+def _strip_annotations(tree: ast.FunctionDef) -> None:
     """No decorators, no annotations, keyword-only parameters made ordinary."""
     tree.decorator_list, tree.returns = [], None
     for arg in ast.walk(tree.args):

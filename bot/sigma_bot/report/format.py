@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.metrics.definitions import Kind, Metric
 from sigma_bot.times import SECOND
 
@@ -44,14 +45,9 @@ def clocks(times: NDArray[np.int64]) -> list[str]:
     ]
 
 
-def plain(value: Decimal) -> str:
-    """A decimal without an exponent, as JSON carries money and quantities."""
-    return format(value, "f")
-
-
 def price(value: float) -> str | None:
     """Shortest decimal text that reads back as the same float; None when it is no number."""
-    return plain(Decimal(repr(float(value)))) if math.isfinite(value) else None
+    return fixed_point(Decimal(repr(float(value)))) if math.isfinite(value) else None
 
 
 def prices(values: Iterable[float]) -> list[str | None]:

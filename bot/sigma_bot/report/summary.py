@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.engine.types import LIMIT, STOP, STOP_LIMIT, TRAIL, OrderType, Reason, TimeInForce
 from sigma_bot.metrics.definitions import Metric
-from sigma_bot.report.format import duration, isos, plain, price
+from sigma_bot.report.format import duration, isos, price
 from sigma_bot.results.result import ORDER_STATUS, BacktestResult
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ def document(result: BacktestResult, metrics: Mapping[str, Metric]) -> Row:
         "engine": result.engine,
         "events": result.events,
         "seconds": {name: round(value, 6) for name, value in result.seconds.items()},
-        "metrics": {name: plain(x) if isinstance(x, Decimal) else x for name, x in metrics.items()},
+        "metrics": {name: fixed_point(x) if isinstance(x, Decimal) else x for name, x in metrics.items()},
         "counts": dict(result.counts),
     }
 
@@ -140,13 +141,14 @@ def quantities(result: BacktestResult, rows: NDArray[np.void], name: str) -> lis
     """Exact quantities of a column of lots."""
     sizes = [market.lot_size for market in result.markets]
     return [
-        plain(lots * sizes[s]) for lots, s in zip(rows[name].tolist(), rows["symbol"].tolist(), strict=True)
+        fixed_point(lots * sizes[s])
+        for lots, s in zip(rows[name].tolist(), rows["symbol"].tolist(), strict=True)
     ]
 
 
 def amounts(result: BacktestResult, quanta: NDArray[np.int64]) -> list[str]:
     """Exact money of a column of quanta."""
-    return [plain(result.money(x)) for x in quanta.tolist()]
+    return [fixed_point(result.money(x)) for x in quanta.tolist()]
 
 
 def moneys(values: NDArray[np.float64], precision: int) -> list[str | None]:

@@ -176,15 +176,15 @@ def _parts(kind: type[Struct]) -> tuple[Callable[[Struct], Iterable[Any]], list[
         def read(struct: Struct) -> Iterable[Any]:
             return [getattr(struct, name) for name in names]
 
-    return read, [(i, t) for i, (_, t) in enumerate(types) if not _plain(t)]
+    return read, [(i, t) for i, (_, t) in enumerate(types) if not _is_scalar(t)]
 
 
-def _plain(t: Any) -> bool:
+def _is_scalar(t: Any) -> bool:
     return t.item in SCALARS if isinstance(t, ArraySpec) else t in SCALARS
 
 
 def _value(t: Any, value: Any) -> Any:
-    if _plain(t):
+    if _is_scalar(t):
         return value
     return [_values(item) for item in value] if isinstance(t, ArraySpec) else _values(value)
 

@@ -31,7 +31,7 @@ from sigma_bot.spec.manifest import (
     VenueAccount,
 )
 from sigma_bot.spec.rules import FeeRules, MarketRules, market_rules
-from sigma_bot.spec.units import Duration, Instant, UtcOffset, parse_duration, plain
+from sigma_bot.spec.units import Duration, Instant, UtcOffset, parse_duration
 
 __all__ = [
     "API_VERSION",
@@ -62,6 +62,5 @@ __all__ = [
     "market_rules",
     "parse_duration",
     "parse_manifest",
-    "plain",
     "with_overrides",
 ]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.errors import nearest
 from sigma_bot.spec.units import (
     Amount,
@@ -32,7 +33,6 @@ from sigma_bot.spec.units import (
     Timeframe,
     UtcOffset,
     Words,
-    plain,
     show,
     wrong,
 )
@@ -180,12 +180,12 @@ class Market(Block):
         if self.tick_size is not None and self.price_bands:
             yield ("priceBands",), "leave it out or leave 'tickSize' out: a market has one price grid"
         if self.price_bands and self.price_bands[0].start != 0:
-            first = plain(self.price_bands[0].start)
+            first = fixed_point(self.price_bands[0].start)
             yield ("priceBands", 0, "from"), f'the first band must start at "0", got "{first}"'
         for i in range(1, len(self.price_bands)):
             low, high = self.price_bands[i - 1].start, self.price_bands[i].start
             if high <= low:
-                text = f'bands must rise: it must be above "{plain(low)}", got "{plain(high)}"'
+                text = f'bands must rise: it must be above "{fixed_point(low)}", got "{fixed_point(high)}"'
                 yield ("priceBands", i, "from"), text
         if self.rules is not None:
             yield from self._preset_problems(VENUES[self.rules].preset)
@@ -297,20 +297,23 @@ class Account(Block):
     def problems(self) -> Iterator[Problem]:
         """Borrowing needs margin, and the money must be countable in 64 bits."""
         if self.type == "cash" and self.leverage > 1:
-            text = (
-                f'must be "1" on a cash account, got "{plain(self.leverage)}"; set "type: margin" to borrow'
-            )
+            got = fixed_point(self.leverage)
+            text = f'must be "1" on a cash account, got "{got}"; set "type: margin" to borrow'
             yield ("leverage",), text
         if self.maintenance_margin * self.leverage >= 1:
-            most = f'below 1 / leverage ("{plain(self.leverage)}")'
-            yield ("maintenanceMargin",), f'must be {most}, got "{plain(self.maintenance_margin)}"'
+            most = f'below 1 / leverage ("{fixed_point(self.leverage)}")'
+            yield ("maintenanceMargin",), f'must be {most}, got "{fixed_point(self.maintenance_margin)}"'
         quanta = self.cash.scaleb(self.precision)
         if quanta > LARGEST_CASH:
             fits = max(0, 17 - (self.cash.adjusted() + (self.cash != Decimal(10) ** self.cash.adjusted())))
-            text = f'{plain(self.cash)} with "precision: {self.precision}" is too large to count exactly'
+            text = (
+                f'{fixed_point(self.cash)} with "precision: {self.precision}" is too large to count exactly'
+            )
             yield ("cash",), f'{text}; set "precision: {fits}" or less'
         elif quanta != quanta.to_integral_value():
-            text = f'has more decimals than "precision: {self.precision}" keeps, got "{plain(self.cash)}"'
+            text = (
+                f'has more decimals than "precision: {self.precision}" keeps, got "{fixed_point(self.cash)}"'
+            )
             yield ("cash",), text
 
 

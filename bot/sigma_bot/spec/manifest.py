@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.spec.blocks import (
     MAX_MARKETS,
     MAX_TIMEFRAMES,
@@ -25,7 +26,7 @@ from sigma_bot.spec.blocks import (
 )
 from sigma_bot.spec.pods import JobOptions, PodOptions
 from sigma_bot.spec.sweep import Sweep
-from sigma_bot.spec.units import Between, Duration, PositiveAmount, Timeframe, plain
+from sigma_bot.spec.units import Between, Duration, PositiveAmount, Timeframe
 
 API_VERSION = "sigma-x.io/v1alpha1"
 
@@ -204,7 +205,8 @@ class StrategySpec(CommonSpec):
             text = f'must be the account\'s name, "{self.account.name}", got "{confirm.account}"'
             yield ("account", "confirm", "account"), text
         if loss is not None and confirm.max_loss != loss:
-            text = f'must equal spec.risk.maxDailyLoss, "{plain(loss)}", got "{plain(confirm.max_loss)}"'
+            wanted, got = fixed_point(loss), fixed_point(confirm.max_loss)
+            text = f'must equal spec.risk.maxDailyLoss, "{wanted}", got "{got}"'
             yield ("account", "confirm", "maxLoss"), text
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.spec.blocks import Fees, Market
-from sigma_bot.spec.units import plain
 from sigma_bot.venues.registry import venue_of
 from sigma_bot.venues.venue import Band, Preset, band
 
@@ -43,11 +43,11 @@ class MarketRules:
         """The rules as plain JSON values, for reports and digests."""
         return {
             "symbol": self.symbol,
-            "priceBands": [{"from": plain(b.start), "tick": f"{b.num}/{b.den}"} for b in self.bands],
-            "lotSize": plain(self.lot_size),
-            "minQuantity": plain(self.min_quantity),
-            "minNotional": plain(self.min_notional),
-            "fees": {name: plain(getattr(self.fees, name)) for name in FeeRules.__dataclass_fields__},
+            "priceBands": [{"from": fixed_point(b.start), "tick": f"{b.num}/{b.den}"} for b in self.bands],
+            "lotSize": fixed_point(self.lot_size),
+            "minQuantity": fixed_point(self.min_quantity),
+            "minNotional": fixed_point(self.min_notional),
+            "fees": {name: fixed_point(getattr(self.fees, name)) for name in FeeRules.__dataclass_fields__},
         }
 
 

@@ -23,6 +23,7 @@ from pydantic_core.core_schema import (
     to_string_ser_schema,
 )
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.times import DAY, EPOCH, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND
 
 UNITS = {
@@ -196,18 +197,18 @@ class DecimalText:
         if not number.is_finite():
             wrong(f"must be a finite number, got {number}")
         if self.gt is not None and not number > Decimal(self.gt):
-            wrong(f'must be above {self.gt}, got "{plain(number)}"')
+            wrong(f'must be above {self.gt}, got "{fixed_point(number)}"')
         if self.gt is None and not number >= Decimal(self.ge):
-            wrong(f'must be at least {self.ge}, got "{plain(number)}"')
+            wrong(f'must be at least {self.ge}, got "{fixed_point(number)}"')
         if not number <= Decimal(self.le):
             note = ' (a fraction: one percent is "0.01")' if self.le in ("1", "0.1") else ""
-            wrong(f'must be at most {self.le}, got "{plain(number)}"{note}')
+            wrong(f'must be at most {self.le}, got "{fixed_point(number)}"{note}')
         if -int(number.as_tuple().exponent) > self.decimals:
-            wrong(f'must have at most {self.decimals} decimals, got "{plain(number)}"')
+            wrong(f'must have at most {self.decimals} decimals, got "{fixed_point(number)}"')
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return no_info_plain_validator_function(
-            self.check, serialization=plain_serializer_function_ser_schema(plain)
+            self.check, serialization=plain_serializer_function_ser_schema(fixed_point)
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
@@ -215,15 +216,10 @@ class DecimalText:
         return {"type": "string", "pattern": f"^{sign}{_DECIMAL}$"}
 
 
-def plain(number: Decimal) -> str:
-    """A Decimal without exponent: ``0.00000001``, never ``1E-8``."""
-    return format(number, "f")
-
-
 def _as_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return ""
-    return plain(Decimal(str(value)))
+    return fixed_point(Decimal(str(value)))
 
 
 def _hint(text: str) -> str:
@@ -232,7 +228,7 @@ def _hint(text: str) -> str:
         number = Decimal(bare) / (100 if text.strip().endswith("%") else 1)
     except ArithmeticError:
         return ""
-    return f'; write "{plain(number)}"' if number.is_finite() and abs(number.adjusted()) <= 18 else ""
+    return f'; write "{fixed_point(number)}"' if number.is_finite() and abs(number.adjusted()) <= 18 else ""
 
 
 def show(value: object) -> str:

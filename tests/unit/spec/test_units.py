@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from sigma_bot.decimals import fixed_point
 from sigma_bot.spec.units import (
     UNITS,
     Amount,
@@ -17,10 +18,11 @@ from sigma_bot.spec.units import (
     Rebate,
     UtcOffset,
     parse_duration,
-    plain,
 )
 
-amounts = st.builds(lambda n, e: plain(Decimal(n).scaleb(-e)), st.integers(0, 10**17), st.integers(0, 12))
+amounts = st.builds(
+    lambda n, e: fixed_point(Decimal(n).scaleb(-e)), st.integers(0, 10**17), st.integers(0, 12)
+)
 
 
 @given(amounts)

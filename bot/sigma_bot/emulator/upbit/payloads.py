@@ -11,10 +11,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
+from sigma_bot.decimals import trimmed
 from sigma_bot.emulator.accounts import Account
 from sigma_bot.emulator.market import Candle, Market
 from sigma_bot.emulator.model import ZERO, Fill, Order, OrderEvent, Print, Side, Status, Ticket, Tif
-from sigma_bot.emulator.wire import KST, kst, ms, plain
+from sigma_bot.emulator.wire import KST, kst, ms
 from sigma_bot.times import utc
 
 TIFS: dict[str, Tif] = {"ioc": "ioc", "fok": "fok"}
@@ -112,18 +113,18 @@ def order(o: Order, fee_rate: Decimal, trades: bool = False) -> dict[str, Any]:
         "uuid": uuid_of(o.number, 0),
         "side": "bid" if t.side == "buy" else "ask",
         "ord_type": t.type_name,
-        "price": None if price is None else plain(price),
+        "price": None if price is None else trimmed(price),
         "state": STATE[o.status],
         "market": t.symbol,
         "created_at": kst(o.created),
-        "volume": None if volume is None else plain(volume),
-        "remaining_volume": None if volume is None else plain(o.remaining),
-        "reserved_fee": plain(o.reserved_fee),
-        "remaining_fee": plain(_remaining_fee(o, fee_rate)),
-        "paid_fee": plain(o.paid_fee),
-        "locked": plain(o.locked),
-        "executed_volume": plain(o.executed),
-        "executed_funds": plain(o.funds),
+        "volume": None if volume is None else trimmed(volume),
+        "remaining_volume": None if volume is None else trimmed(o.remaining),
+        "reserved_fee": trimmed(o.reserved_fee),
+        "remaining_fee": trimmed(_remaining_fee(o, fee_rate)),
+        "paid_fee": trimmed(o.paid_fee),
+        "locked": trimmed(o.locked),
+        "executed_volume": trimmed(o.executed),
+        "executed_funds": trimmed(o.funds),
         "trades_count": len(o.fills),
         "prevented_volume": "0",
         "prevented_locked": "0",
@@ -145,9 +146,9 @@ def _trade(fill: Fill) -> dict[str, Any]:
     return {
         "market": fill.symbol,
         "uuid": uuid_of(fill.number, 1),
-        "price": plain(fill.price),
-        "volume": plain(fill.quantity),
-        "funds": plain(fill.funds),
+        "price": trimmed(fill.price),
+        "volume": trimmed(fill.quantity),
+        "funds": trimmed(fill.funds),
         "trend": "up",
         "created_at": utc(fill.ts).astimezone(KST).isoformat(timespec="microseconds"),
         "side": "bid" if fill.side == "buy" else "ask",
@@ -214,8 +215,8 @@ def holding(currency: str, account: Account, unit: str = "KRW") -> dict[str, Any
     held = account.holding(currency)
     return {
         "currency": currency,
-        "balance": plain(held.free),
-        "locked": plain(held.locked),
+        "balance": trimmed(held.free),
+        "locked": trimmed(held.locked),
         "avg_buy_price": "0",
         "avg_buy_price_modified": False,
         "unit_currency": unit,
@@ -226,12 +227,12 @@ def chance(market: Market, account: Account) -> dict[str, Any]:
     """GET /v1/orders/chance: fees, minimum and balances for a market."""
     r = market.rules
     types = ["best_fok", "best_ioc", "limit", "limit_fok", "limit_ioc", "limit_post_only"]
-    minimum = plain(r.min_notional)
+    minimum = trimmed(r.min_notional)
     return {
-        "bid_fee": plain(r.taker),
-        "ask_fee": plain(r.taker),
-        "maker_bid_fee": plain(r.maker),
-        "maker_ask_fee": plain(r.maker),
+        "bid_fee": trimmed(r.taker),
+        "ask_fee": trimmed(r.taker),
+        "maker_bid_fee": trimmed(r.maker),
+        "maker_ask_fee": trimmed(r.maker),
         "market": {
             "id": r.symbol,
             "name": f"{r.base}/{r.quote}",
