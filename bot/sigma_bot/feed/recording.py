@@ -17,7 +17,6 @@ from sigma_bot.feed.compaction import (
     collect_ticks,
     read_covered,
     row_groups,
-    write_table,
 )
 
 T = TypeVar("T")
@@ -72,20 +71,6 @@ def _recorded(root: Path, venue: str, symbols: Sequence[str], first: int, last: 
         if pieces:
             tables[symbol] = pa.concat_tables(pieces)
     return Recording(tables, _missing(add_ranges(covered, numbers), first, last))
-
-
-def write_recorded(
-    out: Path, venue: str, symbols: Sequence[str], first: int, last: int, target: Path
-) -> tuple[list[Path], tuple[tuple[int, int], ...]]:
-    """Write ``target/SYMBOL.parquet`` for each symbol with ticks, as `sigma backtest` reads them (source
-    file, kind ticks). Returns the files and what is missing."""
-    found = recorded(out, venue, symbols, first, last)
-    target.mkdir(parents=True, exist_ok=True)
-    files = []
-    for symbol, table in found.tables.items():
-        files.append(target / f"{symbol}{ENDING}")
-        write_table(files[-1], [table])
-    return files, found.missing
 
 
 def _files(folder: Path, covered: Sequence[tuple[int, int]]) -> list[Path]:

@@ -121,15 +121,6 @@ class Journal:
 
         await self._database.run(work)
 
-    async def end_run(self, lease: Lease, now: int, reason: str) -> None:
-        """Note when and why the current run ended; going on with it is still possible."""
-
-        async def work(session: Session) -> None:
-            await _require_lease(session, lease)
-            await _end_run(session, lease, now, reason)
-
-        await self._database.run(work)
-
     async def acquire(self, bot: str, holder: str, ttl_s: float) -> Lease:
         """The lease of a registered bot for ``ttl_s`` seconds.
 

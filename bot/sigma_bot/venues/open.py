@@ -41,12 +41,3 @@ def connector(venue: str, redis_url: str | None) -> Callable[[], VenueClient]:
         return open_venue(name, known[0], limiter)
 
     return connect
-
-
-async def open_venue_from_environment(venue: str) -> VenueClient:
-    """The client of a venue, opened, with keys, limiter and address from the environment: ``SIGMA_KEYS_DIR``
-    or ``SIGMA_API_KEY`` and ``SIGMA_API_SECRET``; ``SIGMA_REDIS_URL``; ``SIGMA_VENUE_URL``. BadInputError
-    without keys, VenueError when the venue refuses them."""
-    client = connector(venue, os.environ.get("SIGMA_REDIS_URL"))()
-    await client.open()
-    return client

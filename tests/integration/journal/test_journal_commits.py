@@ -270,8 +270,6 @@ async def test_another_manifest_is_adopted(journal: Journal) -> None:
     again = await journal.adopt(lease, identity(manifest_digest="manifest-2", manifest={"a": 1}))
     assert (again.run, again.manifest_digest) == (1, "manifest-2")
     assert (await journal.run_of("ema")).manifest == {"a": 1}
-    await journal.end_run(lease, NOW + 1, "stopped")
-    assert (await journal.run_of("ema")).reason == "stopped"
 
 
 def test_a_bot_imports_nothing_heavy(database: str) -> None:

@@ -484,11 +484,12 @@ async def test_no_log_and_no_error_shows_a_secret(scene: Scene, caplog: pytest.L
 FROM_ENVIRONMENT = """
 import asyncio, os, sys
 from sigma_bot.errors import SigmaError
-from sigma_bot.venues.open import open_venue_from_environment
+from sigma_bot.venues.open import connector
 
 async def main():
     try:
-        client = await open_venue_from_environment(sys.argv[1])
+        client = connector(sys.argv[1], os.environ["SIGMA_REDIS_URL"])()
+        await client.open()
     except SigmaError as error:
         print("no:", error)
         return

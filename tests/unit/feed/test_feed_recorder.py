@@ -18,7 +18,7 @@ from sigma_bot.errors import BadInputError
 from sigma_bot.feed import compaction, recorder
 from sigma_bot.feed.compaction import add_ranges
 from sigma_bot.feed.recorder import AGAIN_NS, PART_NS, Recorder
-from sigma_bot.feed.recording import recorded, write_recorded
+from sigma_bot.feed.recording import recorded
 from sigma_bot.model.messages import TickBatch, TickMessage, ticks_log
 from sigma_bot.model.ticks import INTERVAL
 
@@ -359,13 +359,13 @@ async def test_the_newest_spool_file_stays_for_the_bus(
     assert rows(tmp_path, "A") == expected(series(1, 100), "A")
 
 
-async def test_files_to_compare_with_a_backtest(tmp_path: Path) -> None:
-    keeper = Recorder(tmp_path / "out", "upbit")
+async def test_what_is_recorded_of_a_range_and_what_is_missing(tmp_path: Path) -> None:
+    keeper = Recorder(tmp_path, "upbit")
     record(keeper, series(1, 10))
     keeper.close()
-    files, missing = write_recorded(tmp_path / "out", "upbit", ["A", "Z"], 3, 12, tmp_path / "cut")
-    assert [f.name for f in files] == ["A.parquet"]
-    assert missing == ((11, 12),)
+    found = recorded(tmp_path, "upbit", ["A", "Z"], 3, 12)
+    assert list(found.tables) == ["A"]
+    assert found.missing == ((11, 12),)
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
