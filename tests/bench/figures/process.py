@@ -41,7 +41,7 @@ def line(scene: Scene, work: str, target: float, manifest: Path, data: Path, *op
     ours: list[Process] = []
     hand_written: list[Process] = []
     for n in range(scene.rounds + 1):  # the first round fills the caches
-        mine = process(command, env)
+        mine = process(command, env)  # type: ignore[arg-type]
         loop = process([sys.executable, "-m", RAW, data], {"NUMBA_CACHE_DIR": str(scene.folder / "numba")})
         if n:
             ours.append(mine)

@@ -22,7 +22,7 @@ def chart() -> dict[str, Any]:
     from tests.cluster.onenode.tools import clients
 
     command = [clients() / "helm", "template", "x", ROOT / "charts" / "postgres"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # type: ignore[arg-type]
     return {found["kind"]: found for found in yaml.safe_load_all(done.stdout) if found}
 
 

@@ -23,7 +23,7 @@ def rendered() -> dict[str, dict[str, str]]:
     from tests.cluster.onenode.tools import clients
 
     command = [clients() / "helm", "template", "x", ROOT / "charts" / "redis"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # type: ignore[arg-type]
     objects = [found for found in yaml.safe_load_all(done.stdout) if found]
     return {found["metadata"]["name"]: found["stringData"] for found in objects if found["kind"] == "Secret"}
 

@@ -23,7 +23,7 @@ FORMS = {
     rows.USAGE: Usage,
 }
 RECORDS = st.sampled_from(list(FORMS)).flatmap(
-    lambda form: st.tuples(st.just(form), st.builds(form.record, **overrides(form)))
+    lambda form: st.tuples(st.just(form), st.builds(form.record, **overrides(form)))  # type: ignore[arg-type, attr-defined]
 )
 
 
@@ -36,7 +36,7 @@ def overrides(form: rows.TableMapping[Any]) -> dict[str, Any]:
         "Decimal | None": st.none() | money,
         "str": words,
         "str | None": st.none() | words,
-        "dict[str, object]": st.dictionaries(
+        "dict[str, Any]": st.dictionaries(
             st.text(), money | st.text() | st.integers() | st.floats(allow_nan=False)
         ),
     }
