@@ -36,7 +36,7 @@ def overrides(form: rows.TableMapping[Any]) -> dict[str, Any]:
         "Decimal | None": st.none() | money,
         "str": words,
         "str | None": st.none() | words,
-        "dict[str, Any]": st.dictionaries(
+        "dict[str, object]": st.dictionaries(
             st.text(), money | st.text() | st.integers() | st.floats(allow_nan=False)
         ),
     }
