@@ -1,7 +1,7 @@
 """The bus: channels that may lose messages, and logs that do not.
 
-Pub/Sub is only a doorbell: every payload carries a sequence number, and a reader who misses one reads the log
-(ticks) or the journal (everything else) again.
+Pub/Sub is only a doorbell, and anybody may ring it: what a trader's money depends on is read where only its
+writer can write, ticks in the log, recorded ticks in a box, everything else in the journal.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ class Bus(Protocol):
 
     async def last(self, log: str) -> tuple[int, bytes] | None:
         """The newest entry."""
+
+    async def leave(self, box: str, payload: bytes, ttl_s: float) -> None:
+        """Leave bytes in a box of that name for ``ttl_s`` seconds, in place of what lies there."""
+
+    async def collect(self, box: str) -> bytes | None:
+        """What lies in the box; None when that is nothing, or has expired."""
 
     async def want(self, topic: str, who: str, what: list[str], ttl_s: float) -> None:
         """Say what ``who`` needs for the next ``ttl_s`` seconds; an empty list takes it back."""

@@ -76,6 +76,7 @@ class MemoryBus:
         self._logs: dict[str, _Log] = {}
         self._listeners: dict[str, list[_Listener]] = {}
         self._wants: dict[str, dict[str, tuple[float, list[str]]]] = {}
+        self._boxes: dict[str, tuple[float, bytes]] = {}
         self._closed = False
 
     async def publish(self, channel: str, payload: bytes) -> None:
@@ -120,6 +121,19 @@ class MemoryBus:
         """See Bus."""
         recent = self._log(log).recent
         return recent[-1] if recent else None
+
+    async def leave(self, box: str, payload: bytes, ttl_s: float) -> None:
+        """See Bus."""
+        self._check_open()
+        now = time.monotonic()
+        self._boxes = {name: held for name, held in self._boxes.items() if held[0] > now}
+        self._boxes[box] = (now + ttl_s, payload)
+
+    async def collect(self, box: str) -> bytes | None:
+        """See Bus."""
+        self._check_open()
+        until, payload = self._boxes.get(box, (0.0, b""))
+        return payload if until > time.monotonic() else None
 
     async def want(self, topic: str, who: str, what: list[str], ttl_s: float) -> None:
         """See Bus."""

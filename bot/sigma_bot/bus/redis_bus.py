@@ -155,6 +155,17 @@ class RedisBus:
             found = await self._redis.xrevrange(log, "+", "-", count=1)
         return _entry(found[0]) if found else None
 
+    async def leave(self, box: str, payload: bytes, ttl_s: float) -> None:
+        """See Bus."""
+        with self._translating_errors():
+            await self._redis.set(box, payload, px=int(ttl_s * 1000))
+
+    async def collect(self, box: str) -> bytes | None:
+        """See Bus."""
+        with self._translating_errors():
+            found = await self._redis.get(box)
+        return cast(bytes | None, found)
+
     async def want(self, topic: str, who: str, what: list[str], ttl_s: float) -> None:
         """See Bus."""
         packed = msgpack.packb(what) if what else b""

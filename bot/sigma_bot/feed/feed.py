@@ -91,6 +91,7 @@ class Feed:
         self._left: dict[str, float] = {}  # symbols nobody wants any more, and since when
         self._wanted: frozenset[str] = frozenset()
         self._seq = 0
+        self._resumed = False  # there are ticks from before
         self._end = 0
         self.ready = asyncio.Event()
         """Set when the first batch is on the bus."""
@@ -163,8 +164,14 @@ class Feed:
     async def _resume(self) -> None:
         """Find the last number, and make log and recording agree."""
         newest = await self._sole_writer()
+        now, recorder = self.clock(), self._recorder
         last_seq, last_ts = (newest.seq, newest.ts) if newest is not None else (0, 0)
-        recorder = self._recorder
+        if newest is None and (recorder is None or recorder.last < 0):
+            # Log and recording may be lost, and bots wait for numbers beyond those they have seen. A number
+            # rises by one in an interval at most, so the time's own is beyond any.
+            last_seq = now // INTERVAL
+        else:
+            self._resumed = True
         if recorder is not None and recorder.last > last_seq:
             after = last_seq if newest is not None else recorder.last - GIVE_BACK
             for seq, payload in recorder.tail(after):
@@ -173,7 +180,6 @@ class Feed:
             last_seq = recorder.last
         elif recorder is not None and 0 <= recorder.last < last_seq:
             await recorder.catch_up(self._bus)
-        now = self.clock()
         if last_ts > now + AHEAD_NS:
             raise BadInputError(
                 f"the newest ticks of {self.venue} are {(last_ts - now) / 1e9:.0f} s ahead of this machine's "
@@ -190,15 +196,12 @@ class Feed:
             return None
         batch = decode_batch(newest[1])
         if abs(time.time_ns() - batch.ts) < ASLEEP_NS:
-            async with self._bus.subscribe(name) as heard:
-                try:
-                    async with asyncio.timeout(10 * INTERVAL / 1e9):
-                        await anext(heard)
-                except TimeoutError:
-                    return batch
-            raise FeedConflictError(
-                f"another feed of {self.venue} writes to this bus already; one is enough for all bots"
-            )
+            await asyncio.sleep(10 * INTERVAL / 1e9)
+            now = await self._bus.last(name)
+            if now is not None and now[0] > batch.seq:
+                raise FeedConflictError(
+                    f"another feed of {self.venue} writes to this bus already; one is enough for all bots"
+                )
         return batch
 
     # The clock
@@ -288,7 +291,7 @@ class Feed:
                 log.info("%s %s", word, ", ".join(sorted(some)))
         self._wanted = symbols
         assert self._lines is not None
-        self._lines.set_symbols(symbols, resumed=self._seq > 0)
+        self._lines.set_symbols(symbols, resumed=self._resumed)
         if self._metrics is not None:
             self._metrics.subscribed({symbol: partial(self._silent_for, symbol) for symbol in symbols})
 

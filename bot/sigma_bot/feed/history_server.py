@@ -25,6 +25,10 @@ log = logging.getLogger("sigma.feed")
 IDLE_S = 30.0
 """The reading process takes 130 MiB: so long it waits for another request."""
 AGAIN_S = 1.0
+KEPT_S = 10.0
+"""So long an answer lies in its box."""
+MAX_ASKED = 1000
+"""Requests that wait; anybody on the bus can ask."""
 SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 """What a symbol of a venue may look like; it names a folder too."""
 
@@ -35,7 +39,7 @@ class HistoryServer:
 
     def __init__(self, bus: Bus, venue: str, out: Path | None) -> None:
         self._bus, self._venue, self._out = bus, venue, out
-        self._asked: dict[str, HistoryRequest] = {}  # by bot, in the order of their coming
+        self._asked: dict[str, HistoryRequest] = {}  # by box, in the order of their coming
         self._bell = asyncio.Event()
         self._reader: Process | None = None
 
@@ -68,10 +72,16 @@ class HistoryServer:
         if not request.symbols or not all(SYMBOL.fullmatch(symbol) for symbol in request.symbols):
             log.warning("requests for recorded ticks: %s asks for no symbols of a venue", request.bot)
             return
-        self._asked[request.bot] = request
+        if len(self._asked) >= MAX_ASKED:
+            return  # who asks, asks again
+        self._asked[request.box(self._venue)] = request
         self._bell.set()
-        heard = HistoryPage(request.after, request.until, request.after)
-        await self._bus.publish(history_answers(self._venue, request.bot), heard.encode())
+        await self._leave(request, HistoryPage(request.after, request.until, request.after).encode())
+
+    async def _leave(self, request: HistoryRequest, page: bytes) -> None:
+        await self._bus.leave(request.box(self._venue), page, KEPT_S)
+        # Bots of the version before read what is told; those of this one are only woken by it.
+        await self._bus.publish(history_answers(self._venue, request.bot), page)
 
     async def _answer(self) -> None:
         while True:
@@ -83,14 +93,12 @@ class HistoryServer:
                 continue
             self._bell.clear()
             while self._asked:
-                bot = next(iter(self._asked))
-                request = self._asked.pop(bot)
+                request = self._asked.pop(next(iter(self._asked)))
                 try:
-                    answer = await self._page(request)
-                    await self._bus.publish(history_answers(self._venue, bot), answer)
+                    await self._leave(request, await self._page(request))
                 except (OSError, EOFError, BusError) as error:
                     await self._end_reader()
-                    log.error("%s gets no recorded ticks now: %s", bot, error)
+                    log.error("%s gets no recorded ticks now: %s", request.bot, error)
 
     async def _page(self, request: HistoryRequest) -> bytes:
         """Raises OSError and EOFError when the reading process can't be started, or has ended."""

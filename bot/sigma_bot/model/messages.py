@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
@@ -87,7 +88,7 @@ def history_channel(venue: str) -> str:
 
 
 def history_answers(venue: str, bot: str) -> str:
-    """Where a bot is answered (``HistoryPage``)."""
+    """Where a bot hears that an answer lies in its box."""
     return f"sigma.history.{venue}.{bot}"
 
 
@@ -106,6 +107,11 @@ class HistoryRequest:
         """As bytes."""
         packed: bytes = msgpack.packb((VERSION, self.bot, self.symbols, self.after, self.since, self.until))
         return packed
+
+    def box(self, venue: str) -> str:
+        """Where the answer lies (``HistoryPage``). Only the feed can write there, and only this very request
+        leads there."""
+        return f"sigma.history.{venue}:{hashlib.sha256(self.encode()).hexdigest()}"
 
 
 def decode_history_request(payload: bytes) -> HistoryRequest:

@@ -48,11 +48,11 @@ class HistoryClient:
         if time.monotonic() < self._not_before:
             return
         self.reason, self.feed_absent = "", False
-        async with self._answers() as answers:
+        async with self._bells() as bell:
             request = HistoryRequest(self._bot, self._symbols, after, since, until)
             await self._ask(request)
             while request.after + 1 < until:
-                page = await self._wait(answers, request)
+                page = await self._wait(bell, request)
                 if page is None or page.why or not request.after < page.upto < until:
                     self._give_up(page, until)
                     return
@@ -65,28 +65,31 @@ class HistoryClient:
     async def _ask(self, request: HistoryRequest) -> None:
         await self._bus.publish(history_channel(self._venue), request.encode())
 
-    async def _wait(
-        self, answers: asyncio.Queue[HistoryPage | BusError], request: HistoryRequest
-    ) -> HistoryPage | None:
+    async def _wait(self, bell: _Bell, request: HistoryRequest) -> HistoryPage | None:
         """The page that was asked for; None when there is no answer."""
         began, newest, acknowledged = time.monotonic(), await self._newest(), False
         while True:
-            try:
-                async with asyncio.timeout(REPEAT_S):
-                    answer = await answers.get()
-            except TimeoutError:
-                self.feed_absent = await self._newest() == newest
-                limit = BUSY_S if acknowledged else NO_FEED_S if self.feed_absent else NO_HISTORY_S
-                if time.monotonic() - began > limit:
-                    return None
-                await self._ask(request)
-                continue
-            if isinstance(answer, BusError):
-                raise answer
-            if (answer.after, answer.until) == (request.after, request.until):
+            answer = await self._collect(request)
+            if answer is not None:
                 acknowledged = True
                 if answer.upto != answer.after or answer.why:  # else it was acknowledged, no more
                     return answer
+            if await bell.rung(REPEAT_S):
+                continue
+            self.feed_absent = await self._newest() == newest
+            limit = BUSY_S if acknowledged else NO_FEED_S if self.feed_absent else NO_HISTORY_S
+            if time.monotonic() - began > limit:
+                return None
+            await self._ask(request)
+
+    async def _collect(self, request: HistoryRequest) -> HistoryPage | None:
+        """What the feed has left for this request."""
+        payload = await self._bus.collect(request.box(self._venue))
+        try:
+            return None if payload is None else decode_history_page(payload)
+        except ValueError as error:
+            log.warning("recorded ticks: %s", error)
+            return None
 
     async def _newest(self) -> int:
         newest = await self._bus.last(ticks_log(self._venue))
@@ -101,25 +104,38 @@ class HistoryClient:
         log.warning("no recorded ticks before number %d: %s", until, self.reason)
 
     @asynccontextmanager
-    async def _answers(self) -> AsyncIterator[asyncio.Queue[HistoryPage | BusError]]:
-        """What the feed sends us."""
-        answers: asyncio.Queue[HistoryPage | BusError] = asyncio.Queue()
+    async def _bells(self) -> AsyncIterator[_Bell]:
+        """Rung when the feed has left something for us, and by whoever likes to."""
         async with self._bus.subscribe(history_answers(self._venue, self._bot)) as messages:
-            receiving = asyncio.create_task(_receive(messages, answers))
+            bell = _Bell()
+            listening = asyncio.create_task(bell.listen(messages))
             try:
-                yield answers
+                yield bell
             finally:
-                await cancel_tasks([receiving])
+                await cancel_tasks([listening])
 
 
-async def _receive(
-    messages: AsyncIterator[tuple[str, bytes]], answers: asyncio.Queue[HistoryPage | BusError]
-) -> None:
-    try:
-        async for _, payload in messages:
-            try:
-                answers.put_nowait(decode_history_page(payload))
-            except ValueError as error:
-                log.warning("recorded ticks: %s", error)
-    except BusError as error:
-        answers.put_nowait(error)
+class _Bell:
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._lost: BusError | None = None
+
+    async def listen(self, messages: AsyncIterator[tuple[str, bytes]]) -> None:
+        try:
+            async for _ in messages:
+                self._event.set()
+        except BusError as error:
+            self._lost = error
+            self._event.set()
+
+    async def rung(self, timeout_s: float) -> bool:
+        """Wait for it; whether it rang in time. Raises BusError when the line is lost."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        if self._lost is not None:
+            raise self._lost
+        self._event.clear()
+        return True

@@ -35,7 +35,9 @@ class Gap:
 class TickReader:
     """Batches after ``after``, for ever; None begins ``warmup`` (ns) before the newest one, or where log and
     recording begin, with 0 behind it. ``lost_batches`` counts those that nobody had any more, ``malformed``
-    payloads that were no batches."""
+    entries that were no batches of this venue under their own number.
+
+    What is heard is a bell, which anybody may ring: batches come from the log, where only the feed writes."""
 
     def __init__(
         self, bus: Bus, venue: str, after: int | None, warmup: int = 0, history: HistoryClient | None = None
@@ -43,6 +45,8 @@ class TickReader:
         self.bus, self.log, self.last, self.warmup = bus, ticks_log(venue), after, warmup
         self.history = history
         self.lost_batches = self.malformed = self.reconnects = 0
+        self._venue = venue
+        self.log_was_empty = False  # what comes is our first
 
     async def batches(self) -> AsyncIterator[TickBatch | Gap]:
         """Reconnects by itself; batches that can't be had any more are a Gap before the next one."""
@@ -53,15 +57,8 @@ class TickReader:
                     async for item in self._catch_up():
                         yield item
                     failures = 0
-                    async for _, payload in messages:
-                        newest = self._decode(payload)
-                        if newest is None or (self.last is not None and newest.seq <= self.last):
-                            continue
-                        known = self.last is not None or not self.warmup
-                        if not known or (self.last is not None and newest.seq > self.last + 1):
-                            async for item in self._catch_up(newest.seq):
-                                yield item
-                        for item in self._take(newest):
+                    async for _ in messages:
+                        async for item in self._catch_up():
                             yield item
             except BusError as error:
                 self.reconnects += 1
@@ -69,8 +66,8 @@ class TickReader:
             await asyncio.sleep(RECONNECT_BACKOFF.delay(failures))
             failures += 1
 
-    async def _catch_up(self, until: int | None = None) -> AsyncIterator[TickBatch | Gap]:
-        """What the recording and the log hold after the last batch, up to before ``until``."""
+    async def _catch_up(self) -> AsyncIterator[TickBatch | Gap]:
+        """What the recording and the log hold after the last batch."""
         if self.last is None:
             async for item in self._begin():
                 yield item
@@ -79,17 +76,18 @@ class TickReader:
             page = await self.bus.read(self.log, self.last, PAGE_SIZE)
             if page and page[0][0] > self.last + 1 and self.last != asked:
                 asked = self.last
-                since = self._stamp(page[0][1]) - self.warmup - MAX_CATCH_UP
+                since = self._stamp(page[0]) - self.warmup - MAX_CATCH_UP
                 async for item in self._recorded(self.last, since, page[0][0]):
                     yield item
                 continue  # the log may have moved on meanwhile
             for seq, payload in page:
-                if until is not None and seq >= until:
-                    return
-                batch = self._decode(payload)
-                if batch is not None and batch.seq > self.last:
-                    for item in self._take(batch):
-                        yield item
+                batch = self._decode(payload, seq)
+                if batch is None:
+                    yield self._gap(self.last + 1, seq)
+                    self.last = seq
+                    continue
+                for item in self._take(batch):
+                    yield item
             if len(page) < PAGE_SIZE:
                 return
 
@@ -98,15 +96,17 @@ class TickReader:
         still to come, leaves that for its first batch."""
         newest = await self.bus.last(self.log)
         if newest is None:
+            self.log_was_empty = True
             return
         if not self.warmup:
-            self.last = newest[0]
+            first = await self.bus.read(self.log, -1, 1) if self.log_was_empty else []
+            self.last = first[0][0] - 1 if first else newest[0]
             return
         behind = newest[0] - self.warmup // INTERVAL
         found = await self.bus.read(self.log, max(behind, 0), 1)
         oldest = found[0] if found else newest
-        since = self._stamp(newest[1]) - self.warmup
-        if oldest[0] > max(behind, 0) + 1 and self._stamp(oldest[1]) > since:
+        since = self._stamp(newest) - self.warmup
+        if oldest[0] > max(behind, 0) + 1 and self._stamp(oldest) > since:
             async for item in self._recorded(-1, since, oldest[0]):
                 yield item
             if self.last is None and self.history is not None and self.history.feed_absent:
@@ -121,6 +121,9 @@ class TickReader:
         async for page in self.history.pages(after, since, until):
             missing = list(page.missing)
             for batch in filter(None, map(self._decode, page.batches)):
+                if not (self.last or 0) < batch.seq <= page.upto:
+                    self._refuse(f"recorded batch {batch.seq} is none of those asked for")
+                    continue
                 while missing and missing[0][0] < batch.seq:
                     yield self._gap(*missing.pop(0))
                 self.last = batch.seq
@@ -140,15 +143,23 @@ class TickReader:
         log.warning("ticks %d to %d are lost", first, last)
         return Gap(first, last)
 
-    def _stamp(self, payload: bytes) -> int:
+    def _stamp(self, entry: tuple[int, bytes]) -> int:
         """When a batch was closed; 0 when it is none."""
-        batch = self._decode(payload)
+        batch = self._decode(entry[1], entry[0])
         return 0 if batch is None else batch.ts
 
-    def _decode(self, payload: bytes) -> TickBatch | None:
+    def _decode(self, payload: bytes, seq: int | None = None) -> TickBatch | None:
+        """The batch; None, counted, for what is none of this venue or not of the number it lies under."""
         try:
-            return decode_batch(payload)
+            batch = decode_batch(payload)
         except ValueError as error:
-            self.malformed += 1
-            log.warning("ticks: %s", error)
+            self._refuse(str(error))
             return None
+        if batch.venue != self._venue or (seq is not None and batch.seq != seq):
+            self._refuse(f"batch {batch.seq} of {batch.venue} lies under number {seq} of {self._venue}")
+            return None
+        return batch
+
+    def _refuse(self, why: str) -> None:
+        self.malformed += 1
+        log.warning("ticks: %s", why)

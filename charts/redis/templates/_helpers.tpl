@@ -38,7 +38,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $passwords := include "redis.passwords" . | fromJson -}}
 {{- $work := "resetchannels &sigma.* -@all +@read +@write +@connection +@pubsub +@transaction +eval +evalsha +script|load +script|exists +time +info -@dangerous +info" -}}
 user default on nopass resetkeys resetchannels -@all +ping
-user bot on #{{ sha256sum $passwords.bot }} resetkeys %R~sigma.ticks.* ~sigma.want:* ~sigma.limit.* ~sigma.bot.* {{ $work }}
-user feed on #{{ sha256sum $passwords.feed }} resetkeys ~sigma.ticks.* ~sigma.want:* ~sigma.limit.* {{ $work }}
+user bot on #{{ sha256sum $passwords.bot }} resetkeys %R~sigma.ticks.* %R~sigma.history.* ~sigma.want:* ~sigma.limit.* ~sigma.bot.* {{ $work }}
+user feed on #{{ sha256sum $passwords.feed }} resetkeys ~sigma.ticks.* ~sigma.history.* ~sigma.want:* ~sigma.limit.* {{ $work }}
 user operator on #{{ sha256sum $passwords.operator }} resetkeys ~sigma.* {{ $work }}
 {{- end }}

@@ -59,8 +59,13 @@ async def test_a_feed_sends_what_a_bot_reads(urls: dict[str, str]) -> None:
         async with feed.subscribe("sigma.history.upbit") as asked:
             await bot.publish("sigma.history.upbit", b"request")
             assert await anext(asked) == ("sigma.history.upbit", b"request")
+        await feed.leave("sigma.history.upbit:1", b"page", 5)
+        assert await bot.collect("sigma.history.upbit:1") == b"page"
         with pytest.raises(BusError):
             await bot.append(LOG, 2, b"forged")
+        with pytest.raises(BusError):
+            await bot.leave("sigma.history.upbit:1", b"forged", 5)
+        assert await bot.collect("sigma.history.upbit:1") == b"page"
     finally:
         await feed.close()
         await bot.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -102,7 +103,7 @@ async def test_captured_upbit_messages_become_ticks(
         assert max(t.exchange_ts for t in ticks) // 1_000_000 in {m.get("timestamp") for m in ours} | {
             m.get("trade_timestamp") for m in trades
         }
-    table = recorded(tmp_path, "upbit", ["KRW-LAMB"], 1, batches[-1].seq).tables["KRW-LAMB"]
+    table = recorded(tmp_path, "upbit", ["KRW-LAMB"], batches[0].seq, batches[-1].seq).tables["KRW-LAMB"]
     assert table["bid"].to_pylist() == [t.bid for t in ticks_of(batches, "KRW-LAMB")]
     assert table["received_ts"].to_pylist() == [t.received_ts for t in ticks_of(batches, "KRW-LAMB")]
 
@@ -197,7 +198,7 @@ async def test_a_cut_is_a_gap_and_nothing_else_is(fake: FakeVenue, tmp_path: Pat
         await fake.send(book("KRW-BTC", 151, 152))
         assert (await waiting).gaps == ()
     assert (feed.counters.reconnects, feed.counters.connections, feed.counters.gaps) == (1, 2, 2)
-    table = recorded(tmp_path, "upbit", ["KRW-BTC"], 1, 10**9).tables["KRW-BTC"]
+    table = recorded(tmp_path, "upbit", ["KRW-BTC"], 1, feed.counters.last_seq).tables["KRW-BTC"]
     assert table["gap"].to_pylist() == [False, True, False]
 
 
@@ -375,7 +376,7 @@ async def test_a_feed_that_nobody_needs_only_beats(fake: FakeVenue, monkeypatch:
 
 async def test_numbers_go_on_after_a_restart_behind_a_gap(fake: FakeVenue, tmp_path: Path) -> None:
     bus = open_bus("memory://")
-    seen = 0
+    seen = time.time_ns() // INTERVAL  # nothing is known: beyond all numbers that a bot may have seen
     for life in range(3):
         async with running(Feed("upbit", bus, ["KRW-BTC"], tmp_path, SOON)):
             await fake.until(lambda: len(fake.requests) == life + 1)  # noqa: B023
@@ -386,7 +387,7 @@ async def test_numbers_go_on_after_a_restart_behind_a_gap(fake: FakeVenue, tmp_p
             assert batch.gaps == (("KRW-BTC",) if life else ())
             seen = batch.seq
     batches = await log_of(bus)
-    found = recorded(tmp_path, "upbit", ["KRW-BTC"], 1, batches[-1].seq)
+    found = recorded(tmp_path, "upbit", ["KRW-BTC"], batches[0].seq, batches[-1].seq)
     assert found.missing == ()
     assert found.tables["KRW-BTC"]["gap"].to_pylist() == [False, True, True]
 

@@ -383,11 +383,11 @@ async def test_a_reader_that_is_killed_is_begun_again(tmp_path: Path) -> None:
     task = asyncio.create_task(historian.run())
     reader = HistoryClient(bus, "upbit", "b", ["KRW-BTC"])
     found: list[int] = []
-    for _ in range(2):
+    for since in (1, 2):
         await bus.publish(history_channel("upbit"), b"no request")
         await bus.publish(history_channel("upbit"), HistoryRequest("c", ("../..",), -1, 1, 9).encode())
         await bus.publish(history_answers("upbit", "b"), b"no page")
-        async for page in reader.pages(-1, 1, last):
+        async for page in reader.pages(-1, since, last):
             found += [decode_batch(payload).seq for payload in page.batches]
         assert historian._reader is not None
         historian._reader.kill()
