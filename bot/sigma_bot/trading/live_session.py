@@ -94,6 +94,7 @@ class LiveBot:
             await bot.drain()
             await asyncio.sleep(0.005)
         await self.tasks.compare_balances()
+        adapter.price_fees()
         adapter.gate.open()
         adapter.executor.listen()
         open_orders = len(adapter.orders.open_orders())
@@ -114,7 +115,7 @@ def build_live_bot(
     mailbox = Mailbox()
     controls = ControlsReader(context.journal, opened.run.bot)
     orders = OrderManager(
-        decisions, opened.run, opened.inputs, opened.adapter_state, lease.token, rules.bases
+        decisions, opened.run, opened.inputs, opened.adapter_state, lease.token, rules.bases, rules.markets
     )
     if opened.loaded is not None:
         orders.track_stored(opened.loaded.orders, opened.loaded.fills)
