@@ -1,8 +1,8 @@
 """Fees in a currency that is neither the account's nor that of a position: BNB for a trade of BTCUSDT.
 
-They are counted at the market, since equity and the limits on losses must know them. What one unit costs is told
-by a market of the bot's own, else by the venue; a fee whose currency has no price yet is owed until it has
-one. Pure.
+They are counted at the market, since equity and the limits on losses must know them. What one unit costs is
+told by a market of the bot's own, else by the venue; a fee whose currency has no price yet is owed until it
+has one. Pure.
 """
 
 from __future__ import annotations

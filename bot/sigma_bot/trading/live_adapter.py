@@ -99,8 +99,8 @@ class LiveAdapter:
             self.orders.settle_fees(change, told.currency, told.price)
         elif told.currency in self.orders.fees.owed:
             text = (
-                f"fees in {told.currency} can't be counted in {self.orders.run.currency}: the venue has no market "
-                "of the two; equity and the limits on losses lack them"
+                f"fees in {told.currency} can't be counted in {self.orders.run.currency}: the venue has no "
+                "market of the two; equity and the limits on losses lack them"
             )
             self._alert(Alert("fee-not-counted", text, ""), change)
 
@@ -233,6 +233,10 @@ class LiveAdapter:
     def state(self) -> dict[str, Any]:
         """Balances and residuals, which the engine does not count."""
         return self.orders.state()
+
+    def facts(self) -> dict[str, object]:
+        """Fees that equity lacks, and the orders that sleep while the bot is down."""
+        return {"fees_not_counted": {c: f"{a:f}" for c, a in self.orders.fees.told().items()}}
 
     async def close(self) -> None:
         """Stop sending. What was sent stays sent: the next start finds out."""

@@ -376,8 +376,9 @@ class OrderManager:
         fee = self._fee_in_quanta(fill, fill.fee - units)
         before = market.realized
         if external.order_of(b, row.order_id) is None and row.order_id in self.given_up:
-            text = f"{row.client_id}: {side_of(side)} {fill.quantity:f} {row.symbol} filled after it was given up"
-            self._alert(change, row, UNPROTECTED, f"{text}: its exits are gone", fill.ts)
+            what = f"{row.client_id}: {side_of(side)} {fill.quantity:f} {row.symbol}"
+            text = f"{what} filled after it was given up: its exits are gone"
+            self._alert(change, row, UNPROTECTED, text, fill.ts)
         external.order_filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
         if units:
             self._deduct_fee(self.decisions.symbols[payer], payer, units)

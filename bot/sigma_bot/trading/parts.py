@@ -1,4 +1,4 @@
-"""What goes to the venue of an order that is larger than it takes, or whose price it does not take yet. Pure."""
+"""What goes to the venue of an order that is too large for it, or whose price it refuses yet. Pure."""
 
 from __future__ import annotations
 

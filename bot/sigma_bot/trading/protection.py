@@ -1,9 +1,8 @@
 """Positions that lose an exit: found from the engine's events, in SIM and in LIVE. Pure.
 
-An exit is a stop, a stop-limit, a trailing stop, or an exit of a bracket. It is lost when it is refused or ends
-for a reason that nobody on our side gave, while the position that it was to close is there and no other of its
-kind covers it. Which stands between the position and the market decides nothing here: the manifest's
-``onUnprotected`` does.
+An exit is a stop, a stop-limit, a trailing stop, or an exit of a bracket. It is lost when it is refused, or
+ends without anybody on our side having asked for it, while the position that it was to close is there and no
+other of its kind covers it. What follows is the manifest's ``onUnprotected``.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def _alert(broker: Broker, run: RunContext, e: Event, why: str) -> NoticeRow:
     at = f" at {price_of(market, price):f}" if price > 0.0 else ""
     held = quantity_of(market, market.lots)
     text = (
-        f"{held:f} {symbol} is held without its {what}: {side_of(e.side)} {quantity_of(market, e.lots):f}{at}, "
-        f"{why}"
+        f"{held:f} {symbol} is held without its {what}: "
+        f"{side_of(e.side)} {quantity_of(market, e.lots):f}{at}, {why}"
     )
     return NoticeRow("alert", UNPROTECTED, text, broker.ts, e.id, symbol)

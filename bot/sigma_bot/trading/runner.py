@@ -222,6 +222,7 @@ class BotRunner:
                 "fills": b.n_fills,
                 "rejected": {Reason(i).text: n for i, n in enumerate(b.rejected) if n},
                 "positions": {s: b.markets[k].qty for k, s in enumerate(session.bot.run.symbols)},
+                **session.adapter.facts(),
             }
         return out
 

@@ -79,6 +79,7 @@ class Session:
             context.observe,
             context.heartbeat,
             context.metrics,
+            context.settings.manifest.spec.on_unprotected == "flatten",
         )
 
     async def run(self, *others: Work) -> None:

@@ -152,7 +152,7 @@ class BinanceClient:
     async def _last_price(self, symbol: str) -> Decimal | None:
         try:
             return await self._rest.ask(
-                PRICE, {"symbol": symbol}, lambda a: Fields(a, "price").positive("price")
+                PRICE, {"symbol": symbol}, lambda a: Fields(a, "price").number("price") or None
             )
         except RefusedError as refused:
             if refused.code not in (error_rows.UNKNOWN_MARKET, "-1100"):
