@@ -26,7 +26,7 @@ from sigma_bot.feed.history_server import SYMBOL, HistoryServer
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.health.heartbeat import Heartbeat
-from sigma_bot.health.server import Readiness
+from sigma_bot.health.server import NOT_CONNECTED, Readiness
 from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, wants_topic
 from sigma_bot.model.ticks import INTERVAL
 from sigma_bot.times import SECOND
@@ -309,7 +309,7 @@ class Feed:
         if not counters.batches:
             return Readiness(False, "Starting", "no batch yet")
         if self._wanted and not counters.connected:
-            return Readiness(False, "NotConnected", f"{self.venue}: {counters.last_error or 'connecting'}")
+            return Readiness(False, NOT_CONNECTED, f"{self.venue}: {counters.last_error or 'connecting'}")
         return Readiness(True, "Feeding", f"{len(self._wanted)} symbols of {self.venue}")
 
     async def _list_markets(self, needed: Collection[str]) -> None:

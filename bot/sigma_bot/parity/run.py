@@ -83,7 +83,8 @@ def check(sim: SimRun, ticks: Path, manifest: Manifest | None = None, base: Path
     """Backtest the recorded ticks of a run and compare. ``ticks`` is the folder of the recording; without
     ``manifest`` the stored one is used, its paths starting at ``base``.
 
-    Raises BadInputError when code or recording can't be found, or holds no tick to compare by, StrategyError when the strategy raises.
+    Raises BadInputError when code or recording can't be found or there is no tick to compare by,
+    StrategyError when the strategy raises.
     """
     used = manifest or _stored(sim.run)
     loaded = _code(used, base, sim.run.bot)

@@ -140,8 +140,10 @@ class TradingBot:
 
     def _apply(self, item: Item, change: Change) -> None:
         if isinstance(item, TickBatch):
-            change.tick, change.ts = item.seq, item.ts
+            row, change.tick = self.decisions.broker.row, item.seq
             self._on_ticks(item)
+            if self.decisions.broker.row > row:  # a batch without a tick of ours is no tick
+                change.ts = item.ts
         elif isinstance(item, Gap):
             self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
         elif isinstance(item, ControlsPolled):

@@ -29,6 +29,7 @@ from sigma_bot.trading.events import (
     UntrackedOrder,
 )
 from sigma_bot.trading.executor import OrderExecutor
+from sigma_bot.trading.held_orders import asleep, held_orders
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.mailbox import Mailbox
 from sigma_bot.trading.order_manager import DEFER, FillsMissing, OrderManager
@@ -236,7 +237,16 @@ class LiveAdapter:
 
     def facts(self) -> dict[str, object]:
         """Fees that equity lacks, and the orders that sleep while the bot is down."""
-        return {"fees_not_counted": {c: f"{a:f}" for c, a in self.orders.fees.told().items()}}
+        held = held_orders(self.decisions.broker, self.orders.run.symbols)
+        return {
+            "fees_not_counted": {c: f"{a:f}" for c, a in self.orders.fees.told().items()},
+            "held_orders": [str(order) for order in held],
+        }
+
+    def log_asleep(self) -> None:
+        """Stops that the bot holds do nothing while it is down."""
+        if text := asleep(self.decisions.broker, self.orders.run.symbols):
+            log.warning("%s", text)
 
     async def close(self) -> None:
         """Stop sending. What was sent stays sent: the next start finds out."""

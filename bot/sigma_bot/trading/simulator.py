@@ -85,6 +85,9 @@ class SimulatorAdapter:
         """The engine tells all."""
         return {}
 
+    def log_asleep(self) -> None:
+        """The ticks missed are run through when it goes on."""
+
     async def close(self) -> None:
         """No task was started."""
 
