@@ -19,7 +19,7 @@ from sigma_bot.venues.ccxt_client import URL_VARIABLE
 from sigma_bot.venues.keys import Keys
 from sigma_bot.venues.limiter import LocalLimiter
 from sigma_bot.venues.open import open_venue
-from tests.integration.trading.sim_rig import batches, manifest, open_bus, open_journal, processed, publish
+from tests.integration.trading.sim_rig import batches, manifest, open_bus, open_journal, publish
 from tests.integration.trading.test_live_bot import live_manifest
 from tests.support import bots, servers
 
@@ -36,8 +36,8 @@ async def alert(journal: Journal, name: str) -> str:
     """Wait for an alert of a bot; its code and text."""
     async with asyncio.timeout(30):
         while True:
-            for entry in await journal.notices(Filter(name)):
-                if entry.row.kind == "alert":
+            for entry in await journal.notices(Filter()):
+                if entry.bot == name and entry.row.kind == "alert":
                     return f"{entry.row.code}: {entry.row.text}"
             await asyncio.sleep(0.02)
 
@@ -49,8 +49,12 @@ async def test_a_restarted_bot_is_not_ready_before_a_tick_of_its_own(tmp_path, m
         told = manifest()
         first = bots.bot(Settings(told, Path()), journal, bus)
         async with bots.running(first):
-            await publish(bus, batches([60e6] * 5))
-            await processed(first, 5)
+            async with asyncio.timeout(30):  # a new bot begins with the first batch it hears
+                for batch in batches([60e6] * 1000):
+                    await publish(bus, [batch])
+                    await asyncio.sleep(0.01)
+                    if first.session is not None and first.session.bot.progress.row >= 3:
+                        break
         (before,) = await journal.bots()
         monkeypatch.setenv(URL_VARIABLE, closed)
         feed = Feed("upbit", bus)
