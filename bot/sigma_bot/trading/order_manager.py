@@ -33,7 +33,7 @@ from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.trading.balances import AccountBalances, decimals, texts
 from sigma_bot.trading.fees import ForeignFees
-from sigma_bot.trading.parts import part_of, waits_for_price
+from sigma_bot.trading.order_parts import part_of, waits_for_price
 from sigma_bot.trading.protection import UNPROTECTED, lost_exits
 from sigma_bot.venues.types import VenueFill, VenueMarket, VenueOrder
 
