@@ -152,7 +152,7 @@ class BotRunner:
         """Log a change of readiness that lasts, once."""
         now = time.monotonic()
         # why a feed is not connected is news too; other messages hold numbers that change all the time
-        what = ready.message if ready.reason == NOT_CONNECTED else ready.reason
+        what = ready.message if ready.reason in (NOT_CONNECTED, "WaitingForTicks") else ready.reason
         if what != self.readiness_since[0]:
             self.readiness_since = (what, now)
         elif now - self.readiness_since[1] > STEADY_S and self.logged_reason != what:
@@ -252,13 +252,13 @@ def readiness_of_feed(session: Session, facts: Mapping[str, object]) -> Readines
     progress = session.bot.progress
     symbols = ", ".join(session.bot.run.symbols)
     if progress.row_at == 0.0:
-        where = "is the venue reachable?" if progress.batches else "is the feed running?"
+        where = session.trouble or ("is the venue reachable?" if progress.batches else "is the feed running?")
         return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
     age = time.time_ns() - progress.tick_ts
     if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
         return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
     if (silent := time.monotonic() - progress.row_at) > SILENT_S:
-        text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
+        text = f"no tick of {symbols} for {silent:.0f} s; {session.trouble or 'is the venue reachable?'}"
         return Readiness(False, "FeedStale", text, facts)
     # what comes is not always traded on at once; a bot that has much to read is ready all the same
     if age > SILENT_S * 1e9:

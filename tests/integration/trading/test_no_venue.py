@@ -76,6 +76,24 @@ async def test_a_restarted_bot_is_not_ready_before_a_tick_of_its_own(tmp_path, m
     await bus.close()
 
 
+async def test_a_feed_of_another_process_tells_its_trouble(tmp_path, monkeypatch, closed):
+    monkeypatch.setattr(runners, "STEADY_S", 0.1)
+    monkeypatch.setenv(URL_VARIABLE, closed)
+    bus = open_bus("memory://", tmp_path / "spool")
+    async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
+        feeding = asyncio.create_task(Feed("upbit", bus).run())
+        bot = bots.bot(Settings(manifest(), Path()), journal, bus)
+        async with bots.running(bot), asyncio.timeout(30):
+            while "connect" not in bot.ready().message.lower():
+                await asyncio.sleep(0.02)
+            assert bot.ready().reason == "WaitingForTicks"
+            while "connect" not in (await alert(journal, "cross")).lower():
+                await asyncio.sleep(0.02)
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+    await bus.close()
+
+
 async def test_a_live_bot_without_its_venue_tells_the_reason_in_the_journal(tmp_path, closed):
     bus = open_bus("memory://", tmp_path / "spool")
     async with await open_journal(servers.migrated_sqlite(tmp_path / "j.db")) as journal:
