@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def live_manifest(
     name: str = "script",
     symbol: str = "",
     more: Mapping[str, object] = {},
-    **limits: object,
+    **limits: Any,
 ) -> Strategy:
     usual, currency, _, tick = VENUES[venue]
     symbol = symbol or usual
@@ -151,9 +152,7 @@ class Scene:
                     await self.say(0)
 
     @contextlib.asynccontextmanager
-    async def bot(
-        self, name: str = "script", code: str = SCRIPT, **limits: object
-    ) -> AsyncIterator[BotRunner]:
+    async def bot(self, name: str = "script", code: str = SCRIPT, **limits: Any) -> AsyncIterator[BotRunner]:
         keys = Keys(self.em.key, self.em.secret)
         manifest = live_manifest(self.venue, code, name, self.symbol, self.more, **limits)
         self.runner = bots.bot(
