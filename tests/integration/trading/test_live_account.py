@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -30,7 +31,7 @@ D = Decimal
 
 @contextlib.asynccontextmanager
 async def staged(
-    folder: Path, venue: str = "binance", symbol: str = "", others: tuple[str, ...] = (), **rules: object
+    folder: Path, venue: str = "binance", symbol: str = "", others: tuple[str, ...] = (), **rules: Any
 ) -> AsyncIterator[Scene]:
     """A scene at a venue whose market has other ``rules``; it lists ``others`` too."""
     usual, _, price, _ = VENUES[venue]
@@ -165,7 +166,7 @@ async def test_what_is_there_is_sold_when_somebody_took_of_it(scene):  # noqa: F
 @pytest.mark.parametrize("venue", ["binance", "upbit"])
 async def test_what_is_larger_than_the_venue_takes_goes_in_parts(tmp_path, venue):
     price = VENUES[venue][2]
-    rules = (
+    rules: dict[str, Any] = (
         {"market_max_quantity": D("0.004")}
         if venue == "binance"
         else {"max_notional": price * D("0.0045"), "max_at_market": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from tests.unit.trading.test_order_manager import NOW, Bench, execution, report
 D = Decimal
 
 
-def market(**known: object) -> VenueMarket:
+def market(**known: Any) -> VenueMarket:
     """The venue's rules of AAABBB."""
     usual = ((D(0), D("0.01")),), D("0.001"), D("0.001"), D(0), True, D(0), D("0.001")
     return VenueMarket("AAABBB", "AAA", "BBB", *usual, **known)

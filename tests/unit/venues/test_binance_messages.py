@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -188,7 +189,7 @@ BOTH = {"filterType": "PERCENT_PRICE", "multiplierUp": "3", "multiplierDown": "0
 NOTIONAL = {"filterType": "NOTIONAL", "minNotional": "5", "maxNotional": "900", "applyMaxToMarket": True}
 
 
-def symbol_of(*filters: dict[str, object]) -> VenueMarket:
+def symbol_of(*filters: Mapping[str, object]) -> VenueMarket:
     symbol = {
         "symbol": "AB",
         "baseAsset": "A",
