@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import E_CANCEL, R_ACCOUNT, Order
+from sigma_bot.engine.types import E_CANCEL, R_ABSENT, R_ACCOUNT, Order
 from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
@@ -121,6 +121,9 @@ class LiveAdapter:
                 return  # the private stream was faster than the answer that got lost
             if event.short and self.orders.sell_less(change, row, event.reason, now):
                 self.executor.request_balance(row.symbol, self.orders.bases[row.symbol])
+                return
+            unsent = event.state is State.REJECTED and event.code == R_ABSENT
+            if unsent and self.orders.keep_exit(change, row, event.reason, now):
                 return
             self.orders.end(change, row, event.state, event.reason, now, event.code)
         else:

@@ -31,10 +31,11 @@ from sigma_bot.model.conversion import RunContext, rejection_of, row_of_order, s
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
 from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
+from sigma_bot.times import SECOND
 from sigma_bot.trading.balances import AccountBalances, decimals, texts
 from sigma_bot.trading.fees import ForeignFees
 from sigma_bot.trading.order_parts import part_of, waits_for_price
-from sigma_bot.trading.protection import UNPROTECTED, lost_exits
+from sigma_bot.trading.protection import UNPROTECTED, is_exit, lost_exits
 from sigma_bot.venues.types import VenueFill, VenueMarket, VenueOrder
 
 STATE_OF_STATUS = {
@@ -49,6 +50,7 @@ ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED)
 FILLABLE = frozenset((State.INTENT, State.UNKNOWN, State.OPEN, State.NEEDS_REVIEW, State.NOT_FOUND))
 NO_MARKETS: Mapping[str, VenueMarket] = MappingProxyType({})
 MAX_LESSENED = 2
+MAX_EXIT_WAIT_S = 60
 MAX_GIVEN_UP = 50
 MAX_ENDED = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
@@ -94,6 +96,8 @@ class OrderManager:
         # what the venue has free of a symbol's units, once it refused to sell; None: it is being asked
         self.sellable: dict[str, Decimal | None] = {}
         self.lessened: Counter[int] = Counter()  # by order, how often it was to be sent with less
+        self.delayed: Counter[int] = Counter()  # by exit, how often it could not be sent
+        self.due_again: dict[int, int] = {}  # by exit, when it may be sent again, ns UTC
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the engine, as plain JSON values."""
@@ -169,7 +173,8 @@ class OrderManager:
                 cancels.append(self.rows[self.run.client_id(o.id, o.attempt)])
                 continue
             reason = reason_not_to_send(o) or self._lessen(o)
-            if not reason and waits_for_price(self.decisions.broker, o, self._venue_market(o)):
+            early = self.due_again.get(o.id, 0) > now
+            if not reason and (early or waits_for_price(self.decisions.broker, o, self._venue_market(o))):
                 reason = DEFER
             if reason == DEFER:
                 external.hold_back(o)
@@ -212,6 +217,24 @@ class OrderManager:
             return False
         self.lessened[row.order_id] += 1
         self.sellable[row.symbol] = None
+        row.state, row.updated, row.reason = State.REJECTED, now, reason
+        self._mark_changed(change, row)
+        self._prune_ended(row.client_id)
+        o.venue_state = external.HELD_HERE
+        return True
+
+    def keep_exit(self, change: Change, row: OrderRow, reason: str, now: int) -> bool:
+        """An exit could not be sent, and nothing of it can be at the venue: keep it, and send it again later,
+        less and less often. False: it is no exit."""
+        o = external.order_of(self.decisions.broker, row.order_id)
+        if o is None or not self._of_this_run(row) or o.attempt != row.attempt or not is_exit(o):
+            return False
+        self.delayed[row.order_id] += 1
+        if self.delayed[row.order_id] == 1:
+            what = f"{row.side} {row.quantity:f} {row.symbol}"
+            self._alert(change, row, "exit-delayed", f"{what} can't be sent, tried again: {reason}", now)
+        wait = min(2 ** self.delayed[row.order_id], MAX_EXIT_WAIT_S)
+        self.due_again[row.order_id] = now + wait * SECOND
         row.state, row.updated, row.reason = State.REJECTED, now, reason
         self._mark_changed(change, row)
         self._prune_ended(row.client_id)

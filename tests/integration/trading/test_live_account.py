@@ -21,7 +21,7 @@ from sigma_bot.emulator.server import Emulator
 from sigma_bot.engine.types import DONE
 from sigma_bot.journal import Filter
 from sigma_bot.model.orders import State
-from sigma_bot.trading import live_tasks
+from sigma_bot.trading import executor, live_tasks
 from tests.integration.trading.sim_rig import open_bus, open_journal
 from tests.integration.trading.test_live_bot import VENUES, Scene, scene  # noqa: F401 - the fixture
 from tests.support import servers
@@ -228,6 +228,23 @@ async def test_an_exit_that_the_venue_refuses_is_told_at_once(scene, choice):  #
         else:
             assert not (await scene.journal.controls_for("script")).halts
     await scene.ledger_is_the_venues()
+
+
+async def test_an_exit_that_cant_be_sent_for_a_while_is_sent_later(scene, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(executor, "SEND_WINDOW_S", 0.2)
+    async with scene.bot() as runner:
+        fault = scene.em.faults.add("order.create", "limit", seconds=1, skip=1, times=1)
+        await scene.say(5)
+        await fault.reached.wait()
+        await scene.stand(State.FILLED, State.REJECTED)
+        runner.session.bot.adapter.orders.due_again.clear()
+
+        async def sent() -> bool:
+            await scene.say(0)
+            return await scene.states() == [State.FILLED, State.REJECTED, State.OPEN]
+
+        await scene.until(sent)
+        assert await alerts(scene) == ["exit-delayed"]
 
 
 async def test_an_exit_that_somebody_cancelled_at_the_venue_is_told(scene, monkeypatch):  # noqa: F811
