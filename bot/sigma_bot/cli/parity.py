@@ -39,7 +39,8 @@ def parity(name: str, number: int | None, manifest: Path | None, ticks: Path | N
       sigma parity ema-cross --run 2 --ticks recorded
 
     Ends with 0 when both did the same, to the last digit, else with 1: then the first difference is named,
-    and what may be behind it. The bot may go on trading meanwhile.
+    and what may be behind it. Without a tick there is nothing to compare: 2. The bot may go on trading
+    meanwhile.
     """
     from sigma_bot.parity.run import check, read_run
     from sigma_bot.paths import bot_home

@@ -12,6 +12,7 @@ from sigma_bot.times import clock
 if TYPE_CHECKING:
     from sigma_bot.journal import BotStatus, Journal, StoredRow
     from sigma_bot.model.orders import NoticeRow
+    from sigma_bot.trading.held_orders import HeldOrder
 
 
 @click.command()
@@ -27,21 +28,27 @@ def status(name: str | None, output: str, db: str | None) -> None:
     """
 
     from sigma_bot.services.bots import latest_notices, list_bots
+    from sigma_bot.services.held_orders import list_held
 
-    async def read(journal: Journal) -> tuple[list[BotStatus], list[StoredRow[NoticeRow]]]:
+    async def read(
+        journal: Journal,
+    ) -> tuple[list[BotStatus], list[StoredRow[NoticeRow]], list[StoredRow[HeldOrder]]]:
         notices = [] if name is None else await latest_notices(journal, name)
-        return await list_bots(journal, name), notices
+        return await list_bots(journal, name), notices, await list_held(journal, name)
 
-    bots, notices = use_journal(read, db)
+    bots, notices, held = use_journal(read, db)
     if output == "json":
-        show_json({"bots": bots, "notices": notices} if name is not None else {"bots": bots})
+        told = {"bots": bots, "held": held}
+        show_json(told | {"notices": notices} if name is not None else told)
     elif not bots:
         click.echo("no bots are known; `sigma run` starts one")
     else:
-        _show(bots, notices)
+        _show(bots, notices, held)
 
 
-def _show(bots: list[BotStatus], notices: list[StoredRow[NoticeRow]]) -> None:
+def _show(
+    bots: list[BotStatus], notices: list[StoredRow[NoticeRow]], held: list[StoredRow[HeldOrder]]
+) -> None:
     from sigma_bot.services.bots import describe_halt, state_of
 
     heads = ("bot", "mode", "venue", "account", "run", "state", "last tick (UTC)", "orders", "held by")
@@ -66,5 +73,7 @@ def _show(bots: list[BotStatus], notices: list[StoredRow[NoticeRow]]) -> None:
     for bot in bots:
         for halt in bot.halts:
             click.echo(f"{bot.name}: {describe_halt(halt)}")
+    for order in held:
+        click.echo(f"{order.bot}: {order.row.state}: {order.row}")
     for entry in notices:
         click.echo(f"{clock(entry.row.ts)}  {entry.row.kind}  {entry.row.code}  {entry.row.text}")

@@ -40,6 +40,8 @@ class Account:
     orders: list[Order] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)  # client ids ever sent
     latest: dict[str, Order] = field(default_factory=dict)  # by client id
+    fee_currency: str = ""  # pays its fees in this, where it has enough of it; "": as the venue does
+    fee_price: Decimal = Decimal(1)  # quote money for one of it
 
     def holding(self, currency: str) -> Holding:
         """The balance of a currency; zero when never held."""
@@ -63,14 +65,14 @@ class Account:
         """Exchange what a fill exchanges. ``share``: what of the order's lock the fill uses up; a better
         price than the lock was made for goes back to free."""
         gain, pay = self.holding(base), self.holding(quote)
-        fee_in_quote = fill.fee if fill.fee_currency == quote else ZERO
         if fill.side == "buy":
             pay.locked -= share
-            pay.free += share - fill.funds - fee_in_quote
-            gain.free += fill.quantity - (ZERO if fill.fee_currency == quote else fill.fee)
+            pay.free += share - fill.funds
+            gain.free += fill.quantity
         else:
             gain.locked -= share
-            pay.free += fill.funds - fee_in_quote
+            pay.free += fill.funds
+        self.holding(fill.fee_currency).free -= fill.fee
         order.locked -= share
 
     def release(self, order: Order, currency: str) -> None:

@@ -53,6 +53,7 @@ class Admin:
             ("GET", "accounts"): self._account,
             ("POST", "accounts"): self._add_account,
             ("POST", "deposit"): self._deposit,
+            ("POST", "fees"): self._fees,
             ("POST", "markets"): self._market,
             ("GET", "faults"): self._faults,
             ("POST", "faults"): self._add_fault,
@@ -125,6 +126,12 @@ class Admin:
         account = self._named(path)
         self.emulator.exchange.pay_in(account.name, body["currency"], Decimal(body["amount"]))
         return describe(account)["balances"]
+
+    async def _fees(self, path: list[str], body: Body) -> Any:
+        """/fees/ACCOUNT {currency, price}: it pays its fees in that currency, worth so much quote money."""
+        account = self._named(path)
+        account.fee_currency, account.fee_price = body["currency"], Decimal(body.get("price", "1"))
+        return {}
 
     async def _market(self, path: list[str], body: Body) -> Any:
         """/markets/SYMBOL {status, bids, asks, trade: {price, size, taker}}, each if it is to change."""

@@ -157,9 +157,14 @@ class Exchange:
         if ticket.quantity is not None:
             if not rules.min_quantity <= ticket.quantity <= rules.max_quantity or ticket.quantity % rules.lot:
                 raise DeniedError("quantity", quantity=ticket.quantity)
+            if ticket.kind == "market" and ticket.quantity > rules.market_most:
+                raise DeniedError("market_quantity", quantity=ticket.quantity)
         money = self._money(market, ticket)
         if money is not None and (money < rules.min_notional or money <= 0):
             raise DeniedError("notional", money=money, minimum=rules.min_notional)
+        if rules.max_notional is not None and money is not None:
+            if money > rules.max_notional and (rules.max_at_market or ticket.limit is not None):
+                raise DeniedError("notional", money=money, maximum=rules.max_notional)
         if len(self.open_orders(account.name, rules.symbol)) >= rules.max_orders:
             raise DeniedError("too_many", limit=rules.max_orders)
 
@@ -232,7 +237,7 @@ class Exchange:
 
     def _fill(self, market: Market, order: Order, piece: matching.Piece, maker: bool, last: bool) -> None:
         account, rules, ts = self.accounts[order.account], market.rules, self.now()
-        fill = self._execution(rules, order, piece, maker, ts)
+        fill = self._execution(account, rules, order, piece, maker, ts)
         account.settle(order, fill, rules.base, rules.quote, self._share(rules, order, fill))
         order.fills.append(fill)
         order.executed, order.funds = order.executed + fill.quantity, order.funds + fill.funds
@@ -242,7 +247,9 @@ class Exchange:
         self._tell(OrderEvent(order, "trade", fill))
         self._tell(AssetEvent(order.account, (rules.base, rules.quote)))
 
-    def _execution(self, rules: Rules, order: Order, piece: matching.Piece, maker: bool, ts: int) -> Fill:
+    def _execution(
+        self, account: Account, rules: Rules, order: Order, piece: matching.Piece, maker: bool, ts: int
+    ) -> Fill:
         side, (price, quantity) = order.ticket.side, piece
         funds, rate = price * quantity, rules.maker if maker else rules.taker
         if self.style.fee_in == "quote":
@@ -251,6 +258,11 @@ class Exchange:
             fee, currency = (quantity * rate).quantize(SATOSHI, ROUND_HALF_UP), rules.base
         else:
             fee, currency = (funds * rate).quantize(SATOSHI, ROUND_HALF_UP), rules.quote
+        if account.fee_currency:
+            other = (funds * rate / account.fee_price).quantize(SATOSHI, ROUND_HALF_UP)
+            bought = quantity if (side, rules.base) == ("buy", account.fee_currency) else ZERO
+            if other <= account.holding(account.fee_currency).free + bought:
+                fee, currency = other, account.fee_currency
         return Fill(
             self.fresh_number(),
             rules.symbol,

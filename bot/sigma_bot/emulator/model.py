@@ -42,6 +42,14 @@ class Rules:
     taker: Decimal
     max_orders: int = 200
     percent: tuple[Decimal, Decimal] | None = None  # lowest and highest limit, as parts of the market's price
+    market_max_quantity: Decimal | None = None  # of an order at market, where it is less than max_quantity
+    max_notional: Decimal | None = None  # most quote money in an order, None for no bound
+    max_at_market: bool = False  # whether max_notional holds for orders at market too
+
+    @property
+    def market_most(self) -> Decimal:
+        """Largest quantity of an order at market."""
+        return self.max_quantity if self.market_max_quantity is None else self.market_max_quantity
 
     def tick(self, price: Decimal) -> Decimal:
         """The price step at a price."""

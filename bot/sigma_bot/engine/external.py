@@ -7,7 +7,7 @@ orders alone. Interpreted only.
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import book_fill
+from sigma_bot.engine.account import book_fill, mark_to_market
 from sigma_bot.engine.matching import end_order, remove_ended, update_linked_orders, update_wake_prices
 from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
@@ -118,7 +118,8 @@ def is_only_exit_at_venue(broker, order):
             ):
                 continue
             free = False
-            if other.cancel_at == NEVER:
+            # a stop that has triggered closes the position; a target that waits here does not call it back
+            if other.cancel_at == NEVER and (other.stop == 0.0 or order.stop > 0.0):
                 other.cancel_at = broker.ts
     return free
 
@@ -168,6 +169,21 @@ def order_ended(broker, order_id, kind, reason):
     clean_up(broker, order.symbol)
 
 
+def part_filled(broker, order_id):
+    """What was sent of an order is filled, and there is more of it than the venue takes at once: the next
+    part is due."""
+    order = order_of(broker, order_id)
+    if order is None or order.remaining <= 0:
+        return
+    if order.cancel_at != NEVER:
+        end_order(broker, order, E_CANCEL, R_STRATEGY)
+        clean_up(broker, order.symbol)
+        return
+    if order.modify_at != NEVER:
+        apply_change(broker, order)
+    order.venue_state = HELD_HERE
+
+
 def cancel_failed(broker, order_id):
     """A cancel did not succeed and the order is still there: it may be asked again."""
     order = order_of(broker, order_id)
@@ -182,6 +198,14 @@ def received_fee(broker, symbol, lots):
     market = broker.markets[symbol]
     market.lots -= lots
     market.qty = quantity(market, market.lots)
+
+
+def charge_fee(broker, fee):
+    """A fee of ``fee`` quanta that became known after its fill."""
+    broker.cash_quanta -= fee
+    broker.cash = broker.cash_quanta / broker.scale
+    broker.fee_quanta += fee
+    broker.equity = mark_to_market(broker)
 
 
 def clean_up(broker, symbol):

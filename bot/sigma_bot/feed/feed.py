@@ -6,6 +6,7 @@ Runs as a process (``sigma feed``) or as a task beside a bot (``sigma run``).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Collection
@@ -26,8 +27,8 @@ from sigma_bot.feed.history_server import SYMBOL, HistoryServer
 from sigma_bot.feed.publisher import FeedConflictError, Publisher
 from sigma_bot.feed.recorder import Recorder
 from sigma_bot.health.heartbeat import Heartbeat
-from sigma_bot.health.server import Readiness
-from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, wants_topic
+from sigma_bot.health.server import NOT_CONNECTED, Readiness
+from sigma_bot.model.messages import TickBatch, decode_batch, ticks_log, trouble_topic, wants_topic
 from sigma_bot.model.ticks import INTERVAL
 from sigma_bot.times import SECOND
 from sigma_bot.venues.registry import public_protocol
@@ -46,6 +47,8 @@ LISTING_S = 3600.0
 ASLEEP_NS = 5 * SECOND
 """Intervals missed by more than this were not late, the machine slept: they are skipped, behind a hole."""
 AHEAD_NS = 5 * SECOND
+TROUBLE_S = 15.0
+"""Seconds for which bots are told of a trouble without hearing of it again."""
 GIVE_BACK = 600
 """Recorded batches that an empty log is given back at the start: a minute."""
 FLUSH_S = 5.0
@@ -88,6 +91,7 @@ class Feed:
         self._lines: ConnectionManager | None = None
         self._listed: set[str] = set()
         self._refused: set[str] = set()
+        self._told_trouble = False
         self._left: dict[str, float] = {}  # symbols nobody wants any more, and since when
         self._wanted: frozenset[str] = frozenset()
         self._seq = 0
@@ -263,9 +267,19 @@ class Feed:
                 self.counters.bus_errors += 1
                 self.counters.last_error = str(error)
             else:
+                await self._tell_trouble()
                 asked = {symbol for symbols in wants.values() for symbol in symbols}
                 await self._follow(asked | self._fixed)
             await asyncio.sleep(WANTS_S)
+
+    async def _tell_trouble(self) -> None:
+        """Say to bots in other processes why no tick comes, as long as none does."""
+        state = self.readiness()
+        trouble = [state.message] if state.reason == NOT_CONNECTED else []
+        if trouble or self._told_trouble:
+            self._told_trouble = bool(trouble)
+            with contextlib.suppress(BusError):
+                await self._bus.want(trouble_topic(self.venue), "feed", trouble, TROUBLE_S)
 
     async def _follow(self, asked: set[str]) -> None:
         fresh = {symbol for symbol in asked - self._wanted - self._refused if SYMBOL.fullmatch(symbol)}
@@ -312,7 +326,7 @@ class Feed:
         if not counters.batches:
             return Readiness(False, "Starting", "no batch yet")
         if self._wanted and not counters.connected:
-            return Readiness(False, "NotConnected", f"{self.venue}: {counters.last_error or 'connecting'}")
+            return Readiness(False, NOT_CONNECTED, f"{self.venue}: {counters.last_error or 'connecting'}")
         return Readiness(True, "Feeding", f"{len(self._wanted)} symbols of {self.venue}")
 
     async def _list_markets(self, needed: Collection[str]) -> None:

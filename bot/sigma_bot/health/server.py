@@ -29,6 +29,8 @@ PATIENCE_S = 5.0
 PORT_VARIABLE = "SIGMA_HEALTH_PORT"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
+NOT_CONNECTED = "NotConnected"
+"""Reason of a feed that has no line to its venue, and of a bot that depends on it."""
 PHRASES = {
     200: "OK",
     400: "Bad Request",

@@ -67,8 +67,10 @@ def row_of_event(run: RunContext, broker: Broker, e: Event, tick: int) -> OrderR
     )
 
 
-def row_of_order(run: RunContext, broker: Broker, o: Order, tick: int, now: int, token: int) -> OrderRow:
-    """An order on its way to the venue: what is left of it, as a market or limit order."""
+def row_of_order(
+    run: RunContext, broker: Broker, o: Order, lots: int, tick: int, now: int, token: int
+) -> OrderRow:
+    """An order on its way to the venue: ``lots`` of what is left of it, as a market or limit order."""
     return OrderRow(
         client_id=run.client_id(o.id, o.attempt),
         order_id=o.id,
@@ -77,7 +79,7 @@ def row_of_order(run: RunContext, broker: Broker, o: Order, tick: int, now: int,
         side=side_of(o.side),
         order_type=OrderType(o.order_type).text,
         tif=TimeInForce(o.tif).text if o.expire == NEVER else "gtc",
-        quantity=quantity_of(broker.markets[o.symbol], o.remaining),
+        quantity=quantity_of(broker.markets[o.symbol], lots),
         limit_price=optional_price(broker, o.symbol, o.limit),
         stop_price=None,
         post_only=o.post_only != 0,

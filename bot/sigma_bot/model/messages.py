@@ -82,6 +82,11 @@ def wants_topic(venue: str) -> str:
     return f"feed.{venue}"
 
 
+def trouble_topic(venue: str) -> str:
+    """Where a feed says why it has no line to its venue (``Bus.want``): a hint for people, no more."""
+    return f"feed-trouble.{venue}"
+
+
 def history_channel(venue: str) -> str:
     """Where bots ask the feed of a venue for ticks of its recording (``HistoryRequest``)."""
     return f"sigma.history.{venue}"

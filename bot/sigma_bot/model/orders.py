@@ -105,7 +105,7 @@ class InputRow:
 
     number: int  # 1, 2, 3 ... within the run
     tick: int  # sequence number of the last tick before it
-    kind: str  # fill, end, halt, resume, flatten, unflatten, raised, adopt, gap
+    kind: str  # fill, fee, end, halt, resume, flatten, unflatten, raised, adopt, gap
     payload: dict[str, object]
 
 

@@ -47,7 +47,7 @@ class Verdict:
 async def read_run(journal: Journal, name: str, number: int | None = None) -> SimRun:
     """A run of a bot (the current one). Of a bot that trades now, everything up to one commit.
 
-    Raises BadInputError when there is no such bot or run, when it is no SIM bot, or it has seen no tick.
+    Raises BadInputError when there is no such bot or run, when it is no SIM bot, or it has seen no batch.
     """
     for _ in range(TRIES):
         status = await _status(journal, name)
@@ -83,7 +83,8 @@ def check(sim: SimRun, ticks: Path, manifest: Manifest | None = None, base: Path
     """Backtest the recorded ticks of a run and compare. ``ticks`` is the folder of the recording; without
     ``manifest`` the stored one is used, its paths starting at ``base``.
 
-    Raises BadInputError when code or recording can't be found, StrategyError when the strategy raises.
+    Raises BadInputError when code or recording can't be found or there is no tick to compare by,
+    StrategyError when the strategy raises.
     """
     used = manifest or _stored(sim.run)
     loaded = _code(used, base, sim.run.bot)
@@ -98,6 +99,11 @@ def check(sim: SimRun, ticks: Path, manifest: Manifest | None = None, base: Path
         )
     lost = tuple(_range(row) for row in sim.inputs if row.kind == "gap")
     columns = columns_of(_until(found, sim.ts), symbols, lost)
+    if not len(columns["seq"]):
+        raise BadInputError(
+            f"bot {sim.run.bot!r}: run {sim.run.number} has seen no tick of {', '.join(symbols)}: there is "
+            "nothing to compare"
+        )
     again = rerun(spec, loaded, columns, [row for row in sim.inputs if row.kind in REPLAYED])
     difference = compare(sim.trace, again.trace)
     around = Circumstances(

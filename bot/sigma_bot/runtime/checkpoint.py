@@ -95,7 +95,22 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
     those of ``broker``. Raises StateError when the fields differ.
     """
     state = json.loads(text)
-    skipped = MANIFEST_FIELDS if strategy is None else {}
+    _put_back(state, broker, MANIFEST_FIELDS if strategy is None else {})
+    if strategy is not None:
+        if state["strategy"]["fields"] != names(strategy):
+            raise StateError("the strategy's fields are not those of the checkpoint")
+        _assign(strategy, state["strategy"]["values"])
+    # "desk": as earlier versions stored it
+    adapter_state: dict[str, Any] = state["adapter"] if "adapter" in state else state["desk"]
+    return adapter_state
+
+
+def look(text: str, broker: Broker) -> None:
+    """Put account, orders and rules of a checkpoint into ``broker``, to be looked at. Raises StateError."""
+    _put_back(json.loads(text), broker, {})
+
+
+def _put_back(state: Mapping[str, Any], broker: Broker, skipped: Skipped) -> None:
     if state["form"] != FORM:
         raise StateError(f"checkpoint of form {state['form']}; this version reads {FORM}")
     if len(state["markets"]) != broker.n_markets:
@@ -112,13 +127,6 @@ def load(text: str, broker: Broker, strategy: Strategy | None) -> dict[str, Any]
     broker.free[: len(state["free"])] = state["free"]
     for market, values in zip(broker.markets, state["markets"], strict=False):
         _assign(market, values, skipped)
-    if strategy is not None:
-        if state["strategy"]["fields"] != names(strategy):
-            raise StateError("the strategy's fields are not those of the checkpoint")
-        _assign(strategy, state["strategy"]["values"])
-    # "desk": as earlier versions stored it
-    adapter_state: dict[str, Any] = state["adapter"] if "adapter" in state else state["desk"]
-    return adapter_state
 
 
 def _stored(broker: Mapping[str, Any], name: str) -> Any:

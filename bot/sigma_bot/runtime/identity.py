@@ -18,7 +18,7 @@ def manifest_digest(manifest: Manifest, loaded: LoadedStrategy) -> str:
     spec["strategy"] |= {"class": loaded.cls.__name__, "params": loaded.params}
     for name in ("secretRef", "confirm"):
         spec["account"].pop(name, None)
-    for name in ("deletionPolicy", "swapPolicy", "suspend", "bot"):
+    for name in ("deletionPolicy", "swapPolicy", "onUnprotected", "suspend", "bot"):
         spec.pop(name, None)
     for i, market in enumerate(manifest.spec.markets):
         spec["markets"][i] = market_rules(market).describe()

@@ -175,6 +175,9 @@ class StrategySpec(CommonSpec):
     swap_policy: Literal["drain", "adopt", "flatten"] = "adopt"
     """When its code changes while a position is open: let the old code close it first, hand it to the new
     code, or close it at once."""
+    on_unprotected: Literal["alert", "flatten"] = "alert"
+    """When a position loses its stop or target, be it refused or ended at the venue: tell, or also close what
+    is held and halt."""
     suspend: StrictBool = False
     """Stop the bot and keep everything else: no decision is taken, its orders are cancelled."""
     bot: PodOptions = PodOptions()

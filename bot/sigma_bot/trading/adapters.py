@@ -40,5 +40,11 @@ class ExecutionAdapter(Protocol):
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold besides engine and strategy, as plain JSON values."""
 
+    def facts(self) -> dict[str, object]:
+        """What /status says of the account besides the engine."""
+
+    def log_asleep(self) -> None:
+        """The bot ends: say what does nothing from now on."""
+
     async def close(self) -> None:
         """End what is under way. Nothing is sent afterwards."""

@@ -19,7 +19,7 @@ from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.journal import Journal
-from sigma_bot.journal.types import Controls
+from sigma_bot.journal.types import Action, Controls
 from sigma_bot.model.messages import TickBatch
 from sigma_bot.model.orders import Change, NoticeRow
 from sigma_bot.runtime import checkpoint
@@ -32,6 +32,7 @@ from sigma_bot.trading.crash import point
 from sigma_bot.trading.events import ControlsPolled
 from sigma_bot.trading.mailbox import Item, Mailbox
 from sigma_bot.trading.opening import OpenedBot
+from sigma_bot.trading.protection import UNPROTECTED
 from sigma_bot.trading.ticks import Gap
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ ChangeObserver = Callable[["TradingBot", Change, int], None]
 
 
 class TradingBot:
-    """The actor. ``adapter`` is the mode's execution."""
+    """The actor. ``adapter`` is the mode's execution; ``flatten_unprotected`` closes what is held when a
+    position loses its exit."""
 
     def __init__(
         self,
@@ -78,14 +80,17 @@ class TradingBot:
         observe: ChangeObserver,
         heartbeat: Heartbeat,
         metrics: BotMetrics,
+        flatten_unprotected: bool = False,
     ) -> None:
+        self.flatten_unprotected = flatten_unprotected
         self.decisions, self.run = opened.decisions, opened.run
         self.lease, self.inputs = opened.lease, opened.inputs
         self.last, self.code_digest = opened.after or 0, opened.digest
         self.equity = EquitySampler(opened.decisions.broker.ts, opened.run.precision)
         self.adapter, self.mailbox, self.controls, self.journal = adapter, mailbox, controls, journal
         self.observe, self.heartbeat, self.metrics = observe, heartbeat, metrics
-        self.progress = BotProgress(tick=self.last)
+        # only a tick of this session's own says that ticks come
+        self.progress = BotProgress(tick=self.last, row=opened.decisions.broker.row)
         self.committed_at = time.monotonic()
         self.batch_at = self.committed_at
         self.uncommitted = False
@@ -135,8 +140,10 @@ class TradingBot:
 
     def _apply(self, item: Item, change: Change) -> None:
         if isinstance(item, TickBatch):
-            change.tick, change.ts = item.seq, item.ts
+            row, change.tick = self.decisions.broker.row, item.seq
             self._on_ticks(item)
+            if self.decisions.broker.row > row:  # a batch without a tick of ours is no tick
+                change.ts = item.ts
         elif isinstance(item, Gap):
             self.inputs.add(change, "gap", {"first": item.first, "last": item.last})
         elif isinstance(item, ControlsPolled):
@@ -217,6 +224,8 @@ class TradingBot:
         for notice in change.notices:
             if notice.code == NEEDS_REVIEW:
                 await self._halt(notice.text)
+            elif notice.code == UNPROTECTED and self.flatten_unprotected:
+                await self._control("flatten", notice.text)
         if time.monotonic() - self.step_began > RECHECK_AFTER_S:
             await self.refresh_halt()  # the strategy took its time, and a halt may have been given meanwhile
         self.adapter.on_committed()
@@ -241,7 +250,10 @@ class TradingBot:
         raise StrategyStoppedError(str(error)) from error
 
     async def _halt(self, reason: str) -> None:
-        await self.journal.control("strategy", self.run.bot, "halt", reason, by="bot", now=time.time_ns())
+        await self._control("halt", reason)
+
+    async def _control(self, action: Action, reason: str) -> None:
+        await self.journal.control("strategy", self.run.bot, action, reason, by="bot", now=time.time_ns())
 
     async def checkpoint(self) -> None:
         """Store the state as it stands. A step that was broken off is not: its effects are not stored."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sigma_bot.engine.types import R_VENUE
 from sigma_bot.journal.types import Controls
@@ -27,6 +28,7 @@ class SendResult:
     state: State
     reason: str
     code: int = R_VENUE  # the engine's reason, when the order ended
+    short: bool = False  # the venue holds less than was to be sold or paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,37 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrencyPriced:
+    """What one unit of a currency costs in the account's; None: no market of the venue tells."""
+
+    currency: str
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceTold:
+    """How much of a symbol's units the account has free."""
+
+    symbol: str
+    free: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ControlsPolled:
     """The controls were read; ``controls`` as they stand now."""
 
     controls: Controls
 
 
-ExecutionEvent = OrderReport | SendResult | CancelFailed | UntrackedOrder | Reconciled | TaskFailed | Alert
+ExecutionEvent = (
+    OrderReport
+    | SendResult
+    | CancelFailed
+    | UntrackedOrder
+    | Reconciled
+    | TaskFailed
+    | Alert
+    | CurrencyPriced
+    | BalanceTold
+)
 """What an ExecutionAdapter handles."""

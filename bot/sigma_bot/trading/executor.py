@@ -13,6 +13,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,9 @@ from sigma_bot.trading.approval import RECHECK_AFTER_S, Approved, RiskGate
 from sigma_bot.trading.controls import ControlsReader
 from sigma_bot.trading.crash import point
 from sigma_bot.trading.events import (
+    BalanceTold,
     CancelFailed,
+    CurrencyPriced,
     OrderReport,
     Reconciled,
     SendResult,
@@ -39,7 +42,7 @@ from sigma_bot.trading.mailbox import Mailbox
 from sigma_bot.trading.order_manager import OrderManager
 from sigma_bot.trading.tasks import cancel_tasks
 from sigma_bot.trading.unplaced import UnplacedOrders, UnplacedReason
-from sigma_bot.venues.error_rows import CLOCK, UNKNOWN_MARKET
+from sigma_bot.venues.error_rows import BALANCE, CLOCK, UNKNOWN_MARKET
 from sigma_bot.venues.types import (
     RefusedError,
     StreamBreak,
@@ -95,6 +98,7 @@ class OrderExecutor:
         self.sending: dict[str, asyncio.Event] = {}  # set when the order's sending has come to an end
         self.unacknowledged: dict[str, float] = {}  # when a send ended without an answer, time.monotonic
         self.reconciling = asyncio.Lock()
+        self.questions: set[str] = set()  # what is being asked besides orders
         self.clock_rejected = asyncio.Event()  # the venue found a request out of its time
 
     def send(self, approved: Approved) -> None:
@@ -165,7 +169,7 @@ class OrderExecutor:
             except RefusedError as error:
                 self._count_error(error)
                 self.unplaced.add(row, UnplacedReason(str(error), R_VENUE))
-                return SendResult(client_id, State.REJECTED, str(error))
+                return SendResult(client_id, State.REJECTED, str(error), short=error.code == BALANCE)
             except TransientError as error:
                 self._count_error(error)
                 self.unplaced.add(row, UnplacedReason(f"not sent: {error}", R_ABSENT))
@@ -281,6 +285,45 @@ class OrderExecutor:
                     await asyncio.sleep(FILLS_BACKOFF.delay(attempt))
 
         self.spawn(ask())
+
+    # --- what else the venue is asked
+
+    def request_price(self, currency: str, quote: str) -> None:
+        """Ask what a currency costs, in a task, until the venue answers."""
+
+        async def ask() -> None:
+            self.mailbox.put(CurrencyPriced(currency, await self.venue.price(currency, quote)))
+
+        self._ask_once(f"price of {currency}", ask)
+
+    def request_balance(self, symbol: str, currency: str) -> None:
+        """Ask how much of a symbol's units is free, in a task, until the venue answers."""
+
+        async def ask() -> None:
+            held = (await self.venue.balances()).get(currency)
+            self.mailbox.put(BalanceTold(symbol, held.free if held is not None else Decimal(0)))
+
+        self._ask_once(f"balance of {currency}", ask)
+
+    def _ask_once(self, what: str, ask: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """One such question at a time; a venue that can't be asked is asked again."""
+        if what in self.questions:
+            return
+        self.questions.add(what)
+
+        async def until_answered() -> None:
+            try:
+                for attempt in itertools.count():
+                    try:
+                        return await ask()
+                    except VenueError as error:
+                        self._count_error(error)
+                        log.warning("%s: %s", what, error)
+                        await asyncio.sleep(FILLS_BACKOFF.delay(attempt))
+            finally:
+                self.questions.discard(what)
+
+        self.spawn(until_answered())
 
     # --- reconciliation
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import E_CANCEL, R_ACCOUNT, Order
+from sigma_bot.engine.types import E_CANCEL, R_ABSENT, R_ACCOUNT, Order
 from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.lease import Lease
@@ -18,7 +18,9 @@ from sigma_bot.times import DAY, MINUTE, SECOND
 from sigma_bot.trading.approval import Denied, RiskGate
 from sigma_bot.trading.events import (
     Alert,
+    BalanceTold,
     CancelFailed,
+    CurrencyPriced,
     ExecutionEvent,
     OrderReport,
     Reconciled,
@@ -27,6 +29,7 @@ from sigma_bot.trading.events import (
     UntrackedOrder,
 )
 from sigma_bot.trading.executor import OrderExecutor
+from sigma_bot.trading.held_orders import asleep, held_orders
 from sigma_bot.trading.limits import AccountLimits
 from sigma_bot.trading.mailbox import Mailbox
 from sigma_bot.trading.order_manager import DEFER, FillsMissing, OrderManager
@@ -73,6 +76,10 @@ class LiveAdapter:
             self._alert(event, change)
         elif isinstance(event, Reconciled):
             self.foreign_orders = event.foreign
+        elif isinstance(event, CurrencyPriced):
+            self._on_price(event, change)
+        elif isinstance(event, BalanceTold):
+            self.orders.sellable[event.symbol] = event.free
         elif isinstance(event, UntrackedOrder):
             self.untracked.track(event.order)
         elif (row := self.orders.rows.get(event.client_id)) is not None:
@@ -88,6 +95,21 @@ class LiveAdapter:
             notice = NoticeRow("alert", alert.code, alert.text, self.gate.now(), 0, alert.symbol)
             change.notices.append(notice)
 
+    def _on_price(self, told: CurrencyPriced, change: Change) -> None:
+        if told.price is not None:
+            self.orders.settle_fees(change, told.currency, told.price)
+        elif told.currency in self.orders.fees.owed:
+            text = (
+                f"fees in {told.currency} can't be counted in {self.orders.run.currency}: the venue has no "
+                "market of the two; equity and the limits on losses lack them"
+            )
+            self._alert(Alert("fee-not-counted", text, ""), change)
+
+    def price_fees(self) -> None:
+        """Ask what the currencies cost that fees were paid in and that no market of ours tells."""
+        for currency in self.orders.fees.met:
+            self.executor.request_price(currency, self.orders.run.currency)
+
     def _on_order_event(
         self, event: OrderReport | SendResult | CancelFailed, row: OrderRow, change: Change
     ) -> None:
@@ -97,6 +119,12 @@ class LiveAdapter:
         elif isinstance(event, SendResult):
             if event.state is State.UNKNOWN and row.state is not State.INTENT:
                 return  # the private stream was faster than the answer that got lost
+            if event.short and self.orders.sell_less(change, row, event.reason, now):
+                self.executor.request_balance(row.symbol, self.orders.bases[row.symbol])
+                return
+            unsent = event.state is State.REJECTED and event.code == R_ABSENT
+            if unsent and self.orders.keep_exit(change, row, event.reason, now):
+                return
             self.orders.end(change, row, event.state, event.reason, now, event.code)
         else:
             log.warning("cancel of %s: %s", row.client_id, event.reason)
@@ -107,6 +135,8 @@ class LiveAdapter:
         missing = self.orders.apply_report(change, row, report.order, report.fills, now)
         if isinstance(missing, FillsMissing):
             self.executor.request_fills(missing.order, row.client_id)
+        if self.orders.fees.owed:
+            self.price_fees()
         if before is State.NOT_FOUND and row.state in LIVING:
             # the strategy was told that it is gone: it must not stay open unseen
             self.outgoing_cancels.append(row)
@@ -174,7 +204,7 @@ class LiveAdapter:
             return
         why = self.limits.violation(change.usage, others)
         if why:
-            for row in [row for row in self.outgoing_orders if not row.reduce_only]:
+            for row in [row for row in self.outgoing_orders if not self.orders.only_reduces(row)]:
                 row.state, row.reason = State.REJECTED, why
 
     def has_outgoing(self) -> bool:
@@ -207,6 +237,19 @@ class LiveAdapter:
     def state(self) -> dict[str, Any]:
         """Balances and residuals, which the engine does not count."""
         return self.orders.state()
+
+    def facts(self) -> dict[str, object]:
+        """Fees that equity lacks, and the orders that sleep while the bot is down."""
+        held = held_orders(self.decisions.broker, self.orders.run.symbols)
+        return {
+            "fees_not_counted": {c: f"{a:f}" for c, a in self.orders.fees.told().items()},
+            "held_orders": [str(order) for order in held],
+        }
+
+    def log_asleep(self) -> None:
+        """Stops that the bot holds do nothing while it is down."""
+        if text := asleep(self.decisions.broker, self.orders.run.symbols):
+            log.warning("%s", text)
 
     async def close(self) -> None:
         """Stop sending. What was sent stays sent: the next start finds out."""

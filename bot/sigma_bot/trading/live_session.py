@@ -14,7 +14,8 @@ from sigma_bot.database.errors import StorageError
 from sigma_bot.engine import external
 from sigma_bot.engine.types import E_CANCEL, R_ABSENT
 from sigma_bot.errors import BadInputError
-from sigma_bot.model.orders import LIVING
+from sigma_bot.journal.filters import Filter
+from sigma_bot.model.orders import LIVING, Change, NoticeRow
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.times import SECOND
 from sigma_bot.trading.approval import RiskGate
@@ -31,10 +32,11 @@ from sigma_bot.trading.tasks import cancel_tasks
 from sigma_bot.trading.unplaced import UnplacedOrders
 from sigma_bot.trading.untracked import UntrackedOrders
 from sigma_bot.trading.venue_rules import VenueRules, apply_venue_rules
-from sigma_bot.venues.types import VenueClient
+from sigma_bot.venues.types import VenueClient, VenueError
 
 log = logging.getLogger(__name__)
 MAX_DRIFT_NS = SECOND
+UNREACHABLE = "venue-unreachable"
 
 
 def check_account(manifest: Manifest) -> None:
@@ -61,6 +63,10 @@ async def live_session(
         await live.recover()
         recovered = True
         yield live.session
+    except VenueError as error:
+        if not recovered:
+            await store_unreachable(context, opened, error)
+        raise
     finally:
         if not recovered:
             with contextlib.suppress(StorageError):  # it runs out by itself then
@@ -68,6 +74,19 @@ async def live_session(
         if live is not None:
             await live.adapter.close()
         await venue.close()
+
+
+async def store_unreachable(context: SessionContext, opened: OpenedBot, error: VenueError) -> None:
+    """Why the bot can't begin is for `sigma status` too; once, not at every try."""
+    text, bot = str(error).splitlines()[0], opened.run.bot
+    newest = next(iter(await context.journal.notices(Filter(bot, limit=1))), None)
+    if newest is not None and (newest.row.code, newest.row.text) == (UNREACHABLE, text):
+        return
+    tick = 0 if opened.loaded is None else opened.loaded.tick
+    change = Change(tick, opened.decisions.broker.ts)
+    change.notices.append(NoticeRow("alert", UNREACHABLE, text, time.time_ns()))
+    with contextlib.suppress(StorageError):  # the log has it
+        await context.journal.commit(opened.lease, change)
 
 
 @dataclass(frozen=True)
@@ -94,6 +113,7 @@ class LiveBot:
             await bot.drain()
             await asyncio.sleep(0.005)
         await self.tasks.compare_balances()
+        adapter.price_fees()
         adapter.gate.open()
         adapter.executor.listen()
         open_orders = len(adapter.orders.open_orders())
@@ -114,7 +134,7 @@ def build_live_bot(
     mailbox = Mailbox()
     controls = ControlsReader(context.journal, opened.run.bot)
     orders = OrderManager(
-        decisions, opened.run, opened.inputs, opened.adapter_state, lease.token, rules.bases
+        decisions, opened.run, opened.inputs, opened.adapter_state, lease.token, rules.bases, rules.markets
     )
     if opened.loaded is not None:
         orders.track_stored(opened.loaded.orders, opened.loaded.fills)

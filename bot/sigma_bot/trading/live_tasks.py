@@ -66,6 +66,8 @@ class LiveTasks:
         while True:
             await asyncio.sleep(RECONCILE_S)
             self.executor.reconcile_soon(self.symbols)
+            for currency in self.orders.fees.met:  # what a fee is worth changes
+                self.executor.request_price(currency, self.orders.run.currency)
             try:
                 await self.compare_balances()
             except VenueError as error:

@@ -6,20 +6,37 @@ order, and nothing is booked twice: fills count by the venue's trade id, totals 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from types import MappingProxyType
 from typing import Any
 
 from sigma_bot.engine import external
-from sigma_bot.engine.types import E_CANCEL, E_EXPIRE, E_REJECT, R_STRATEGY, R_VENUE, Market, Order
+from sigma_bot.engine.types import (
+    E_CANCEL,
+    E_EXPIRE,
+    E_REJECT,
+    NEVER,
+    R_FUNDS,
+    R_PARENT,
+    R_STRATEGY,
+    R_VENUE,
+    Market,
+    Order,
+)
 from sigma_bot.engine.venue import notional_of
-from sigma_bot.model.conversion import RunContext, rejection_of, row_of_order
+from sigma_bot.model.conversion import RunContext, rejection_of, row_of_order, side_of
 from sigma_bot.model.orders import LIVING, TRANSITIONS, Change, FillRow, Inputs, NoticeRow, OrderRow, State
 from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
+from sigma_bot.times import SECOND
 from sigma_bot.trading.balances import AccountBalances, decimals, texts
-from sigma_bot.venues.types import VenueFill, VenueOrder
+from sigma_bot.trading.fees import ForeignFees
+from sigma_bot.trading.order_parts import part_of, waits_for_price
+from sigma_bot.trading.protection import UNPROTECTED, is_exit, lost_exits
+from sigma_bot.venues.types import VenueFill, VenueMarket, VenueOrder
 
 STATE_OF_STATUS = {
     "open": State.OPEN,
@@ -31,6 +48,10 @@ STATE_OF_STATUS = {
 ENDED = frozenset((State.FILLED, State.CANCELLED, State.EXPIRED, State.REJECTED))
 # In these an order is not yet known to be partly filled, and a fill makes it so.
 FILLABLE = frozenset((State.INTENT, State.UNKNOWN, State.OPEN, State.NEEDS_REVIEW, State.NOT_FOUND))
+NO_MARKETS: Mapping[str, VenueMarket] = MappingProxyType({})
+MAX_LESSENED = 2
+MAX_EXIT_WAIT_S = 60
+MAX_GIVEN_UP = 50
 MAX_ENDED = 500
 """Rows of ended orders kept in memory for late reports; older ones are read from the journal."""
 DEFER = -1
@@ -47,7 +68,8 @@ class FillsMissing:
 class OrderManager:
     """The bot's orders at the venue. ``bases`` names the currency that a symbol's units are; ``residual`` is
     what fees took of it beyond whole lots (negative: a bit more is held than the engine counts). ``stored``
-    is what ``state`` gave; ``token`` the fencing token of this session."""
+    is what ``state`` gave; ``token`` the fencing token of this session; ``venue_markets`` hold the venue's
+    bounds on single orders, by symbol."""
 
     def __init__(
         self,
@@ -57,7 +79,9 @@ class OrderManager:
         stored: Mapping[str, Any],
         token: int,
         bases: Mapping[str, str],
+        venue_markets: Mapping[str, VenueMarket] = NO_MARKETS,
     ) -> None:
+        self.venue_markets = venue_markets
         self.decisions, self.run, self.inputs, self.token, self.bases = decisions, run, inputs, token, bases
         self.rows: dict[str, OrderRow] = {}
         self.booked_trades: dict[str, set[str]] = {}
@@ -65,10 +89,20 @@ class OrderManager:
         # "dust": as earlier versions stored it
         self.residual = decimals(stored.get("residual", stored.get("dust", {})))
         self.balances = AccountBalances(run.currency, bases, stored)
+        self.fees = ForeignFees(decisions, run, bases, stored)
+        # entries that ended without a fill, and whose exits ended with them: one may fill all the same
+        self.given_up: list[int] = list(stored.get("givenUp", ()))
+        self.unasked: set[int] = set()  # orders that ended at the venue without anybody's wish
+        # what the venue has free of a symbol's units, once it refused to sell; None: it is being asked
+        self.sellable: dict[str, Decimal | None] = {}
+        self.lessened: Counter[int] = Counter()  # by order, how often it was to be sent with less
+        self.delayed: Counter[int] = Counter()  # by exit, how often it could not be sent
+        self.due_again: dict[int, int] = {}  # by exit, when it may be sent again, ns UTC
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the engine, as plain JSON values."""
-        return {"residual": texts(self.residual), **self.balances.state()}
+        state = {"residual": texts(self.residual), **self.balances.state(), **self.fees.state()}
+        return {**state, "givenUp": self.given_up} if self.given_up else state
 
     def position_shortfalls(self, balances: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """By symbol, how much of the position the account no longer holds."""
@@ -138,14 +172,18 @@ class OrderManager:
             if what == external.CANCEL:
                 cancels.append(self.rows[self.run.client_id(o.id, o.attempt)])
                 continue
-            reason = reason_not_to_send(o)
+            reason = reason_not_to_send(o) or self._lessen(o)
+            early = self.due_again.get(o.id, 0) > now
+            if not reason and (early or waits_for_price(self.decisions.broker, o, self._venue_market(o))):
+                reason = DEFER
             if reason == DEFER:
                 external.hold_back(o)
                 continue
             if reason:
                 external.order_ended(self.decisions.broker, o.id, E_CANCEL, reason)
                 continue
-            row = row_of_order(self.run, self.decisions.broker, o, change.tick, now, self.token)
+            lots = part_of(self.decisions.broker, o, self._venue_market(o))
+            row = row_of_order(self.run, self.decisions.broker, o, lots, change.tick, now, self.token)
             self.track(row, ())
             change.orders.append(row)
             new.append(row)
@@ -153,10 +191,72 @@ class OrderManager:
         return new, cancels
 
     def collect_rejections(self, change: Change) -> None:
-        """Put the engine's rejections into ``change``; its other events are in the rows already."""
-        for e in self.decisions.take_events():
+        """Put the engine's rejections into ``change``, and the exits that a position has lost; its other
+        events are in the rows already."""
+        events = self.decisions.take_events()
+        for e in events:
             if e.kind == E_REJECT or (e.kind == E_CANCEL and e.reason not in (0, R_STRATEGY)):
                 change.notices.append(rejection_of(self.run, e))
+            if e.kind == E_CANCEL and e.reason == R_PARENT and e.parent not in self.given_up:
+                self.given_up = [*self.given_up[-MAX_GIVEN_UP:], e.parent]
+        change.notices += lost_exits(self.decisions.broker, self.run, events, self.unasked)
+        self.unasked.clear()
+
+    def _venue_market(self, o: Order) -> VenueMarket | None:
+        return self.venue_markets.get(self.run.symbols[o.symbol])
+
+    # --- sales that the account has not enough for
+
+    def sell_less(self, change: Change, row: OrderRow, reason: str, now: int) -> bool:
+        """The venue refused to sell for lack of what is held: somebody took of it, or a fee did. Keep the
+        order, and send it again with what there is once that is known. False: it has been tried enough."""
+        o = external.order_of(self.decisions.broker, row.order_id)
+        if o is None or row.side != "sell" or not self._of_this_run(row) or o.attempt != row.attempt:
+            return False
+        if self.lessened[row.order_id] >= MAX_LESSENED:
+            return False
+        self.lessened[row.order_id] += 1
+        self.sellable[row.symbol] = None
+        row.state, row.updated, row.reason = State.REJECTED, now, reason
+        self._mark_changed(change, row)
+        self._prune_ended(row.client_id)
+        o.venue_state = external.HELD_HERE
+        return True
+
+    def keep_exit(self, change: Change, row: OrderRow, reason: str, now: int) -> bool:
+        """An exit could not be sent, and nothing of it can be at the venue: keep it, and send it again later,
+        less and less often. False: it is no exit."""
+        o = external.order_of(self.decisions.broker, row.order_id)
+        if o is None or not self._of_this_run(row) or o.attempt != row.attempt or not is_exit(o):
+            return False
+        self.delayed[row.order_id] += 1
+        if self.delayed[row.order_id] == 1:
+            what = f"{row.side} {row.quantity:f} {row.symbol}"
+            self._alert(change, row, "exit-delayed", f"{what} can't be sent, tried again: {reason}", now)
+        wait = min(2 ** self.delayed[row.order_id], MAX_EXIT_WAIT_S)
+        self.due_again[row.order_id] = now + wait * SECOND
+        row.state, row.updated, row.reason = State.REJECTED, now, reason
+        self._mark_changed(change, row)
+        self._prune_ended(row.client_id)
+        o.venue_state = external.HELD_HERE
+        return True
+
+    def _lessen(self, o: Order) -> int:
+        """0, DEFER while the venue is asked, or the reason why nothing can be sold. What it has free is sold,
+        or a little less when it has enough and refuses all the same: a fee in units is taken besides."""
+        symbol = self.run.symbols[o.symbol]
+        if o.side > 0 or symbol not in self.sellable:
+            return 0
+        free = self.sellable[symbol]
+        if free is None:
+            return DEFER
+        market = self.decisions.broker.markets[o.symbol]
+        del self.sellable[symbol]
+        lots = int(free / quantity_of(market, 1))
+        if lots >= o.remaining:
+            lots = int(o.remaining * (1 - 2 * market.fee_rate)) - 1
+        o.remaining = min(o.remaining, max(lots, 0))
+        return 0 if o.remaining > 0 else R_FUNDS
 
     # --- from the venue to the engine
 
@@ -249,11 +349,16 @@ class OrderManager:
         """Tell the engine that its order is over."""
         self.inputs.add(change, "end", {"order": row.order_id, "attempt": row.attempt, "state": str(state)})
         kind = E_EXPIRE if state is State.EXPIRED else E_CANCEL
-        if state not in (State.REJECTED, State.NOT_FOUND):
-            code = R_STRATEGY
+        refused = state in (State.REJECTED, State.NOT_FOUND)
         o = external.order_of(self.decisions.broker, row.order_id)
-        if o is not None and o.attempt == row.attempt and state is not State.FILLED:
-            external.order_ended(self.decisions.broker, row.order_id, kind, code)
+        if o is None or o.attempt != row.attempt:
+            return
+        if state is State.FILLED:
+            external.part_filled(self.decisions.broker, row.order_id)
+            return
+        if not refused and o.cancel_at == NEVER and o.modify_at == NEVER:
+            self.unasked.add(row.order_id)
+        external.order_ended(self.decisions.broker, row.order_id, kind, code if refused else R_STRATEGY)
 
     def _apply_fill(self, change: Change, row: OrderRow, fill: VenueFill) -> None:
         if self._of_this_run(row):
@@ -290,12 +395,16 @@ class OrderManager:
         side = 1 if row.side == "buy" else -1
         lots = self._whole_lots(symbol, row.symbol, side, fill.quantity)
         price = float(fill.price)
-        quote = fill.fee_currency == self.run.currency
-        fee = int(fill.fee.scaleb(self.run.precision).to_integral_value()) if quote else 0
+        payer, units = self._fee_in_units(row, fill, lots * side)
+        fee = self._fee_in_quanta(fill, fill.fee - units)
         before = market.realized
+        if external.order_of(b, row.order_id) is None and row.order_id in self.given_up:
+            what = f"{row.client_id}: {side_of(side)} {fill.quantity:f} {row.symbol}"
+            text = f"{what} filled after it was given up: its exits are gone"
+            self._alert(change, row, UNPROTECTED, text, fill.ts)
         external.order_filled(b, row.order_id, symbol, side, lots, price, int(fill.maker), b.ts, fee)
-        if side > 0 and fill.fee > 0 and fill.fee_currency == self.bases[row.symbol]:
-            self._deduct_fee(symbol, row.symbol, fill.fee)
+        if units:
+            self._deduct_fee(self.decisions.symbols[payer], payer, units)
         self.inputs.add(
             change,
             "fill",
@@ -303,6 +412,34 @@ class OrderManager:
         )
         scale = self.run.precision
         return money_of(notional_of(market, lots, price), scale), money_of(market.realized - before, scale)
+
+    def _fee_in_units(self, row: OrderRow, fill: VenueFill, signed_lots: int) -> tuple[str, Decimal]:
+        """Of a fee in units of a position, whose symbol pays and how much: never more than is held after the
+        fill. The market traded comes first: Binance takes a buyer's fee from what was bought."""
+        if not fill.fee or fill.fee_currency == self.run.currency:
+            return "", Decimal(0)
+        for symbol in (row.symbol, *self.decisions.symbols):
+            if self.bases[symbol] == fill.fee_currency:
+                market = self.decisions.broker.markets[self.decisions.symbols[symbol]]
+                lots = market.lots + (signed_lots if symbol == row.symbol else 0)
+                held = quantity_of(market, max(lots, 0)) - self.residual.get(symbol, Decimal(0))
+                if lots > 0 and held > 0:
+                    return symbol, min(fill.fee, held)
+        return "", Decimal(0)
+
+    def _fee_in_quanta(self, fill: VenueFill, fee: Decimal) -> int:
+        """What of a fee is taken in money, or in a currency that is counted as money."""
+        if not fee or fill.fee_currency == self.run.currency:
+            return int(fee.scaleb(self.run.precision).to_integral_value())
+        return self.fees.quanta(fill.fee_currency, fee)
+
+    def settle_fees(self, change: Change, currency: str, price: Decimal) -> None:
+        """The venue told what a currency costs: fees that were owed in it are charged."""
+        amount, fee = self.fees.settle(currency, price)
+        if amount:
+            external.charge_fee(self.decisions.broker, fee)
+            told = {"currency": currency, "amount": str(amount), "price": str(price), "fee": fee}
+            self.inputs.add(change, "fee", told)
 
     def _whole_lots(self, symbol: int, name: str, side: int, quantity: Decimal) -> int:
         """A fill in whole lots; what is left over goes to the residual, so that never more is counted than
@@ -317,7 +454,8 @@ class OrderManager:
         """Whole lots of a fee taken in units: never less than it took; the rest is the residual."""
         lot = quantity_of(self.decisions.broker.markets[symbol], 1)
         owed = self.residual.get(name, Decimal(0)) + fee
-        lots = int((owed / lot).to_integral_value(ROUND_CEILING))
+        held = max(self.decisions.broker.markets[symbol].lots, 0)
+        lots = min(int((owed / lot).to_integral_value(ROUND_CEILING)), held)
         external.received_fee(self.decisions.broker, symbol, lots)
         self.residual[name] = owed - lots * lot
 

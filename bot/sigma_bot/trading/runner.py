@@ -19,10 +19,10 @@ from sigma_bot.errors import SigmaError
 from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.logs import about
 from sigma_bot.health.metrics import BotMetrics
-from sigma_bot.health.server import Readiness
+from sigma_bot.health.server import NOT_CONNECTED, Readiness
 from sigma_bot.journal.errors import LeaseLostError
 from sigma_bot.journal.journal import Journal
-from sigma_bot.model.orders import Change, State
+from sigma_bot.model.orders import Change, NoticeRow, State
 from sigma_bot.model.units import quantity_of
 from sigma_bot.spec import Strategy as Manifest
 from sigma_bot.times import clock
@@ -37,7 +37,7 @@ from sigma_bot.venues.types import RefusedError, VenueClient, VenueError
 log = logging.getLogger(__name__)
 SILENT_S = 60.0
 """A market without a tick for so long is not one to trade on."""
-STEADY_S = 3.0
+STEADY_S = 2.0
 FRESH_NS = 5_000_000_000
 """Without a batch for so long the feed counts as gone."""
 
@@ -77,6 +77,8 @@ class BotRunner:
         self.sessions = 0
         self.ran = False  # a session has got as far as trading
         self.readiness_since, self.logged_reason = ("", 0.0), ""
+        self.feed_readiness: Callable[[], Readiness] | None = None  # of the feed in this process
+        self.without_ticks = False  # it was stored that no tick comes
 
     async def run(self) -> None:
         """Sessions, for ever."""
@@ -120,6 +122,7 @@ class BotRunner:
                 await session.run(self._update_metrics)
             except asyncio.CancelledError:
                 await session.end()
+                session.adapter.log_asleep()
                 raise
 
     def open_session(self) -> contextlib.AbstractAsyncContextManager[Session]:
@@ -148,11 +151,23 @@ class BotRunner:
     def _log_readiness(self, ready: Readiness) -> None:
         """Log a change of readiness that lasts, once."""
         now = time.monotonic()
-        if ready.reason != self.readiness_since[0]:
-            self.readiness_since = (ready.reason, now)
-        elif now - self.readiness_since[1] > STEADY_S and self.logged_reason != ready.reason:
-            self.logged_reason = ready.reason
+        # why a feed is not connected is news too; other messages hold numbers that change all the time
+        what = ready.message if ready.reason in (NOT_CONNECTED, "WaitingForTicks") else ready.reason
+        if what != self.readiness_since[0]:
+            self.readiness_since = (what, now)
+        elif now - self.readiness_since[1] > STEADY_S and self.logged_reason != what:
+            self.logged_reason = what
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready.message)
+            self._store_feed_state(ready)
+
+    def _store_feed_state(self, ready: Readiness) -> None:
+        """That no tick comes, and why, is for `sigma status` too; and that they come again."""
+        silent = ready.reason in (NOT_CONNECTED, "WaitingForTicks", "FeedStale")
+        if self.session is None or not (silent or (self.without_ticks and ready.ready)):
+            return
+        self.without_ticks = silent
+        kind, code = ("alert", "no-ticks") if silent else ("state", "ticks")
+        self.session.bot.mailbox.put(NoticeRow(kind, code, ready.message, time.time_ns()))
 
     def observe(self, bot: TradingBot, change: Change, commit: int) -> None:
         """A change is stored: publish it, log it, count it."""
@@ -190,6 +205,10 @@ class BotRunner:
         progress = session.bot.progress
         if progress.halted:
             return Readiness(False, "Halted", f"halted: {progress.halted}", facts)
+        feed = None if self.feed_readiness is None else self.feed_readiness()
+        if feed is not None and feed.reason == NOT_CONNECTED:
+            symbols = ", ".join(session.bot.run.symbols)
+            return Readiness(False, NOT_CONNECTED, f"no ticks of {symbols}: {feed.message}", facts)
         return readiness_of_feed(session, facts)
 
     def facts(self) -> Mapping[str, object]:
@@ -211,6 +230,7 @@ class BotRunner:
                 "halt_reason": progress.halted,
                 "run": session.bot.run.number,
                 "tick": progress.tick,
+                "last_tick": clock(progress.tick_ts) if progress.tick_ts else "",
                 "ticks": progress.batches,
                 "commit": progress.commits,
                 "holes": session.reader.lost_batches,
@@ -222,6 +242,7 @@ class BotRunner:
                 "fills": b.n_fills,
                 "rejected": {Reason(i).text: n for i, n in enumerate(b.rejected) if n},
                 "positions": {s: b.markets[k].qty for k, s in enumerate(session.bot.run.symbols)},
+                **session.adapter.facts(),
             }
         return out
 
@@ -231,13 +252,13 @@ def readiness_of_feed(session: Session, facts: Mapping[str, object]) -> Readines
     progress = session.bot.progress
     symbols = ", ".join(session.bot.run.symbols)
     if progress.row_at == 0.0:
-        where = "is the venue reachable?" if progress.batches else "is the feed running?"
+        where = session.trouble or ("is the venue reachable?" if progress.batches else "is the feed running?")
         return Readiness(False, "WaitingForTicks", f"no tick of {symbols} has come yet; {where}", facts)
     age = time.time_ns() - progress.tick_ts
     if age > FRESH_NS and time.monotonic() - session.bot.batch_at > FRESH_NS / 1e9:
         return Readiness(False, "FeedStale", f"the last ticks came {age / 1e9:.0f} s ago", facts)
     if (silent := time.monotonic() - progress.row_at) > SILENT_S:
-        text = f"no tick of {symbols} for {silent:.0f} s; is the venue reachable?"
+        text = f"no tick of {symbols} for {silent:.0f} s; {session.trouble or 'is the venue reachable?'}"
         return Readiness(False, "FeedStale", text, facts)
     # what comes is not always traded on at once; a bot that has much to read is ready all the same
     if age > SILENT_S * 1e9:

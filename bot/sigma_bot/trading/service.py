@@ -95,6 +95,7 @@ async def _serve(settings: Settings, places: Places, close: str | None) -> int:
             from sigma_bot.feed.feed import Feed
 
             feed = Feed(manifest.spec.account.venue, bus, (), places.recording or own / "ticks")
+            runner.feed_readiness = feed.readiness
         try:
             with health_endpoints(runner, places, UnseenControls(runner, places.database)):
                 return await _run(runner, journal, feed, close)

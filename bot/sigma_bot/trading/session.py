@@ -15,7 +15,7 @@ from sigma_bot.bus.interface import Bus
 from sigma_bot.health.heartbeat import Heartbeat
 from sigma_bot.health.metrics import BotMetrics
 from sigma_bot.journal.journal import Journal
-from sigma_bot.model.messages import CONTROL, wants_topic
+from sigma_bot.model.messages import CONTROL, trouble_topic, wants_topic
 from sigma_bot.model.orders import NoticeRow
 from sigma_bot.times import MINUTE, clock
 from sigma_bot.trading.adapters import ExecutionAdapter
@@ -33,6 +33,9 @@ from sigma_bot.trading.ticks import Gap, TickReader
 
 log = logging.getLogger(__name__)
 SUBSCRIBE_S = 30.0
+QUIET_S = 5.0
+MOST_TROUBLE = 200
+"""Characters of what a feed says."""
 MAX_BATCHES_WAITING = 100
 """Batches in the mailbox after which the reader pauses: a thousand of 50 symbols take 25 MiB."""
 SHORT_WARMUP_NS = MINUTE
@@ -67,6 +70,7 @@ class Session:
         self.venue = context.settings.manifest.spec.account.venue
         self.opened, self.adapter, self.mailbox = opened, adapter, mailbox
         self.controls, self.tasks = controls, tasks
+        self.trouble = ""  # why no tick comes, as far as it is known
         # a fresh run warms up on what the feed has kept and recorded, so that it may trade the sooner
         self.history = HistoryClient(self.bus, self.venue, opened.run.bot, opened.run.symbols)
         self.reader = TickReader(self.bus, self.venue, opened.after, opened.decisions.warmup, self.history)
@@ -79,6 +83,7 @@ class Session:
             context.observe,
             context.heartbeat,
             context.metrics,
+            context.settings.manifest.spec.on_unprotected == "flatten",
         )
 
     async def run(self, *others: Work) -> None:
@@ -91,6 +96,7 @@ class Session:
             self._poll_controls,
             self._listen_for_controls,
             self._subscribe,
+            self._hear_of_trouble,
         )
         tasks = [asyncio.create_task(work()) for work in (*own, *self.tasks, *others)]
         try:
@@ -174,6 +180,22 @@ class Session:
             except BusError as error:
                 log.warning("the feed can't be told what is needed: %s", error)
             await asyncio.sleep(SUBSCRIBE_S / 3)
+
+    async def _hear_of_trouble(self) -> None:
+        """While no tick of ours comes: why, as the feed tells it."""
+        while True:
+            await asyncio.sleep(1.0)
+            progress = self.bot.progress
+            if progress.row_at and time.monotonic() - progress.row_at < QUIET_S:
+                self.trouble = ""
+                continue
+            try:
+                told = await self.bus.wanted(trouble_topic(self.venue))
+            except BusError as error:
+                self.trouble = str(error)
+                continue
+            said = " ".join(text for texts in told.values() for text in texts)
+            self.trouble = "".join(c for c in said[:MOST_TROUBLE] if c.isprintable())
 
     async def end(self) -> None:
         """Store the state and give the lease back. Nothing is sent after that."""

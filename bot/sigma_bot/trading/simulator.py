@@ -24,6 +24,7 @@ from sigma_bot.model.orders import LIVING, Change, FillRow, OrderRow, State, Usa
 from sigma_bot.model.units import money_of, price_of, quantity_of
 from sigma_bot.runtime.decision_engine import DecisionEngine
 from sigma_bot.trading.events import ExecutionEvent
+from sigma_bot.trading.protection import lost_exits
 
 
 class SimulatorAdapter:
@@ -46,7 +47,9 @@ class SimulatorAdapter:
     def collect(self, change: Change) -> None:
         """Put what the engine did since the last call into ``change``: orders, fills, rejections."""
         changed: dict[str, OrderRow] = {}
-        for e in self.decisions.take_events():
+        events = self.decisions.take_events()
+        change.notices += lost_exits(self.decisions.broker, self.run, events, ())
+        for e in events:
             if e.kind == E_REJECT:
                 change.notices.append(rejection_of(self.run, e))
                 continue
@@ -77,6 +80,13 @@ class SimulatorAdapter:
     def state(self) -> dict[str, Any]:
         """The engine's state is all there is."""
         return {}
+
+    def facts(self) -> dict[str, object]:
+        """The engine tells all."""
+        return {}
+
+    def log_asleep(self) -> None:
+        """The ticks missed are run through when it goes on."""
 
     async def close(self) -> None:
         """No task was started."""

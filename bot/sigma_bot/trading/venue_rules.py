@@ -22,17 +22,18 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class VenueRules:
     """What was read. ``bases``: by symbol, the currency that its units are; ``delisted``: symbols that the
-    venue has removed."""
+    venue has removed; ``markets``: by symbol, what the venue says of the others."""
 
     bases: dict[str, str]
     delisted: frozenset[str]
+    markets: dict[str, VenueMarket]
 
 
 async def apply_venue_rules(venue: VenueClient, spec: StrategySpec, opened: OpenedBot) -> VenueRules:
     """Run with the venue's price steps, lots and minimums, whatever the manifest assumed. Raises
     BadInputError for a market that can't be traded. One that was suspended or removed since the run began is
     no reason to leave the others, and what is held, alone: it keeps the rules it had."""
-    bases, delisted = {}, set()
+    bases, delisted, markets = {}, set(), {}
     fresh = opened.loaded is None or opened.loaded.state is None
     for k, wanted in enumerate(spec.markets):
         where = f"spec.markets[{k}].symbol: {wanted.symbol}"
@@ -49,8 +50,9 @@ async def apply_venue_rules(venue: VenueClient, spec: StrategySpec, opened: Open
         rules = rules_of(market)
         _log_differences(wanted, rules)
         _set_rules(where, opened, k, rules, spec)
-        bases[wanted.symbol] = market.base
-    return VenueRules(bases, frozenset(delisted))
+        _bound_position(opened, k, market)
+        bases[wanted.symbol], markets[wanted.symbol] = market.base, market
+    return VenueRules(bases, frozenset(delisted), markets)
 
 
 def _check_market(where: str, market: VenueMarket, spec: StrategySpec, fresh: bool) -> None:
@@ -84,6 +86,14 @@ def _set_rules(where: str, opened: OpenedBot, k: int, rules: MarketRules, spec: 
     set_market(target, rules, spec)
     for name, value in kept.items():
         setattr(target, name, value)
+
+
+def _bound_position(opened: OpenedBot, k: int, market: VenueMarket) -> None:
+    """The venue's largest position counts beside the manifest's."""
+    target = opened.decisions.broker.markets[k]
+    if market.max_position:
+        most = int(market.max_position // market.lot_size)
+        target.max_lots = min(target.max_lots or most, most)
 
 
 def rules_of(market: VenueMarket) -> MarketRules:

@@ -17,6 +17,7 @@ LOST = "lost"  # written, and no answer that could be read
 CLOCK = "clock"  # our clock and the venue's are too far apart
 DUPLICATE = "duplicate"  # an order with this client id is there already
 SUSPENDED = "suspended"
+BALANCE = "balance"  # the account holds less than was to be sold or paid
 UNKNOWN_MARKET = "unknown-market"
 
 

@@ -101,8 +101,46 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceLimits:
+    """Where an order's limit may lie. Lowest and highest price, and for buys and sells the lowest and highest
+    part of the market's price. 0 is no bound."""
+
+    lowest: Decimal = Decimal(0)
+    highest: Decimal = Decimal(0)
+    buy: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+    sell: tuple[Decimal, Decimal] = (Decimal(0), Decimal(0))
+
+    def allows(self, side: str, limit: Decimal, price: Decimal) -> bool:
+        """Whether the venue takes a limit while the market is at ``price``."""
+        low, high = self.buy if side == "buy" else self.sell
+        lowest, highest = max(self.lowest, low * price), high * price
+        if self.highest:
+            highest = min(highest or self.highest, self.highest)
+        return limit >= lowest and (not highest or limit <= highest)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSizes:
+    """The largest order that a venue takes: in units, as a market order and in quote money. 0 is no bound."""
+
+    quantity: Decimal = Decimal(0)
+    market_quantity: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    market_notional: Decimal = Decimal(0)
+
+    def largest(self, market: bool, price: Decimal) -> Decimal:
+        """Most units in one order at ``price``, 0 for as many as one likes."""
+        bounds = [self.quantity, self.market_quantity if market else Decimal(0)]
+        notional = self.market_notional if market else self.notional
+        if notional and price > 0:
+            bounds.append(notional / price)
+        return min((bound for bound in bounds if bound), default=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
 class VenueMarket:
-    """The venue's own rules for a symbol, read at run time. ``bands``: (from price, step)."""
+    """The venue's own rules for a symbol, read at run time. ``bands``: (from price, step); ``max_position``:
+    most units that may be held and asked for, 0 for no bound."""
 
     symbol: str
     base: str
@@ -114,6 +152,9 @@ class VenueMarket:
     active: bool  # False: suspended or delisted
     maker_fee: Decimal
     taker_fee: Decimal
+    sizes: OrderSizes = OrderSizes()
+    prices: PriceLimits = PriceLimits()
+    max_position: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +184,9 @@ class VenueClient(Protocol):
 
     async def market(self, symbol: str) -> VenueMarket:
         """The rules of a symbol. RefusedError names the nearest symbol when it is unknown."""
+
+    async def price(self, currency: str, quote: str) -> Decimal | None:
+        """What one unit of a currency costs in another at the last price; None when no market tells."""
 
     async def clock_offset_ns(self) -> int:
         """The venue's clock less ours."""

@@ -164,6 +164,7 @@ class Desk:
         self.told = self.manifest(code)
         self.unrecorded: Sequence[int] = ()
         self.done = 0
+        self.silent = False  # batches hold no tick
         self.prices: list[float] = []
 
     def manifest(self, code: str, params: dict[str, Any] | None = None) -> Strategy:
@@ -206,7 +207,7 @@ class Desk:
             messages.append(
                 TickMessage(symbol, p - 1000, p + 1000, 0.5, 0.5, p, 0.3, min(w, p), max(w, p), 0, 0)
             )
-        return TickBatch("upbit", seq, START + seq * STEP, (), tuple(messages))
+        return TickBatch("upbit", seq, START + seq * STEP, (), () if self.silent else tuple(messages))
 
     async def trade(
         self,

@@ -189,3 +189,12 @@ async def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.Ca
         desk.ticks = tmp_path / "elsewhere"
         with pytest.raises(BadInputError, match="no recording"):
             await desk.verdict()
+
+
+async def test_a_run_without_a_tick_has_nothing_to_compare(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, STRATEGIES["cross"])
+    async with desk.open():
+        desk.silent = True
+        await desk.trade(walk(20, "silent"), [20])
+        with pytest.raises(BadInputError, match="has seen no tick of KRW-BTC: there is nothing to compare"):
+            await desk.verdict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,16 @@ VENUES = {
 }
 
 
-def live_manifest(venue: str, code: str = SCRIPT, name: str = "script", **limits: Any) -> Strategy:
-    symbol, currency, _, tick = VENUES[venue]
+def live_manifest(
+    venue: str,
+    code: str = SCRIPT,
+    name: str = "script",
+    symbol: str = "",
+    more: Mapping[str, object] = {},
+    **limits: Any,
+) -> Strategy:
+    usual, currency, _, tick = VENUES[venue]
+    symbol = symbol or usual
     rules = {"tickSize": tick, "lotSize": "0.00001"} if venue == "binance" else {"rules": "upbit"}
     value = {
         "apiVersion": "sigma-x.io/v1alpha1",
@@ -78,6 +86,7 @@ def live_manifest(venue: str, code: str = SCRIPT, name: str = "script", **limits
                 "maxDailyLoss": "1000",
                 "staleAfter": "30s",
             },
+            **more,
         },
     }
     parsed = parse_manifest(value)
@@ -92,6 +101,7 @@ class Scene:
         self.venue, self.em, self.bus, self.journal = venue, emulator, bus, journal
         self.symbol, self.currency, self.price, _ = VENUES[venue]
         self.seq = 0
+        self.more: dict[str, object] = {}  # of the manifest's spec
         self.runner: BotRunner | None = None
 
     def book(self, price: Decimal, size: str = "5") -> None:
@@ -144,8 +154,9 @@ class Scene:
     @contextlib.asynccontextmanager
     async def bot(self, name: str = "script", code: str = SCRIPT, **limits: Any) -> AsyncIterator[BotRunner]:
         keys = Keys(self.em.key, self.em.secret)
+        manifest = live_manifest(self.venue, code, name, self.symbol, self.more, **limits)
         self.runner = bots.bot(
-            Settings(live_manifest(self.venue, code, name, **limits), Path(), lease_ttl_s=60.0),
+            Settings(manifest, Path(), lease_ttl_s=60.0),
             self.journal,
             self.bus,
             lambda: open_venue(self.venue, keys, LocalLimiter(self.venue), self.em.url),
@@ -164,6 +175,7 @@ class Scene:
             sign = 1 if f.side == "buy" else -1
             want[base] += sign * f.quantity
             want[self.currency] -= sign * f.quantity * f.price
+            want.setdefault(f.fee_currency, account.opening.get(f.fee_currency, D(0)))
             want[f.fee_currency] -= f.fee
         for currency, amount in want.items():
             held = account.holdings[currency]

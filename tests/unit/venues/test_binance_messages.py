@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from hypothesis import strategies as st
 
 from sigma_bot.venues.binance import messages
 from sigma_bot.venues.fields import Fields, MalformedError, parse_json, rows
-from sigma_bot.venues.types import StreamBreak, UnknownError, VenueError, VenueFill, VenueOrder
+from sigma_bot.venues.types import (
+    OrderSizes,
+    PriceLimits,
+    StreamBreak,
+    UnknownError,
+    VenueError,
+    VenueFill,
+    VenueMarket,
+    VenueOrder,
+)
 
 D = Decimal
 
@@ -163,6 +173,42 @@ def test_accounts_and_markets(nautilus: dict[str, object], jkorf: dict[str, obje
     assert market.bands == ((D(0), D("0.01")),)
     assert (market.lot_size, market.min_quantity, market.min_notional) == (D("0.00001"), D("0.00001"), D(10))
     assert (market.base, market.quote, market.active, market.taker_fee) == ("BTC", "USDT", True, D("0.002"))
+
+
+FILTERS = [
+    {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000.00", "tickSize": "0.01"},
+    {"filterType": "LOT_SIZE", "minQty": "1.0", "maxQty": "9000.0", "stepSize": "0.1"},
+    {"filterType": "MARKET_LOT_SIZE", "minQty": "2.0", "maxQty": "500.0", "stepSize": "1.0"},
+    {"filterType": "MAX_POSITION", "maxPosition": "10.0"},
+]
+BY_SIDE = {
+    "filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2",
+    "askMultiplierUp": "4", "askMultiplierDown": "0.1",
+}  # fmt: skip
+BOTH = {"filterType": "PERCENT_PRICE", "multiplierUp": "3", "multiplierDown": "0.3"}
+NOTIONAL = {"filterType": "NOTIONAL", "minNotional": "5", "maxNotional": "900", "applyMaxToMarket": True}
+
+
+def symbol_of(*filters: Mapping[str, object]) -> VenueMarket:
+    symbol = {
+        "symbol": "AB",
+        "baseAsset": "A",
+        "quoteAsset": "B",
+        "status": "TRADING",
+        "filters": list(filters),
+    }
+    return messages.market(Fields({"symbols": [symbol]}, "info"), "AB", (D(0), D(0)))
+
+
+def test_every_filter_is_read() -> None:
+    found = symbol_of(*FILTERS, BY_SIDE, NOTIONAL)
+    assert found.sizes == OrderSizes(D(9000), D(500), D(900), D(900))
+    assert found.prices == PriceLimits(D("0.01"), D(1000), (D("0.2"), D(5)), (D("0.1"), D(4)))
+    assert (found.lot_size, found.min_quantity, found.max_position) == (D(1), D(2), D(10))
+    assert symbol_of(*FILTERS, BOTH).prices.sell == (D("0.3"), D(3))
+    assert symbol_of(*FILTERS, NOTIONAL | {"applyMaxToMarket": False}).sizes.market_notional == 0
+    assert symbol_of().sizes == OrderSizes()
+    assert symbol_of().prices == PriceLimits()
 
 
 GOOD = {

@@ -92,6 +92,7 @@ def test_a_market_of_upbit(examples: dict[str, dict[str, list[object]]]) -> None
     chance = messages.chance(fields(examples["upbit.py"]["fetch_trading_fee"][0]), "KRW-BTC")
     assert (chance.base, chance.quote, chance.minimum, chance.active) == ("BTC", "KRW", D(5000), True)
     assert (chance.maker_fee, chance.taker_fee) == (D("0.0005"), D("0.0005"))
+    assert chance.maximum == D(1_000_000_000)
     with pytest.raises(MalformedError, match="instead of KRW-ETH"):
         messages.chance(fields(examples["upbit.py"]["fetch_trading_fee"][0]), "KRW-ETH")
 

@@ -25,6 +25,7 @@ WORDS = {
     "price": (-1013, "Filter failure: PRICE_FILTER"),
     "percent": (-1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
     "quantity": (-1013, "Filter failure: LOT_SIZE"),
+    "market_quantity": (-1013, "Filter failure: MARKET_LOT_SIZE"),
     "notional": (-1013, "Filter failure: NOTIONAL"),
     "too_many": (-1013, "Filter failure: MAX_NUM_ORDERS"),
     "balance": (-2010, "Account has insufficient balance for requested action."),
@@ -391,7 +392,7 @@ def filters(rules: Rules) -> list[dict[str, Any]]:
         {
             "filterType": "MARKET_LOT_SIZE",
             "minQty": padded(ZERO),
-            "maxQty": padded(rules.max_quantity),
+            "maxQty": padded(rules.market_most),
             "stepSize": padded(ZERO),
         },
         {
@@ -406,8 +407,8 @@ def filters(rules: Rules) -> list[dict[str, Any]]:
             "filterType": "NOTIONAL",
             "minNotional": padded(rules.min_notional),
             "applyMinToMarket": True,
-            "maxNotional": "9000000.00000000",
-            "applyMaxToMarket": False,
+            "maxNotional": padded(rules.max_notional or Decimal(9_000_000)),
+            "applyMaxToMarket": rules.max_at_market,
             "avgPriceMins": 5,
         },
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.max_orders},

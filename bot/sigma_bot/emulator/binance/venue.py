@@ -21,8 +21,9 @@ def binance_rules(symbol: str, tick: str = "0.01") -> Rules:
             base = symbol[: -len(quote)]
             return Rules(
                 symbol, base, quote, ((D(0), D(tick)),), D(LOTS.get(base, "0.01")),
-                min_quantity=D(LOTS.get(base, "0.01")), max_quantity=D(9000), min_notional=D(5),
-                maker=D("0.001"), taker=D("0.001"), percent=(D("0.2"), D(5)),
+                min_quantity=D(LOTS.get(base, "0.01")), max_quantity=D(9000),
+                min_notional=D(5), max_notional=D(9_000_000), maker=D("0.001"), taker=D("0.001"),
+                percent=(D("0.2"), D(5)),
             )  # fmt: skip
     raise BadInputError(f"symbol {symbol!r} is no Binance symbol we know the currencies of; as in BTCUSDT")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sigma_bot.venues.error_rows import (
     ABSENT,
+    BALANCE,
     CLOCK,
     CLOCKS_DIFFER,
     DUPLICATE,
@@ -52,7 +53,7 @@ ROWS: tuple[Row, ...] = (
     Row(None, "-2011", "", REFUSED, GONE),
     # The one "rejection" that says an order of this id is there.
     Row(None, "-2010", "duplicate order", UNKNOWN, DUPLICATE),
-    Row(None, "-2010", "insufficient balance", REFUSED, "balance", NO_BALANCE),
+    Row(None, "-2010", "insufficient balance", REFUSED, BALANCE, NO_BALANCE),
     Row(None, "-2010", "market is closed", REFUSED, SUSPENDED, NOT_TRADING),
     Row(None, "-2010", "may not place", REFUSED, "permission", NO_PERMISSION),
     Row(None, "-2010", "disabled on this account", REFUSED, "permission", NO_PERMISSION),

@@ -6,6 +6,7 @@ Source: binance/binance-spot-api-docs, rest-api.md and user-data-stream.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal, cast
 
@@ -13,6 +14,8 @@ from sigma_bot.venues.errors import from_answer
 from sigma_bot.venues.fields import Fields, MalformedError, rows
 from sigma_bot.venues.types import (
     Balance,
+    OrderSizes,
+    PriceLimits,
     StreamBreak,
     UnknownError,
     VenueFill,
@@ -174,21 +177,58 @@ def market(answer: Fields, symbol: str, fees: tuple[Decimal, Decimal]) -> VenueM
     if item is None:
         raise MalformedError(f"exchangeInfo without {symbol}")
     filters = {row.text("filterType"): row for row in rows(item.raw("filters"), "filters")}
-    lot = filters.get("LOT_SIZE", Fields({}, "LOT_SIZE"))
-    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or Fields({}, "NOTIONAL")
-    tick = filters["PRICE_FILTER"].number("tickSize", "0") if "PRICE_FILTER" in filters else Decimal(0)
+    lot, at_market = _filter(filters, "LOT_SIZE"), _filter(filters, "MARKET_LOT_SIZE")
+    notional = _filter(filters, "NOTIONAL", "MIN_NOTIONAL")
+    tick = _filter(filters, "PRICE_FILTER").number("tickSize", "0")
     precision = Decimal(1).scaleb(-int(item.number("baseAssetPrecision", "8")))
     return VenueMarket(
         symbol=symbol,
         base=item.text("baseAsset"),
         quote=item.text("quoteAsset"),
         bands=((Decimal(0), tick.normalize()),) if tick else (),
-        lot_size=lot.number("stepSize", "0").normalize() or precision,
-        min_quantity=lot.number("minQty", "0").normalize(),
+        # the coarser of both steps, and the greater of both minimums: what is bought can be sold at market
+        lot_size=max(lot.number("stepSize", "0"), at_market.number("stepSize", "0")).normalize() or precision,
+        min_quantity=max(lot.number("minQty", "0"), at_market.number("minQty", "0")).normalize(),
         min_notional=notional.number("minNotional", "0").normalize(),
         active=item.text("status") == "TRADING" and item.flag("isSpotTradingAllowed", True),
         maker_fee=fees[0],
         taker_fee=fees[1],
+        sizes=_sizes(lot, at_market, notional),
+        prices=_prices(filters),
+        max_position=_filter(filters, "MAX_POSITION").number("maxPosition", "0"),
+    )
+
+
+def _filter(filters: Mapping[str, Fields], *names: str) -> Fields:
+    """The first of these filters that a symbol has; an empty one asks nothing."""
+    return next((filters[name] for name in names if name in filters), Fields({}, names[0]))
+
+
+def _sizes(lot: Fields, at_market: Fields, notional: Fields) -> OrderSizes:
+    """LOT_SIZE holds for every order, MARKET_LOT_SIZE and its bound besides for those at market."""
+    most = notional.number("maxNotional", "0")
+    return OrderSizes(
+        quantity=lot.number("maxQty", "0"),
+        market_quantity=at_market.number("maxQty", "0"),
+        notional=most,
+        market_notional=most if notional.flag("applyMaxToMarket", False) else Decimal(0),
+    )
+
+
+def _prices(filters: Mapping[str, Fields]) -> PriceLimits:
+    """PRICE_FILTER, and PERCENT_PRICE, which is the same for both sides, or PERCENT_PRICE_BY_SIDE."""
+    fixed, both = _filter(filters, "PRICE_FILTER"), _filter(filters, "PERCENT_PRICE")
+    by_side = _filter(filters, "PERCENT_PRICE_BY_SIDE")
+
+    def parts(side: str) -> tuple[Decimal, Decimal]:
+        low, high = (both.number(f"multiplier{way}", "0") for way in ("Down", "Up"))
+        return (
+            by_side.number(f"{side}MultiplierDown", str(low)),
+            by_side.number(f"{side}MultiplierUp", str(high)),
+        )
+
+    return PriceLimits(
+        fixed.number("minPrice", "0"), fixed.number("maxPrice", "0"), parts("bid"), parts("ask")
     )
 
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 
 from sigma_bot.times import SECOND
 from sigma_bot.venues import error_rows, errors
@@ -34,6 +35,7 @@ from sigma_bot.venues.types import (
 TIME = Endpoint("public_get_time", {"weight": 1})
 INFO = Endpoint("public_get_exchangeinfo", {"weight": 20})
 PRICES = Endpoint("public_get_ticker_price", {"weight": 4})
+PRICE = Endpoint("public_get_ticker_price", {"weight": 2})
 ACCOUNT = Endpoint("private_get_account", {"weight": 20})
 RESTRICTIONS = Endpoint("sapi_get_account_apirestrictions", {"weight": 1})
 CREATE = Endpoint("private_post_order", {"weight": 1, "orders": 1})
@@ -138,6 +140,24 @@ class BinanceClient:
             )
         except VenueError:
             return []
+
+    async def price(self, currency: str, quote: str) -> Decimal | None:
+        """See `VenueClient`. A market of the two, or one that has them the other way round."""
+        straight = await self._last_price(currency + quote)
+        if straight is not None:
+            return straight
+        reverse = await self._last_price(quote + currency)
+        return None if reverse is None else 1 / reverse
+
+    async def _last_price(self, symbol: str) -> Decimal | None:
+        try:
+            return await self._rest.ask(
+                PRICE, {"symbol": symbol}, lambda a: Fields(a, "price").number("price") or None
+            )
+        except RefusedError as refused:
+            if refused.code not in (error_rows.UNKNOWN_MARKET, "-1100"):
+                raise
+        return None
 
     async def clock_offset_ns(self) -> int:
         """See `VenueClient`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sigma_bot.venues.error_rows import (
     ABSENT,
+    BALANCE,
     DUPLICATE,
     GONE,
     NO_BALANCE,
@@ -38,7 +39,7 @@ ROWS: tuple[Row, ...] = (
     Row(None, "order_not_found", "", REFUSED, ABSENT),
     Row(None, "order_already_canceled", "", REFUSED, GONE),
     Row(None, "order_already_done", "", REFUSED, GONE),
-    Row(None, "insufficient_funds*", "", REFUSED, "balance", NO_BALANCE),
+    Row(None, "insufficient_funds*", "", REFUSED, BALANCE, NO_BALANCE),
     Row(None, "under_min_total*", "", REFUSED, "minimum", "the order is below the venue's minimum"),
     Row(None, "over_krw_funds*", "", REFUSED, "maximum", "the order is above the venue's maximum"),
     Row(None, "invalid_price*", "", REFUSED, "filter", OFF_GRID),

@@ -232,6 +232,7 @@ class Chance:
     base: str
     quote: str
     minimum: Decimal | None
+    maximum: Decimal  # most quote money in one order, 0 when it is not told
     active: bool
     maker_fee: Decimal
     taker_fee: Decimal
@@ -250,6 +251,7 @@ def chance(answer: Fields, symbol: str) -> Chance:
         base=base,
         quote=quote,
         minimum=max(totals, default=None),
+        maximum=market.number("max_total", "0"),
         active=market.text("state", "active") == "active",
         maker_fee=max(answer.number(f"maker_{name}", str(taker)) for name, taker in takers.items()),
         taker_fee=max(takers.values()),

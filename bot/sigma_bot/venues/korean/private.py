@@ -21,6 +21,7 @@ from sigma_bot.venues.types import (
     Balance,
     Capabilities,
     NewOrder,
+    OrderSizes,
     RefusedError,
     StreamBreak,
     TransientError,
@@ -133,6 +134,7 @@ class KoreaClient:
             active=told.active,
             maker_fee=told.maker_fee,
             taker_fee=told.taker_fee,
+            sizes=OrderSizes(notional=told.maximum, market_notional=told.maximum),
         )
         return self._markets[symbol]
 
@@ -169,6 +171,10 @@ class KoreaClient:
             return await self._rest.ask(endpoint, {"markets": symbol}, read)
         except VenueError:
             return None
+
+    async def price(self, currency: str, quote: str) -> Decimal | None:
+        """See `VenueClient`."""
+        return await self._price(f"{quote}-{currency}")
 
     async def clock_offset_ns(self) -> int:
         """See `VenueClient`. These venues tell their time in the Date header only: exact to half a second."""
