@@ -40,8 +40,8 @@ def engine() -> Linked:
 
 
 def funding_entry() -> Compiled:
-    """The compiled funding payment: ``call(broker, symbol, rate, ts)``."""
-    return compile_entry(fund_loop, (Broker,), ("int", "float", "int"), engine())
+    """The compiled funding payment: ``call(broker, symbol, rate, ts, inside)``."""
+    return compile_entry(fund_loop, (Broker,), ("int", "float", "int", "int"), engine())
 
 
 def entry_for(strategy: type[Strategy], kind: str) -> Compiled:

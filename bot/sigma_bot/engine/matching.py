@@ -14,13 +14,24 @@ This file holds what ticks and bars share and the tick rules; ``bars.py`` holds 
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import append_event, settle
+from sigma_bot.engine.account import (
+    append_event,
+    close_payments,
+    count_ambiguous,
+    liquidate_at,
+    open_payments,
+    settle,
+    survives,
+)
 from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
     E_CANCEL,
     E_EXPIRE,
+    E_NEW,
     E_TRIGGER,
+    END_CLOSE,
+    END_KEEP,
     FAR,
     FOK,
     FREE,
@@ -30,6 +41,7 @@ from sigma_bot.engine.types import (
     MARKET,
     NEVER,
     PENDING,
+    R_ENDED,
     R_FUNDS,
     R_OCO,
     R_PARENT,
@@ -41,7 +53,7 @@ from sigma_bot.engine.types import (
     TRAIL,
     WORKING,
 )
-from sigma_bot.engine.venue import lots_of, notional_of, on_grid, step_at
+from sigma_bot.engine.venue import lots_shown, notional_of, on_grid, step_at
 
 
 def end_order(broker, order, kind, reason):
@@ -250,8 +262,8 @@ def taker_quote(broker, market, order, tick):
 def displayed_lots(market, order, tick):
     """Lots at the touch that no other own order has taken in this row."""
     if order.side > 0:
-        return max(lots_of(market, tick.ask_size) - market.used_ask, 0)
-    return max(lots_of(market, tick.bid_size) - market.used_bid, 0)
+        return max(lots_shown(market, tick.ask_size) - market.used_ask, 0)
+    return max(lots_shown(market, tick.bid_size) - market.used_bid, 0)
 
 
 def record_taken(market, order, lots):
@@ -310,7 +322,7 @@ def fill_resting_limit(broker, market, order, tick, through, at_touch, size):
         volume -= ahead
     amount = order.remaining
     if broker.volume_limit > 0.0:
-        amount = min(amount, lots_of(market, volume * broker.volume_limit) - market.used_volume)
+        amount = min(amount, lots_shown(market, volume * broker.volume_limit) - market.used_volume)
     if amount > 0:
         market.used_volume += fill(broker, order, amount, order.limit, 1, tick.ts)
 
@@ -369,16 +381,109 @@ def match_tick(broker, tick):
         return
     reset_row_usage(broker, market)
     roll_risk_day(broker, tick.ts)
+    if broker.n_ending > 0:
+        end_markets(broker)
+    if broker.n_payments > 0:
+        open_payments(broker, market, broker.payment_mark)
+    if broker.leveraged != 0 and market.lots != 0:
+        price = adverse_price(broker, market, tick)
+        if not survives(broker, market, price):
+            liquidate_first(broker, market, tick, price)
     for i in range(broker.n_active):
-        order = broker.orders[broker.active[i]]
-        if order.symbol != tick.symbol:
-            continue
-        status = advance_order(broker, order, tick.ts)
-        if status != 0:
-            acted = match_order(broker, market, order, tick, status == 2)
-            cancel_unfilled(broker, order, acted)
+        match_one(broker, market, broker.orders[broker.active[i]], tick)
+    if broker.n_payments > 0:
+        close_payments(broker, tick.symbol)
     remove_ended(broker)
     update_wake_prices(broker, tick.symbol)
+
+
+def match_one(broker, market, order, tick):
+    """One order against the tick, where it is of its symbol and can act."""
+    if order.symbol != tick.symbol:
+        return
+    status = advance_order(broker, order, tick.ts)
+    if status != 0:
+        acted = match_order(broker, market, order, tick, status == 2)
+        cancel_unfilled(broker, order, acted)
+
+
+def adverse_price(broker, market, tick):
+    """The worst the tick was for the position: its mid, or a trade beyond it. A last price that only stands
+    since an earlier tick is no trade."""
+    price = market.mid
+    if tick.volume == 0.0 and (
+        broker.has_volume != 0 or (tick.low == market.last and tick.high == market.last)
+    ):
+        return price
+    return min(price, tick.low) if market.lots > 0 else max(price, tick.high)
+
+
+def liquidate_first(broker, market, tick, price):
+    """The tick's worst price is more than the account can bear: only market orders, and stops that it could
+    have borne, come before the liquidation. What the market reached on the other side comes too late."""
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        stops = (
+            order.order_type > LIMIT and order.side * market.lots < 0 and survives(broker, market, order.stop)
+        )
+        if order.order_type == MARKET or stops:
+            match_one(broker, market, order, tick)
+    if market.lots != 0 and not survives(broker, market, price):
+        for i in range(broker.n_active):
+            order = broker.orders[broker.active[i]]
+            if order.state == WORKING and order.symbol == tick.symbol and reached(order, tick):
+                count_ambiguous(broker)
+        liquidate_at(broker, market, price)
+
+
+def reached(order, tick):
+    """Whether a resting order's price lies within what the tick traded or quoted."""
+    price = order.limit if order.order_type == LIMIT else order.stop
+    return min(tick.low, tick.bid) <= price <= max(tick.high, tick.ask)
+
+
+def end_markets(broker):
+    """Markets whose data have ended: their orders end, and their positions as the rule says. At zero what is
+    held is lost; a short position, which would gain, is closed at the last price."""
+    broker.n_ending = 0
+    for symbol in range(broker.n_markets):
+        rule = broker.ended[symbol]
+        if rule <= 0:
+            continue
+        broker.ended[symbol] = -rule
+        market = broker.markets[symbol]
+        for i in range(broker.n_active):
+            order = broker.orders[broker.active[i]]
+            if order.symbol == symbol and order.state != DONE:
+                end_order(broker, order, E_CANCEL, R_ENDED)
+        if rule != END_KEEP and market.lots != 0:
+            price = market.mid if rule == END_CLOSE or market.lots < 0 else 0.0
+            close_ended(broker, market, symbol, price)
+    remove_ended(broker)
+
+
+def close_ended(broker, market, symbol, price):
+    """Close a position at ``price``, at the time of the market's last row."""
+    order = broker.scratch
+    order.id = broker.next_id
+    broker.next_id += 1
+    order.symbol = symbol
+    order.side = -1 if market.lots > 0 else 1
+    order.order_type = MARKET
+    order.tif = 0
+    order.limit = 0.0
+    order.stop = 0.0
+    order.parent = 0
+    order.group = 0
+    order.lots = abs(market.lots)
+    order.remaining = order.lots
+    order.filled = 0
+    order.fee_base = 0
+    order.fee_paid = 0
+    index = append_event(broker, E_NEW, order, order.lots, 0.0, 0)
+    if index >= 0:
+        broker.events[index].ts = market.ts
+    settle(broker, order, order.lots, price, 0, market.ts)
 
 
 def roll_risk_day(broker, ts):

@@ -35,7 +35,16 @@ def pay(session: Any, minutes: list[int], cuts: list[int]) -> int:
     funding["ts"] = T0 + np.array(minutes) * MINUTE
     funding["rate"] = 0.001
     parts = [{k: v[a:b] for k, v in columns.items()} for a, b in zip([0, *cuts], [*cuts, 8], strict=True)]
-    market = SimpleNamespace(kind="bar", funding=funding, rows=8, chunks=lambda: iter(parts))
+    end = int(columns["end"][-1])
+    market = SimpleNamespace(
+        kind="bar",
+        symbols=("X",),
+        funding=funding,
+        rows=8,
+        end=end,
+        ends=(end,),
+        chunks=lambda: iter(parts),
+    )
     feed(session, market, lambda *_: None, Clock())
     _, after = session.finish()
     return after.funding_quanta
