@@ -431,15 +431,17 @@ def liquidate_first(broker, market, tick, price):
     if market.lots != 0 and not survives(broker, market, price):
         for i in range(broker.n_active):
             order = broker.orders[broker.active[i]]
-            if order.state == WORKING and order.symbol == tick.symbol and reached(order, tick):
+            closes = order.symbol == tick.symbol and order.side * market.lots < 0
+            if closes and order.state == WORKING and order.order_type == LIMIT and reached(order, tick):
                 count_ambiguous(broker)
         liquidate_at(broker, market, price)
 
 
 def reached(order, tick):
-    """Whether a resting order's price lies within what the tick traded or quoted."""
-    price = order.limit if order.order_type == LIMIT else order.stop
-    return min(tick.low, tick.bid) <= price <= max(tick.high, tick.ask)
+    """Whether the tick quoted or traded at a limit or beyond it."""
+    if order.side > 0:
+        return min(tick.low, tick.ask) <= order.limit
+    return max(tick.high, tick.bid) >= order.limit
 
 
 def end_markets(broker):

@@ -141,9 +141,12 @@ def step_tick(broker, tick, strategy):
         record_equity(broker, equity)
     if broker.leveraged != 0 and broker.external == 0:
         price = adverse_price(broker, market, tick)
+        need = maintenance(broker)
         # twice the way to the worst price bounds what equity loses and what the margin may grow by
-        if equity - 2.0 * abs(market.qty * (mid - price)) < maintenance(broker) and not survives(
-            broker, market, price
+        if (
+            (market.lots != 0 or need > 0.0)
+            and equity - 2.0 * abs(market.qty * (mid - price)) < need
+            and not survives(broker, market, price)
         ):
             liquidate_at(broker, market, price)
             record_equity(broker, mark_to_market(broker))
