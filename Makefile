@@ -75,6 +75,10 @@ coverage: setup ## Which lines the tests run, in every process they start; fails
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
 
+.PHONY: mutation
+mutation: setup ## The share of small changes of the code on which a test fails, by rooms
+	$(BIN)/python -m tests.mutation
+
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 .PHONY: check

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 
 from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.tester import Engine, open_session
-from sigma_bot.data.synthetic import MINUTE, bar_blocks, synthetic_bars, synthetic_ticks, tick_blocks
+from sigma_bot.data.synthetic import bar_blocks, synthetic_bars, synthetic_ticks, tick_blocks
 from sigma_bot.runtime.loader import load_strategy
 from sigma_bot.runtime.setup import build_broker
 from sigma_bot.spec import Backtest
-from sigma_bot.times import HOUR
+from sigma_bot.times import HOUR, MINUTE
 
 Columns = dict[str, np.ndarray]
 STRATEGIES = Path(__file__).with_name("strategies")
@@ -114,7 +114,7 @@ def crossing(data: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
 def quoting(data: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     """A Backtest of resting orders around the price on ticks, with fees, margin and risk limits."""
     market = {"symbol": "TEST", "tickSize": "0.01", "lotSize": "0.001"}
-    market["fees"] = {"maker": "0.0002", "taker": "0.0005"}
+    market["fees"] = {"maker": "0.0002", "taker": "0.0005"}  # type: ignore[assignment]
     account = {"cash": "1000000", "type": "margin", "leverage": "3"}
     risk = {"maxPosition": "20", "maxNotional": "100000", "maxOpenOrders": 50, "maxDrawdown": "0.5"}
     return document("quoter.py", market, data, account=account, risk=risk, **spec)

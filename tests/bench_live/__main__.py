@@ -74,7 +74,7 @@ def latency(s: Scene, bots: int, seconds: float, title: str, bounds: str) -> Non
     names = [f"bot{i}" for i in range(bots)]
     ports = {name: s.bot(name, every=10, phase=i) for i, name in enumerate(names)}
     for name in names:
-        wait_for(lambda name=name: status(ports[name]).get("ticks"), 300)
+        wait_for(lambda name=name: status(ports[name]).get("ticks"), 300)  # type: ignore[misc]
     began = time.time_ns()
     time.sleep(seconds)
     ended = time.time_ns()

@@ -178,7 +178,7 @@ class Api:
             now = time.monotonic()
             assert now < deadline, what if isinstance(what, str) else what()
             with self._changed:
-                self._changed.wait_for(lambda seen=seen: self._changes != seen, ELSEWHERE_S)
+                self._changed.wait_for(lambda seen=seen: self._changes != seen, ELSEWHERE_S)  # type: ignore[misc]
             # What is dear to find out is asked for half of the time at most.
             self._closed.wait(max(0.0, 2 * now - began - time.monotonic()))
 

@@ -118,11 +118,11 @@ def starts(namespace: Namespace) -> None:
         manifest["spec"]["strategy"].pop("params")
         namespace.apply(manifest)
         wait_steady(namespace, name)
-        namespace.wait_until(lambda name=name: orders(namespace, name) > 0, "it does not trade", LIMIT_S)
+        namespace.wait_until(lambda name=name: orders(namespace, name) > 0, "it does not trade", LIMIT_S)  # type: ignore[misc]
         sigkill_bot(namespace, name)
         began, before = time.monotonic(), orders(namespace, name)
         namespace.wait_until(
-            lambda name=name, before=before: orders(namespace, name) > before,
+            lambda name=name, before=before: orders(namespace, name) > before,  # type: ignore[misc]
             "it does not trade again",
             LIMIT_S,
         )

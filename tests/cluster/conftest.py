@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*others, *sorted(here, key=lambda item: order.index(item.path.stem))]
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Gives whole groups to the processes, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -75,7 +75,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Client]:
     """A cluster with the images on its node."""
-    found = existing()
+    found: Client | None = existing()
     if found is None:
         own = Cluster(claim("test"), prepare())
         own.down()  # one that a killed run left half-way

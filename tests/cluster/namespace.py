@@ -68,7 +68,7 @@ class Namespace:
         metadata = {"name": self.name, "labels": labels}
         self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         for own in ("serviceaccount/default", "configmap/kube-root-ca.crt"):
-            self.wait_until(lambda own=own: self.find(own), f"{self.name} has no {own}")
+            self.wait_until(lambda own=own: self.find(own), f"{self.name} has no {own}")  # type: ignore[misc]
         for name in SECRETS:
             self.copy_secret(f"sigma-x-{name}")
 

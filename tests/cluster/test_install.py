@@ -99,13 +99,13 @@ def kill(cluster: Cluster, pod: str) -> str:
     return was
 
 
-def test_its_own_test_passes(node: Client) -> None:
+def test_its_own_test_passes(node: Cluster) -> None:
     output = node.helm("test", RELEASE, *IN, "--logs")
     assert "a bot reads and writes what is its own" in output
     assert "makes none" in output
 
 
-def test_the_namespace_refuses_what_is_not_restricted(node: Client) -> None:
+def test_the_namespace_refuses_what_is_not_restricted(node: Cluster) -> None:
     labels = node.api.get(f"namespace/{NAMESPACE}")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     with pytest.raises(subprocess.CalledProcessError) as refusal:
@@ -113,7 +113,7 @@ def test_the_namespace_refuses_what_is_not_restricted(node: Client) -> None:
     assert "violates PodSecurity" in refusal.value.stderr
 
 
-def test_an_upgrade_without_change_keeps_passwords_and_pods(node: Client) -> None:
+def test_an_upgrade_without_change_keeps_passwords_and_pods(node: Cluster) -> None:
     pods = (f"{RELEASE}-redis-0", f"{RELEASE}-postgres-0")
     secrets = ("redis", "postgres", "redis-users", "connections", "granter", "owner")
     before = {name: secret(node, f"{RELEASE}-{name}") for name in secrets}, [uid(node, p) for p in pods]
@@ -122,7 +122,7 @@ def test_an_upgrade_without_change_keeps_passwords_and_pods(node: Client) -> Non
     assert after == before
 
 
-def test_redis_keeps_its_data_over_a_kill(node: Client) -> None:
+def test_redis_keeps_its_data_over_a_kill(node: Cluster) -> None:
     pod = f"{RELEASE}-redis-0"
     redis(node, "feed", "XADD", "sigma.ticks.upbit", "7-0", "p", "payload")
     assert redis(node, "operator", "WAITAOF", "1", "0", "60000").split() == ["1", "0"]
@@ -152,17 +152,17 @@ def test_redis_keeps_its_data_over_a_kill(node: Client) -> None:
         ("operator", "CONFIG GET dir", False),
     ],
 )
-def test_rights_in_redis(node: Client, role: str, command: str, allowed: bool) -> None:
+def test_rights_in_redis(node: Cluster, role: str, command: str, allowed: bool) -> None:
     assert ("NOPERM" not in redis(node, role, *command.split())) is allowed
 
 
-def test_redis_without_a_password_only_pings(node: Client) -> None:
+def test_redis_without_a_password_only_pings(node: Cluster) -> None:
     run = ("exec", *IN, f"{RELEASE}-redis-0", "--", "redis-cli")
     assert node.kubectl(*run, "PING").strip() == "PONG"
     assert "NOPERM" in node.kubectl(*run, "GET", "x")
 
 
-def test_postgres_keeps_its_data_over_a_kill(node: Client) -> None:
+def test_postgres_keeps_its_data_over_a_kill(node: Cluster) -> None:
     pod = f"{RELEASE}-postgres-0"
     sql(node, "CREATE TABLE kept (what text); INSERT INTO kept VALUES ('before the kill')", "owner")
     was = kill(node, pod)
@@ -193,7 +193,7 @@ def test_postgres_keeps_its_data_over_a_kill(node: Client) -> None:
         ("owner", "CREATE ROLE other", "permission denied to create role"),
     ],
 )  # fmt: skip
-def test_rights_in_postgres(node: Client, role: str, statement: str, refusal: str) -> None:
+def test_rights_in_postgres(node: Cluster, role: str, statement: str, refusal: str) -> None:
     if not refusal:
         sql(node, statement, role)
         return
@@ -219,7 +219,7 @@ asyncio.run(main())
 """
 
 
-def test_a_bot_reaches_its_own_account_only(node: Client) -> None:
+def test_a_bot_reaches_its_own_account_only(node: Cluster) -> None:
     """Two bots of two accounts: each gets a login, and finds neither the other's rows nor the granter."""
     for name in ("one", "two"):
         manifest = json.loads(strategy())
@@ -237,7 +237,7 @@ def test_a_bot_reaches_its_own_account_only(node: Client) -> None:
 
     granter = secret(node, f"{RELEASE}-granter")["database-url"]
     for name in ("one", "two"):
-        node.wait_until(lambda name=name: found(name), f"bot {name} does not come up")
+        node.wait_until(lambda name=name: found(name), f"bot {name} does not come up")  # type: ignore[misc]
         reached = seen[name]
         assert reached["bots"] == [f"default/{name}"]
         assert reached["files"] == ["/run/sigma/database-url"]
@@ -258,7 +258,7 @@ def archived(cluster: Client, segment: str) -> bool:
     return sql(cluster, "SELECT coalesce(max(last_archived_wal), '') FROM pg_stat_archiver") >= segment
 
 
-def test_the_archive_follows_what_is_written(node: Client) -> None:
+def test_the_archive_follows_what_is_written(node: Cluster) -> None:
     segment = write(node, "INSERT INTO kept VALUES ('archived')")
     began = time.monotonic()
     node.wait_until(lambda: archived(node, segment), "the segment does not reach the archive")
@@ -285,7 +285,7 @@ def lose_the_disk(cluster: Cluster) -> float:
     return time.monotonic() - began
 
 
-def test_a_lost_data_volume_is_restored_from_the_archive(node: Client) -> None:
+def test_a_lost_data_volume_is_restored_from_the_archive(node: Cluster) -> None:
     node.wait_until(lambda: first_backup(node), "no backup was made")
     segment = write(node, "INSERT INTO kept VALUES ('before the disk was lost')")
     node.wait_until(lambda: archived(node, segment), "it is not archived")
@@ -293,7 +293,7 @@ def test_a_lost_data_volume_is_restored_from_the_archive(node: Client) -> None:
     assert "before the disk was lost" in sql(node, "SELECT what FROM kept", "owner")
 
 
-def test_restores_to_a_moment_and_keeps_what_it_replaces(node: Client) -> None:
+def test_restores_to_a_moment_and_keeps_what_it_replaces(node: Cluster) -> None:
     sql(node, "INSERT INTO kept VALUES ('before the mistake')", "owner")
     moment = sql(node, "SELECT date_trunc('milliseconds', clock_timestamp())")
     node.wait_until(
@@ -314,7 +314,7 @@ def test_restores_to_a_moment_and_keeps_what_it_replaces(node: Client) -> None:
     )
 
 
-def test_a_disk_lost_after_a_restore_comes_back_whole(node: Client) -> None:
+def test_a_disk_lost_after_a_restore_comes_back_whole(node: Cluster) -> None:
     """The values still name the moment; it is not gone back to, neither by a restart nor on a new disk."""
     segment = write(node, "INSERT INTO kept VALUES ('after the restore')")
     node.wait_until(lambda: archived(node, segment), "it is not archived")
@@ -325,7 +325,7 @@ def test_a_disk_lost_after_a_restore_comes_back_whole(node: Client) -> None:
     assert "after the restore" in sql(node, "SELECT what FROM kept", "owner")
 
 
-def test_the_settings_of_an_object_store_are_understood(node: Client) -> None:
+def test_the_settings_of_an_object_store_are_understood(node: Cluster) -> None:
     """No such store is at hand; pgBackRest gets as far as asking for it, with our file."""
     given = {
         "enabled": True,
@@ -362,11 +362,11 @@ def test_the_settings_of_an_object_store_are_understood(node: Client) -> None:
         ("get", "configmaps"),
     ],
 )
-def test_bots_feeds_and_jobs_may_do_nothing(node: Client, namespace: str, verb: str, resource: str) -> None:
+def test_bots_feeds_and_jobs_may_do_nothing(node: Cluster, namespace: str, verb: str, resource: str) -> None:
     assert not node.api.may(f"system:serviceaccount:{namespace}:default", verb, resource, namespace)
 
 
-def test_no_pod_but_the_operators_has_a_token(node: Client) -> None:
+def test_no_pod_but_the_operators_has_a_token(node: Cluster) -> None:
     with_token = {
         pod["metadata"]["name"]
         for pod in node.api.list("pod", NAMESPACE)
@@ -383,7 +383,7 @@ def strategy() -> str:
     return json.dumps(manifest)
 
 
-def test_uninstall_leaves_nothing_stuck_and_nothing_lost(node: Client) -> None:
+def test_uninstall_leaves_nothing_stuck_and_nothing_lost(node: Cluster) -> None:
     node.kubectl("apply", "-n", "default", "-f", "-", stdin=strategy())
     node.helm("uninstall", RELEASE, *IN, "--wait", "--timeout=600s")
     node.kubectl("get", "strategy/ema-cross", "-n", "default")  # kept, with its definition
@@ -397,7 +397,7 @@ def test_uninstall_leaves_nothing_stuck_and_nothing_lost(node: Client) -> None:
     node.helm("test", RELEASE, *IN)
 
 
-def test_a_deleted_namespace_is_not_stuck(node: Client) -> None:
+def test_a_deleted_namespace_is_not_stuck(node: Cluster) -> None:
     node.kubectl("apply", "-n", "default", "-f", "-", stdin=strategy())
     node.helm("uninstall", RELEASE, *IN, "--wait", "--timeout=600s")
     node.kubectl("delete", "strategy/ema-cross", "-n", "default", "--timeout=120s")

@@ -165,7 +165,7 @@ def test_a_child_edited_by_hand_is_put_right(
 
 def test_a_change_is_another_revision_and_never_two_traders(workspace: Namespace, trader: str) -> None:
     old = wait_steady(workspace, trader)["status"]["revision"]
-    seen = set()
+    seen: set[str] = set()
 
     def look() -> None:
         pods = bots(workspace, trader)

@@ -53,7 +53,7 @@ markets = st.lists(
     ),
     min_size=1,
     max_size=16,
-    unique_by=lambda market: market["symbol"],
+    unique_by=lambda market: market["symbol"],  # type: ignore[arg-type, return-value]
 )
 common = {"strategy": strategies, "markets": markets, "risk": limits}
 
@@ -63,16 +63,16 @@ def bots(draw: st.DrawFn) -> Object:
     """A Strategy, every other one with real money."""
     live, name, loss = draw(st.booleans()), draw(names), draw(amounts)
     spec = {key: draw(value) for key, value in common.items()}
-    spec["risk"]["maxDailyLoss"] = loss
+    spec["risk"]["maxDailyLoss"] = loss  # type: ignore[index]
     spec["account"] = {"venue": draw(st.sampled_from(["upbit", "bithumb", "binance"])), "name": name}
     if live or draw(st.booleans()):
-        spec["account"]["secretRef"] = {"name": draw(names)}
+        spec["account"]["secretRef"] = {"name": draw(names)}  # type: ignore[index]
     if live:
         spec["mode"] = "live"
-        spec["account"]["confirm"] = {"account": name, "maxLoss": loss}
+        spec["account"]["confirm"] = {"account": name, "maxLoss": loss}  # type: ignore[index]
     spec["swapPolicy"] = draw(st.sampled_from(["drain", "adopt", "flatten"]))
     spec["deletionPolicy"] = draw(st.sampled_from(["leave", "cancel", "flatten"]))
-    spec |= {"bot": draw(pods), "suspend": draw(st.booleans())}
+    spec |= {"bot": draw(pods), "suspend": draw(st.booleans())}  # type: ignore[arg-type]
     return resource("Strategy", draw(names), spec)
 
 

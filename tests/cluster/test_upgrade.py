@@ -100,7 +100,9 @@ def helm(workspace: Namespace, *arguments: object) -> str:
         pytest.fail(f"helm: {problem.stderr}\n{workspace.kubectl('get', 'pods', '-A')}")
 
 
-def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(workspace: Client, tmp_path: Path) -> None:
+def test_a_newer_chart_with_newer_definitions_leaves_the_bot_alone(
+    workspace: Namespace, tmp_path: Path
+) -> None:
     before, revision = process(workspace), workspace.get(f"strategy/{NAME}")["status"]["revision"]
     had, operator = more_orders(workspace), operator_pod(workspace)
     newer = tmp_path / "sigma-x"

@@ -54,7 +54,7 @@ def warm() -> None:
     for venue in CLIENTS:
         ccxt_client.exchange_class(venue)
     # one set of root certificates for all bots: reading it is a quarter of a start
-    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
     ssl.create_default_context(cafile=certifi.where())
     redis_utils.get_lib_version = functools.cache(redis_utils.get_lib_version)
     gc.collect()
@@ -70,7 +70,7 @@ def child(job: dict[str, Any]) -> int:
     os.environ.update(job["env"])
     importlib.reload(crash)
     for client in CLIENTS.values():
-        client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])
+        client.capabilities = dataclasses.replace(client.capabilities, late_arrival_s=job["late"])  # type: ignore[attr-defined]
     live_tasks.RECONCILE_S = job.get("reconcile", live_tasks.RECONCILE_S)
     watch(job["socket"], job.get("stop_at", ""))
     if "held" in job:
@@ -83,7 +83,10 @@ def child(job: dict[str, Any]) -> int:
 
         resource.setrlimit(getattr(resource, name), (value, value))
     settings = Settings(
-        manifest, Path(job["base"]), on_change=job.get("on_change", "adopt"), lease_ttl_s=job["ttl"]
+        manifest,  # type: ignore[arg-type]
+        Path(job["base"]),
+        on_change=job.get("on_change", "adopt"),
+        lease_ttl_s=job["ttl"],
     )
     return service.serve(settings, service.Places(job["database"], job["bus"]), job.get("close"))
 
@@ -97,13 +100,13 @@ def watch(path: str, stop_at: str) -> None:
     handle = bot.TradingBot.handle
 
     def tell(self: bot.TradingBot) -> None:
-        orders = self.adapter.orders
+        orders = self.adapter.orders  # type: ignore[attr-defined]
         b = self.decisions.broker
         said = {
             "tick": self.progress.tick,
             "token": self.lease.token,
             "rows": {row.client_id: str(row.state) for row in orders.rows.values()},
-            "closed": self.adapter.gate.closed_reason,
+            "closed": self.adapter.gate.closed_reason,  # type: ignore[attr-defined]
             "halted": self.progress.halted,
             "points": passed,
             "open": b.n_active,
@@ -116,10 +119,10 @@ def watch(path: str, stop_at: str) -> None:
         line.sendall(json.dumps(said).encode() + b"\n")
 
     async def handled(self: bot.TradingBot, item: object) -> None:
-        await handle(self, item)
+        await handle(self, item)  # type: ignore[arg-type]
         tell(self)
 
-    bot.TradingBot.handle = handled
+    bot.TradingBot.handle = handled  # type: ignore[assignment, method-assign]
     passed: Counter[str] = Counter()
 
     def point(name: str) -> None:

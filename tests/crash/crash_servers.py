@@ -78,13 +78,13 @@ def mortal_postgres() -> Iterator[Mortal]:
         password.write_text("secret")
         servers._give(password)
         servers._run_as_user(
-            *[programs / "initdb", "-D", data, "--no-sync", "-U", "sigma", "-A", "scram-sha-256"],
-            *["--pwfile", password, "-E", "UTF8", "--locale=C"],
+            *[programs / "initdb", "-D", data, "--no-sync", "-U", "sigma", "-A", "scram-sha-256"],  # type: ignore[arg-type]
+            *["--pwfile", password, "-E", "UTF8", "--locale=C"],  # type: ignore[arg-type]
         )
         command = [programs / "postgres", "-D", data, "-p", str(port), "-k", where, "-h", "127.0.0.1"]
         command += ["-c", "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60"]
         url = f"postgresql://sigma:secret@127.0.0.1:{port}/postgres"
-        server = Mortal(url, port, command, where, servers._postgres_answers)
+        server = Mortal(url, port, command, where, servers._postgres_answers)  # type: ignore[arg-type]
         server.start()
         try:
             yield server
@@ -101,7 +101,7 @@ def mortal_redis() -> Iterator[Mortal]:
     with folder("sigma-redis-") as where:
         port = servers._free_port()
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", where, "--save", ""]
-        server = Mortal(f"redis://127.0.0.1:{port}/0", port, command, where, servers._redis_answers)
+        server = Mortal(f"redis://127.0.0.1:{port}/0", port, command, where, servers._redis_answers)  # type: ignore[arg-type]
         server.start()
         try:
             yield server

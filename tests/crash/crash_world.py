@@ -90,7 +90,7 @@ class ForkServer:
         return end
 
 
-def manifest(venue: str, name: str, code: str = CODE, **risk: object) -> dict[str, Any]:
+def manifest(venue: str, name: str, code: str = CODE, **risk: Any) -> dict[str, Any]:
     """A LIVE manifest. Its account has the bot's name, so that many cases share a database."""
     symbol, _, currency, _, _, cash = VENUES[venue]
     rules = {"tickSize": "0.01", "lotSize": "0.00001"} if venue == "binance" else {"rules": "upbit"}
@@ -232,7 +232,7 @@ class World:
         async def wait() -> None:
             await fault.reached.wait()
             self.kill()
-            await asyncio.shield(self.ends)
+            await asyncio.shield(self.ends)  # type: ignore[arg-type]
             fault.release()
 
         self.tasks.append(asyncio.create_task(wait()))
@@ -300,7 +300,7 @@ class World:
         self.stopping = True
         os.kill(self.status.pid, signal.SIGTERM)
         try:
-            status = await asyncio.wait_for(asyncio.shield(self.ends), PATIENCE_S)
+            status = await asyncio.wait_for(asyncio.shield(self.ends), PATIENCE_S)  # type: ignore[arg-type]
         except TimeoutError:
             os.kill(self.status.pid, signal.SIGUSR2)
             await asyncio.sleep(0.5)
@@ -339,7 +339,7 @@ class World:
         while True:
             self.start()
             end = self.ends
-            await self.until(lambda e=end: e.done() or bool(self.status.said), "a second bot runs")
+            await self.until(lambda e=end: e.done() or bool(self.status.said), "a second bot runs")  # type: ignore[misc]
             if not end.done():
                 break
             assert end.result() == 4

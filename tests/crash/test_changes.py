@@ -27,14 +27,14 @@ async def killed(w: World) -> None:
     await w.tell(REST)
     w.stopping = True
     await w.say(BUY)
-    assert await w.ends == -9
+    assert await w.ends == -9  # type: ignore[misc]
 
 
 async def exit_code(w: World, on_change: str) -> int:
     """What the other strategy ends with."""
     w.manifest, w.job = manifest(w.venue, w.bot, OTHER), {"on_change": on_change}
     w.start()
-    return int(await w.ends)
+    return int(await w.ends)  # type: ignore[misc]
 
 
 async def again(w: World, code: str, on_change: str) -> None:

@@ -52,7 +52,7 @@ async def began(w: World, file: str) -> None:
 async def halted(w: World, journal: Journal, action: str) -> str:
     """Give a control while the callback runs; why the callback was ended."""
     first = w.status.said["token"]
-    await journal.control("strategy", w.bot, action, "enough", by="me", now=time.time_ns())
+    await journal.control("strategy", w.bot, action, "enough", by="me", now=time.time_ns())  # type: ignore[arg-type]
     sent = len(w.orders())
     # the next session has taken over, and knows of the halt
     await w.until(lambda: w.status.said["token"] > first and bool(w.status.said["halted"]), "it is halted")

@@ -162,7 +162,7 @@ def test_a_bot_frozen_past_its_lease_sends_nothing_when_it_wakes(
             await w.tell(NOTHING)
             sent = len(w.orders())
             os.kill(frozen.pid, signal.SIGCONT)
-            assert await asyncio.wait_for(end, PATIENCE_S) == 4, "it finds its place taken"
+            assert await asyncio.wait_for(end, PATIENCE_S) == 4, "it finds its place taken"  # type: ignore[arg-type]
             await w.tell(NOTHING)
             assert len(w.orders()) == sent
             await w.stop()

@@ -49,7 +49,7 @@ async def pump(stage: Stage, rate: float) -> None:
     try:
         for seq, row in enumerate(itertools.cycle(rows), 1):
             now = time.time_ns()
-            tick = TickMessage(row[1], *map(float, row[2:10]), now, now)  # type: ignore[call-arg] # a row has eight numbers
+            tick = TickMessage(row[1], *map(float, row[2:10]), now, now)  # type: ignore[arg-type, call-arg] # a row has eight numbers
             await bus.append(ticks_log(VENUE), seq, TickBatch(VENUE, seq, now, (), (tick,)).encode())
             await asyncio.sleep(max(0.0, began + seq / rate - time.monotonic()))
     finally:

@@ -232,8 +232,8 @@ class Stage:
         secret.write_text("soak")
         servers._give(secret)
         servers._run_as_user(
-            *[programs / "initdb", "-D", data, "--no-sync", "-U", "sigma", "-A", "scram-sha-256"],
-            *["--pwfile", secret, "-E", "UTF8", "--locale=C"],
+            *[programs / "initdb", "-D", data, "--no-sync", "-U", "sigma", "-A", "scram-sha-256"],  # type: ignore[arg-type]
+            *["--pwfile", secret, "-E", "UTF8", "--locale=C"],  # type: ignore[arg-type]
         )
         port = servers._free_port()
         settings = (
@@ -254,7 +254,7 @@ class Stage:
         keep = ["--save", "", "--appendonly", "no", "--dir", place]
         self.redis = Proc(
             "redis",
-            ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", *keep],
+            ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", *keep],  # type: ignore[list-item]
             self.folder / "redis.log",
             self.env,
             True,
@@ -272,7 +272,7 @@ class Stage:
             *[*SIGMA, "replay", data, "--venue", market.venue, "--symbol", market.symbol],
             *["--port", str(port), "--speed", f"{self.speed:g}", "--loop"],
         ]
-        proc = Proc(f"venue-{market.venue}", command, self.folder / f"{market.venue}.log", self.env)
+        proc = Proc(f"venue-{market.venue}", command, self.folder / f"{market.venue}.log", self.env)  # type: ignore[arg-type]
         proc.env["URL"] = f"http://127.0.0.1:{port}"
         return proc
 

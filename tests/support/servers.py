@@ -115,8 +115,8 @@ def postgres() -> Iterator[Postgres]:
         secret.write_text(password)
         _give(secret)
         _run_as_user(
-            *[programs / "initdb", "-D", data, "--no-sync"],
-            *["-U", "sigma", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale=C"],
+            *[programs / "initdb", "-D", data, "--no-sync"],  # type: ignore[arg-type]
+            *["-U", "sigma", "-A", "scram-sha-256", "--pwfile", secret, "-E", "UTF8", "--locale=C"],  # type: ignore[arg-type]
         )
 
         def command(port: int) -> list[str | Path]:

@@ -163,7 +163,7 @@ def _make(t: Any, default: Any = None) -> Any:
     if isinstance(t, ArraySpec):
         if default is not None:
             return [t.item(v) for v in default]
-        return [_make(t.item) for _ in range(t.n)]
+        return [t.item()] * t.n if t.item in SCALARS else [_make(t.item) for _ in range(t.n)]
     if t in SCALARS:
         return t(0 if default is None else default)
     return t(**(default or {}))
@@ -177,8 +177,26 @@ class Struct(metaclass=StructMeta):
         unknown = values.keys() - cls.__fields__.keys()
         if unknown:
             raise TypeError(f"{cls.__name__} has no field {sorted(unknown)}")
-        for name, t in cls.__fields__.items():
-            setattr(self, name, _make(t, values.get(name, cls.__defaults__.get(name))))
+        numbers, others = _defaults(cls)
+        for name, number in numbers:
+            setattr(self, name, number)
+        for name, t, default in others:
+            setattr(self, name, _make(t, default))
+        for name, value in values.items():
+            setattr(self, name, _make(cls.__fields__[name], value))
+
+
+def _defaults(cls: Any) -> tuple[list[tuple[str, Any]], list[tuple[str, Any, Any]]]:
+    """The numbers that fields begin with, and what the other fields are made of. Found once for each class: a
+    broker has thousands of structs."""
+    if "__starts__" not in cls.__dict__:
+        given = {name: (t, cls.__defaults__.get(name)) for name, t in cls.__fields__.items()}
+        cls.__starts__ = (
+            [(name, _make(t, default)) for name, (t, default) in given.items() if t in SCALARS],
+            [(name, t, default) for name, (t, default) in given.items() if t not in SCALARS],
+        )
+    starts: tuple[list[tuple[str, Any]], list[tuple[str, Any, Any]]] = cls.__starts__
+    return starts
 
 
 def dtype_of(t: Any) -> Any:

@@ -5,9 +5,6 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-
 Clocks = tuple[float, float]
 
 
@@ -33,8 +30,9 @@ def strategy_compile(file: str, kind: str) -> Clocks:
 def raw_compile() -> Clocks:
     """The same for the raw loop of ticks."""
     started = now()
-    import raw
     from numba import float64, int64
+
+    from tests.bench import raw
 
     raw.compiled_ticks.compile((float64[::1], float64[::1], int64, int64, float64))
     return started

@@ -10,7 +10,7 @@ from tests.bench.figure import Figure, at_most, seconds
 from tests.bench.measure import Spread, process
 from tests.bench.scene import STRATEGIES, Scene
 
-SCRIPT = Path(__file__).with_name("compile_once.py")
+SCRIPT = "tests.bench.figures.compile_once"
 Clocks = tuple[float, float]
 
 
@@ -34,7 +34,7 @@ def measure(scene: Scene) -> list[Figure]:
 
 def compiled(env: dict[str, str], *arguments: str | Path) -> Clocks:
     """Seconds of the wall clock and of processors that the script prints."""
-    wall, cpu = map(float, process([sys.executable, SCRIPT, *arguments], env).output.split())
+    wall, cpu = map(float, process([sys.executable, "-m", SCRIPT, *arguments], env).output.split())
     return wall, cpu
 
 

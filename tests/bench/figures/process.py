@@ -10,7 +10,7 @@ from tests.bench.measure import Process, Spread, process
 from tests.bench.scene import Scene, crossing, quoting
 
 SIGMA = Path(sys.executable).with_name("sigma")
-RAW = Path(__file__).with_name("raw_process.py")
+RAW = "tests.bench.figures.raw_process"
 
 
 def measure(scene: Scene) -> list[Figure]:
@@ -41,8 +41,8 @@ def line(scene: Scene, work: str, target: float, manifest: Path, data: Path, *op
     ours: list[Process] = []
     hand_written: list[Process] = []
     for n in range(scene.rounds + 1):  # the first round fills the caches
-        mine = process(command, env)
-        loop = process([sys.executable, RAW, data], {"NUMBA_CACHE_DIR": str(scene.folder / "numba")})
+        mine = process(command, env)  # type: ignore[arg-type]
+        loop = process([sys.executable, "-m", RAW, data], {"NUMBA_CACHE_DIR": str(scene.folder / "numba")})
         if n:
             ours.append(mine)
             hand_written.append(loop)

@@ -1,13 +1,11 @@
 """The least a process can do with a file: read it, run the raw loop (compiled before), print one number."""
 
 import sys
-from pathlib import Path
 
 import numba
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import raw
+from tests.bench import raw
 
 table = pq.read_table(sys.argv[1])
 columns = {name: table[name].to_numpy() for name in table.column_names}

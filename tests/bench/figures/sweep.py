@@ -29,7 +29,7 @@ def measure(scene: Scene) -> list[Figure]:
     loops: list[float] = []
     spent: list[float] = []
     for n in range(2 if scene.quick else 4):  # the first round fills the cache
-        done = process(command, scene.environment())
+        done = process(command, scene.environment())  # type: ignore[arg-type]
         document = json.loads(done.output)
         rate = raw_rate(close)
         if n:

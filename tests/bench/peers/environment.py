@@ -54,7 +54,7 @@ def ask(scene: Scene, package: str, script: str, columns: dict[str, np.ndarray],
     python = interpreter(scene, package)
     folder = scene.folder / script.removesuffix(".py")
     folder.mkdir(exist_ok=True)
-    np.savez(folder / "in.npz", **columns)
+    np.savez(folder / "in.npz", **columns)  # type: ignore[arg-type]
     done = subprocess.run(
         [python, "-W", "ignore", SCRIPTS / script, folder, json.dumps(job)],
         capture_output=True,

@@ -97,7 +97,7 @@ def trades(*seconds: int, price: str = "1") -> str:
 def change(catalogue: str, statement: sa.Executable) -> None:
     """Do something to the tables that no import does."""
     where = DatabaseCatalogue(catalogue)
-    where.store(lambda connection: connection.execute(statement) and None)
+    where.store(lambda connection: connection.execute(statement) and None)  # type: ignore[arg-type]
     where.close()
 
 
@@ -274,7 +274,7 @@ def begun(
         try:
             came.append(import_files([path], Options(catalogue, symbol="X", **said), []))
         except BadInputError as error:
-            came.append(error)
+            came.append(error)  # type: ignore[arg-type]
         finally:
             catalogue.close()
 

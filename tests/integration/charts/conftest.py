@@ -14,16 +14,15 @@ import yaml
 
 TESTS = Path(__file__).resolve().parents[2]
 ROOT = TESTS.parent
-sys.path.append(str(TESTS / "cluster"))  # its node's tools have kubectl and helm
 ROLES = ("owner", "granter", "control", "backtest", "reader")
 
 
 def chart() -> dict[str, Any]:
     """The objects of the chart by kind."""
-    from onenode.tools import clients
+    from tests.cluster.onenode.tools import clients
 
     command = [clients() / "helm", "template", "x", ROOT / "charts" / "postgres"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # type: ignore[arg-type]
     return {found["kind"]: found for found in yaml.safe_load_all(done.stdout) if found}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,15 @@ from sigma_bot.bus import BusError, open_bus
 from sigma_bot.venues.limiter_redis import connect
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 LOG = "sigma.ticks.upbit"
 
 
 def rendered() -> dict[str, dict[str, str]]:
     """The Secrets of the chart by name."""
-    from onenode.tools import clients
+    from tests.cluster.onenode.tools import clients
 
     command = [clients() / "helm", "template", "x", ROOT / "charts" / "redis"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # type: ignore[arg-type]
     objects = [found for found in yaml.safe_load_all(done.stdout) if found]
     return {found["metadata"]["name"]: found["stringData"] for found in objects if found["kind"] == "Secret"}
 

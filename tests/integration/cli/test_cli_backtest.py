@@ -226,7 +226,7 @@ def test_imported_data_are_backtested_from_the_catalogue(
     assert imported.code == 0, imported.err
     assert "3,000 stored" in imported.out
     source = {"data": {"source": "catalogue"}, "period": None}
-    from_catalogue = desk.backtest(desk.manifest(**source))
+    from_catalogue = desk.backtest(desk.manifest(**source))  # type: ignore[arg-type]
     assert from_catalogue.code == 0, from_catalogue.err
     direct = desk.backtest(desk.manifest(data={"path": "btc.csv", "stamps": "open"}, period=None))
     assert from_catalogue.json["events"] == 3000

@@ -112,15 +112,15 @@ class TestBinance:
         em, client, _ = busy
         ours = await get(em, "/api/v3/exchangeInfo")
         theirs = fixture(shared_data, "python/http_responses/http_spot_market_exchange_info.json")
-        same_shape(ours["rateLimits"], theirs["rateLimits"])
-        mine, real = ({f["filterType"]: f for f in i["symbols"][0]["filters"]} for i in (ours, theirs))
+        same_shape(ours["rateLimits"], theirs["rateLimits"])  # type: ignore[index]
+        mine, real = ({f["filterType"]: f for f in i["symbols"][0]["filters"]} for i in (ours, theirs))  # type: ignore[index]
         # the fixture is of 2021; NOTIONAL has followed MIN_NOTIONAL, PERCENT_PRICE_BY_SIDE PERCENT_PRICE
         assert set(real) - set(mine) == {"MIN_NOTIONAL", "PERCENT_PRICE"}
         for name in set(real) & set(mine):
             same_shape(mine[name], real[name], name)
         same_structure(
-            client.parse_market(ours["symbols"][0]),
-            client.parse_market(theirs["symbols"][0]) | {"margin": False},
+            client.parse_market(ours["symbols"][0]),  # type: ignore[index]
+            client.parse_market(theirs["symbols"][0]) | {"margin": False},  # type: ignore[index]
         )
 
     async def test_private_answers(self, busy, shared_data):
@@ -217,10 +217,10 @@ class TestUpbit:
 
     async def test_tickers(self, upbit_busy, shared_data):
         em, client = upbit_busy
-        (ours,) = await get(em, "/v1/ticker?markets=KRW-BTC")
+        (ours,) = await get(em, "/v1/ticker?markets=KRW-BTC")  # type: ignore[misc]
         theirs = endpoint(shared_data, "Endpoints/Spot/ExchangeData/GetTickers.txt")[0]
-        assert not set(theirs) - set(ours) - {"trade_date_kst", "trade_time_kst"}
-        same_structure(client.parse_ticker(ours), client.parse_ticker(theirs))
+        assert not set(theirs) - set(ours) - {"trade_date_kst", "trade_time_kst"}  # type: ignore[has-type]
+        same_structure(client.parse_ticker(ours), client.parse_ticker(theirs))  # type: ignore[has-type]
 
     async def test_market_streams_as_recorded(self, upbit_busy, shared_data):
         em, _ = upbit_busy
@@ -229,7 +229,7 @@ class TestUpbit:
             real.setdefault(message["ty"], message)
         assert set(real) == {"trade", "orderbook"}
         request = [{"ticket": "t"}, {"format": "SIMPLE"}]
-        request += [{"type": t, "codes": ["KRW-BTC"], "isOnlyRealtime": True} for t in real]
+        request += [{"type": t, "codes": ["KRW-BTC"], "isOnlyRealtime": True} for t in real]  # type: ignore[dict-item]
         ours: dict[str, dict] = {}
         async with socket(em, "/websocket/v1") as ws:
             await ws.send_json(request)
@@ -251,7 +251,7 @@ class TestUpbit:
         async with socket(em, "/websocket/v1") as ws:
             wanted = [{"type": t, "codes": ["KRW-BTC"]} for t in ("trade", "orderbook", "ticker")]
             await ws.send_json([{"ticket": "t"}, *wanted])
-            seen = {}
+            seen: dict[str, Any] = {}
             while len(seen) < 3:
                 value = json.loads((await ws.receive()).data)
                 seen[value["type"]] = value

@@ -112,7 +112,7 @@ class TestAnswers:
             try:
                 results.append("BTC" in await client.fetch_balance())
             except ccxt.BaseError:
-                results.append(None)
+                results.append(None)  # type: ignore[arg-type]
         assert results == [True, None, None, True, True]
         assert fault.hits == 2
 

@@ -28,7 +28,7 @@ def replay():
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         started.append(process)
-        said = []
+        said: list[str] = []
         while not said or "SIGMA_API_KEY" not in said[-1]:
             line = process.stdout.readline()
             assert line, said

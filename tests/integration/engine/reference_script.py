@@ -8,10 +8,11 @@ import math
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from backtesting import Backtest, Strategy
+from backtesting import Backtest, Strategy  # type: ignore[import-not-found]
 
 warnings.filterwarnings("ignore")
 folder = Path(sys.argv[1])
@@ -23,10 +24,10 @@ data = pd.DataFrame(
 )
 
 
-class Reference(Strategy):
+class Reference(Strategy):  # type: ignore[misc]
     """One plan of those in test_references.py."""
 
-    job = {}  # given to run()
+    job: dict[str, Any] = {}  # given to run()
 
     def init(self):
         """Nothing to prepare: averages are exact sums, computed when they are needed."""

@@ -204,7 +204,7 @@ def test_a_generated_strategy_runs_alike(seed: int, tmp_path: Path) -> None:
     fills = 0
     for changes in MARKETS:
         c = BASE | {"kind": kind} | changes
-        columns = (tick_market if kind == "tick" else bar_market)(2500, c["seed"], c["symbols"])
+        columns = (tick_market if kind == "tick" else bar_market)(2500, c["seed"], c["symbols"])  # type: ignore[arg-type]
         one = interpreted(made(), case_broker(c), kind, columns)
         two = compiled(made(), case_broker(c), kind, columns, [700, 701])
         try:

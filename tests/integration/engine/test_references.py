@@ -155,7 +155,7 @@ def market(
         "slow": SLOW,
     }
     (folder / "jobs.json").write_text(json.dumps([job | {"plan": plan} for plan in PLANS]))
-    np.savez(folder / "in.npz", **bars)
+    np.savez(folder / "in.npz", **bars)  # type: ignore[arg-type]
     done = subprocess.run([peer, SCRIPT, folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     theirs = json.loads((folder / "out.json").read_text())

@@ -54,10 +54,10 @@ def binance_capture(data: Path) -> list[tuple[float, dict[str, Any]]]:
         data = message.get("data", {})
         if "@bookTicker" in message.get("stream", ""):
             found.append((stamp, data))
-        elif data.get("e") == "aggTrade":
-            trade = {name: data[name] for name in ("E", "s", "p", "q", "T", "m", "M")}
-            found.append((stamp, {"e": "trade", "t": data["a"], **trade}))
-    return found
+        elif data.get("e") == "aggTrade":  # type: ignore[attr-defined]
+            trade = {name: data[name] for name in ("E", "s", "p", "q", "T", "m", "M")}  # type: ignore[index]
+            found.append((stamp, {"e": "trade", "t": data["a"], **trade}))  # type: ignore[arg-type, index]
+    return found  # type: ignore[return-value]
 
 
 class FakeVenue:

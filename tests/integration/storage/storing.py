@@ -49,7 +49,7 @@ def stop_after_insert(table: str) -> None:
         if name == table:
             wait_for_ever()
 
-    bulk.insert = insert
+    bulk.insert = insert  # type: ignore[assignment]
 
 
 def stop_in_migration(stop: str) -> None:
@@ -65,7 +65,7 @@ def stop_in_migration(stop: str) -> None:
             wait_for_ever()
         return original(name, *columns, **options)
 
-    op.create_table = create_table
+    op.create_table = create_table  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import Any
 
 from sigma_bot.bus import open_bus
 from sigma_bot.bus.interface import Bus
@@ -44,7 +45,7 @@ class Cross(Strategy):
 """
 
 
-def manifest(code: str = CROSS, **spec: object) -> Strategy:
+def manifest(code: str = CROSS, **spec: Any) -> Strategy:
     """A SIM manifest with inline code."""
     value = {
         "apiVersion": "sigma-x.io/v1alpha1",
@@ -84,7 +85,7 @@ async def publish(bus: Bus, rows: Iterable[TickBatch]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    journal: Journal, bus: Bus, told: Strategy, base: Path = Path(), **settings: object
+    journal: Journal, bus: Bus, told: Strategy, base: Path = Path(), **settings: Any
 ) -> AsyncIterator[BotRunner]:
     """The bot runs inside the block and is stopped at its end, as by Ctrl-C."""
     async with bots.running(bots.bot(Settings(told, base, **settings), journal, bus)) as runner:

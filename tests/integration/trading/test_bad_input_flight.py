@@ -55,7 +55,7 @@ async def test_an_order_that_the_venues_rules_do_not_take_any_more(scene, why): 
     market = scene.em.exchange.markets[scene.symbol]
     async with scene.bot() as runner:
         rules = market.rules
-        market.rules = replace(rules, **changed)
+        market.rules = replace(rules, **changed)  # type: ignore[arg-type]
         await scene.say(what)
         await scene.stand(State.REJECTED)
         assert words[scene.venue == "upbit"] in await newest(scene)
@@ -168,7 +168,7 @@ async def test_a_key_that_goes_bad_while_running(scene, wrong):  # noqa: F811
     async with scene.bot() as runner:
         await scene.say(3)
         await scene.stand(State.OPEN)
-        keys[scene.em.key] = replace(good, **KEYS[wrong][0])
+        keys[scene.em.key] = replace(good, **KEYS[wrong][0])  # type: ignore[arg-type]
         await scene.say(1)
         await scene.stand(State.OPEN, State.REJECTED)
         assert words[scene.venue] in await newest(scene)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.support import bots, servers
 EACH = pytest.mark.parametrize("venue", VENUES)
 
 
-def other(manifest: Strategy, **markets: object) -> Strategy:
+def other(manifest: Strategy, **markets: Any) -> Strategy:
     """The manifest with its market changed."""
     value = dump_manifest(manifest)
     value["spec"]["markets"][0] |= markets
@@ -203,7 +204,7 @@ async def test_the_journal_names_a_second_strategy_of_the_name(scene, tmp_path):
         value["spec"]["account"] |= {"name": "other", "confirm": {"account": "other", "maxLoss": "1000"}}
         manifest = parse_manifest(value)
         assert isinstance(manifest, Strategy)
-        runner = bots.bot(Settings(manifest, tmp_path), scene.journal, scene.bus, lambda: None)
+        runner = bots.bot(Settings(manifest, tmp_path), scene.journal, scene.bus, lambda: None)  # type: ignore[arg-type, return-value]
         with pytest.raises(BadInputError, match="a bot of this name with account 'main'; give this one anot"):
             await runner.run()
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from sigma_bot.venues.upbit.private import UpbitClient
 from tests.integration.trading.test_live_bot import VENUES, Scene
 from tests.support import servers
 
-ODD = (
+ODD: tuple[Any, ...] = (
     None, True, "", 99999999999, "99999999999", "NaN", "Infinity", -1, "-0.01", "1e400", "9" * 300,
     10**40, [], {}, [[]], "\x00", "ß" * 50, "UNKNOWN_STATE", 1.5e300, "0x10", " 1", {"a": {"b": [1]}},
 )  # fmt: skip
@@ -68,8 +69,8 @@ class Spoiler:
         self.rng, self.answers, self.events = random.Random(seed), 0.0, 0.0
         self.passed = self.spoilt = 0
         self.answer, self.send = em.protocol.answer, em.protocol.streams.hub._send
-        em.protocol.answer = self.answered
-        em.protocol.streams.hub._send = self.sent
+        em.protocol.answer = self.answered  # type: ignore[method-assign]
+        em.protocol.streams.hub._send = self.sent  # type: ignore[method-assign]
 
     def answered(self, request) -> Answer:
         right = self.answer(request)

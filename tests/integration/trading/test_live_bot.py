@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ VENUES = {
 }
 
 
-def live_manifest(venue: str, code: str = SCRIPT, name: str = "script", **limits: object) -> Strategy:
+def live_manifest(venue: str, code: str = SCRIPT, name: str = "script", **limits: Any) -> Strategy:
     symbol, currency, _, tick = VENUES[venue]
     rules = {"tickSize": tick, "lotSize": "0.00001"} if venue == "binance" else {"rules": "upbit"}
     value = {
@@ -141,9 +142,7 @@ class Scene:
                     await self.say(0)
 
     @contextlib.asynccontextmanager
-    async def bot(
-        self, name: str = "script", code: str = SCRIPT, **limits: object
-    ) -> AsyncIterator[BotRunner]:
+    async def bot(self, name: str = "script", code: str = SCRIPT, **limits: Any) -> AsyncIterator[BotRunner]:
         keys = Keys(self.em.key, self.em.secret)
         self.runner = bots.bot(
             Settings(live_manifest(self.venue, code, name, **limits), Path(), lease_ttl_s=60.0),

@@ -93,7 +93,7 @@ async def test_a_strategy_that_raises_is_halted_and_never_called_again(tmp_path)
             await processed(runner, 12)
             assert runner.sessions == 2
             assert runner.session is not None
-            assert runner.session.bot.decisions.strategy.seen == 4
+            assert runner.session.bot.decisions.strategy.seen == 4  # type: ignore[attr-defined]
             async with asyncio.timeout(60):
                 while not runner.session.bot.progress.halted:
                     await asyncio.sleep(0.01)

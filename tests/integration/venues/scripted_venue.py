@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -49,7 +50,7 @@ class VenueServer:
         self.arrived = asyncio.Event()
         self.url = ""
 
-    def on(self, route: str, *answers: object, **kind: object) -> None:
+    def on(self, route: str, *answers: object, **kind: Any) -> None:
         """Set what a route answers."""
         self.answers[route] = [
             a if isinstance(a, Answer) or callable(a) else Answer(a, **kind) for a in answers

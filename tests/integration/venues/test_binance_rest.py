@@ -8,6 +8,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
 import aiohttp
 import pytest
@@ -57,7 +58,7 @@ async def client(venue_server: VenueServer, keys: Keys) -> AsyncIterator[Binance
     await client.close()
 
 
-def answered(**change: object) -> dict[str, object]:
+def answered(**change: Any) -> dict[str, Any]:
     return {
         "symbol": "BTCUSDT",
         "orderId": 28,
@@ -72,7 +73,7 @@ def answered(**change: object) -> dict[str, object]:
     } | change
 
 
-def order(**change: object) -> NewOrder:
+def order(**change: Any) -> NewOrder:
     fields = {
         "client_id": "sx-00000001-1-1-0",
         "symbol": "BTCUSDT",
@@ -84,7 +85,7 @@ def order(**change: object) -> NewOrder:
         "post_only": False,
         "reference": D("20001"),
     }
-    return NewOrder(**(fields | change))
+    return NewOrder(**(fields | change))  # type: ignore[arg-type]
 
 
 def soon() -> int:
@@ -127,7 +128,7 @@ async def test_what_is_written_is_the_exact_order_signed_with_our_window(
     ],
 )
 async def test_kinds_of_order(
-    client: BinanceClient, venue_server: VenueServer, change: dict[str, object], expected: dict[str, str]
+    client: BinanceClient, venue_server: VenueServer, change: dict[str, Any], expected: dict[str, str]
 ) -> None:
     venue_server.on(CREATE, answered())
     await client.create(order(**change), soon())
@@ -195,7 +196,7 @@ async def test_a_connection_that_takes_past_the_deadline_is_not_written_to(
     deadline = time.monotonic_ns() + 30_000_000
     connect = aiohttp.TCPConnector.connect
 
-    async def slowly(*request: object, **options: object) -> object:
+    async def slowly(*request: object, **options: Any) -> object:
         made = await connect(*request, **options)  # type: ignore[arg-type]
         while time.monotonic_ns() <= deadline:
             await asyncio.sleep(0.005)
@@ -334,7 +335,7 @@ async def test_a_cancel_of_an_order_that_is_not_open_is_gone(
 
 
 async def test_fills_are_read_page_by_page(client: BinanceClient, venue_server: VenueServer) -> None:
-    def trade(number: int) -> dict[str, object]:
+    def trade(number: int) -> dict[str, Any]:
         return {
             "symbol": "BTCUSDT", "id": number, "orderId": 28, "price": "20000.5", "qty": "0.00001",
             "commission": "0.00000001", "commissionAsset": "BTC", "time": NOW_MS + number, "isBuyer": True,

@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,7 @@ class Heard:
 
     async def until(self, condition: object) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not condition(self):  # type: ignore[operator]
+            while not condition(self):
                 self.news.clear()
                 await self.news.wait()
 
@@ -127,12 +128,12 @@ async def at(scene: Scene) -> AsyncIterator[tuple[Emulator, VenueClient, Heard]]
             await client.close()
 
 
-def order(scene: Scene, number: int = 1, **change: object) -> NewOrder:
+def order(scene: Scene, number: int = 1, **change: Any) -> NewOrder:
     base = NewOrder(
         f"sx-0000000a-1-{number}-0", scene.symbol, "buy", "limit", D("0.01"), scene.resting, "gtc", False,
         scene.resting,
     )  # fmt: skip
-    return replace(base, **change)  # type: ignore[arg-type]
+    return replace(base, **change)
 
 
 def soon() -> int:
@@ -168,7 +169,7 @@ async def test_an_order_from_resting_over_two_fills_to_its_end(scene: Scene) -> 
             (scene.resting, D("0.006"), True),
         ]
         assert {o.quantity for o in heard.orders()} == {D("0.01")}
-        assert {e.client_id for e in [*heard.fills, *heard.orders()]} == {sent.client_id}
+        assert {e.client_id for e in [*heard.fills, *heard.orders()]} == {sent.client_id}  # type: ignore[attr-defined]
         truth = exchange.exchange.accounts["main"].fills()
         assert [(f.price, f.quantity, f.fee, f.fee_currency) for f in heard.fills] == [
             (f.price, f.quantity, f.fee, f.fee_currency) for f in truth
@@ -297,7 +298,7 @@ async def test_limits_and_bans_are_certain_not_to_have_sent(scene: Scene) -> Non
     ],
 )
 async def test_orders_that_break_the_rules(
-    scene: Scene, change: dict[str, object], code: tuple[str, ...]
+    scene: Scene, change: dict[str, Any], code: tuple[str, ...]
 ) -> None:
     async with at(scene) as (_, client, _):
         if change.get("limit") == "off the grid":
@@ -346,14 +347,14 @@ REFUSALS = [r for r in REFUSALS if r[0].venue == "binance" or "withdraw" not in 
 
 
 @pytest.mark.parametrize(("scene", "fault", "code", "said"), REFUSALS)
-async def test_keys_that_will_not_do(scene: Scene, fault: dict[str, object], code: object, said: str) -> None:
+async def test_keys_that_will_not_do(scene: Scene, fault: dict[str, Any], code: object, said: str) -> None:
     async with Emulator(scene.venue, [scene.symbol]) as exchange:
         theirs = {"key": "key-of-the-test", "secret": "secret-of-the-test"}
         ours = Keys(str(fault.get("key", theirs["key"])), str(fault.get("secret", theirs["secret"])))
         exchange.exchange.keys[theirs["key"]] = Key(
-            **theirs,
+            **theirs,  # type: ignore[arg-type]
             account="main",
-            **{n: v for n, v in fault.items() if n not in theirs},  # type: ignore[arg-type]
+            **{n: v for n, v in fault.items() if n not in theirs},
         )
         client = open_venue(scene.venue, ours, LocalLimiter(scene.venue), exchange.url)
         with pytest.raises(RefusedError, match=said) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from sigma_bot.parity.compare import Circumstances, FillLine, OrderLine, Trace, 
 SECOND = 10**9
 
 
-def order(number: int, **changes: object) -> OrderLine:
+def order(number: int, **changes: Any) -> OrderLine:
     line = OrderLine(
         id=number,
         created=number * SECOND,
@@ -32,7 +33,7 @@ def order(number: int, **changes: object) -> OrderLine:
     return line._replace(**changes)
 
 
-def fill(number: int, **changes: object) -> FillLine:
+def fill(number: int, **changes: Any) -> FillLine:
     line = FillLine(
         ts=number * SECOND + 5,
         order=number,
@@ -153,8 +154,8 @@ def test_words() -> None:
     )
 
 
-def row(**changes: object) -> OrderRow:
-    values: dict[str, object] = {
+def row(**changes: Any) -> OrderRow:
+    values: dict[str, Any] = {
         "client_id": "sx-00000000-1-1-0",
         "order_id": 1,
         "attempt": 0,
@@ -172,7 +173,7 @@ def row(**changes: object) -> OrderRow:
         "updated": SECOND + 5,
         "filled": Decimal("0.01"),
     }
-    return OrderRow(**{**values, **changes})  # type: ignore[arg-type]
+    return OrderRow(**{**values, **changes})
 
 
 def test_the_journal_s_rows_as_lines() -> None:

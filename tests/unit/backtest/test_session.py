@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sigma_bot.backtest.compiled import entry_for
@@ -46,14 +48,14 @@ def test_going_on_interpreted_gives_the_same_run():
     one = InterpretedSession(Grow(), broker("bar"), "bar")
     one.feed(rows, lambda _: None)
     two = CompiledSession(Grow(), broker("bar"), "bar", entry_for(Grow, "bar").call)
-    seen = []
+    seen: list[Any] = []
     two.feed({k: v[:900] for k, v in rows.items()}, seen.append)
     two.feed({k: v[900:] for k, v in rows.items()}, seen.append)
     assert "from row 66" in two.gave_up
     assert sum(seen) == 2000
     assert one.recorder.all_events().tobytes() == two.recorder.all_events().tobytes()
     (a, x), (b, y) = one.finish(), two.finish()
-    assert (a.n, a.big, x.cash_quanta, x.equity) == (b.n, b.big, y.cash_quanta, y.equity)
+    assert (a.n, a.big, x.cash_quanta, x.equity) == (b.n, b.big, y.cash_quanta, y.equity)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -4,6 +4,7 @@ import json
 import math
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,8 @@ def replay(folder: Path) -> Replay:
     return open_replay(manifest_of(folder / "backtest.yaml"), folder)
 
 
-def swept(replay: Replay, *texts: str, **plan: object) -> SweepResult:
-    return run_sweep(replay, Plan(parse_space(replay.loaded.cls, texts), **plan))  # type: ignore[arg-type]
+def swept(replay: Replay, *texts: str, **plan: Any) -> SweepResult:
+    return run_sweep(replay, Plan(parse_space(replay.loaded.cls, texts), **plan))
 
 
 @pytest.mark.parametrize("engine", ["compiled", "interpreted"])
@@ -288,6 +289,6 @@ def test_where_nothing_can_fork_it_runs_in_one_process(
     replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = swept(replay, "fast=1:3")
-    monkeypatch.setattr(module.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr(module.multiprocessing, "get_all_start_methods", lambda: ["spawn"])  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "ProcessPoolExecutor", None)
     assert swept(replay, "fast=1:3", jobs=4).trials == expected.trials

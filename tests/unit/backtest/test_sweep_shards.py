@@ -70,7 +70,7 @@ def test_a_sampler_that_learns_has_no_parts(sweep: Any) -> None:
 
 def test_every_combination_is_in_one_part() -> None:
     chosen = [{"a": i} for i in range(10)]
-    shares = [Shard(i, 4).share(chosen) for i in range(1, 5)]
+    shares = [Shard(i, 4).share(chosen) for i in range(1, 5)]  # type: ignore[arg-type]
     assert sorted(number for share in shares for number, _ in share) == list(range(10))
     plan = Plan((Axis("a", tuple(range(10)), "a=0:9"),))
     outcomes = [[TrialResult(number, params) for number, params in share] for share in shares]

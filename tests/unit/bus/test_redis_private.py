@@ -13,7 +13,7 @@ ROOM = Path(__file__).parents[3] / "bot" / "sigma_bot"
 
 def test_a_connection_is_used_alone() -> None:
     pool = ConnectionPool.from_url("redis://127.0.0.1:1/0")
-    made = pool.make_connection()  # type: ignore[no-untyped-call]
+    made = pool.make_connection()
     assert isinstance(made, Connection)
     assert not pool._in_use_connections, "the pool counts it, and would give it to others"
     for name in ("connect", "send_command", "read_response", "disconnect"):

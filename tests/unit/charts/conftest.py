@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 Objects = list[dict[str, Any]]
 
 
@@ -25,7 +23,7 @@ class ChartError(Exception):
 @pytest.fixture(scope="session")
 def render() -> Callable[..., Objects]:
     """`render(values, chart="sigma-x", apis=())` gives a chart's objects. ChartError when helm refuses."""
-    from onenode.tools import clients
+    from tests.cluster.onenode.tools import clients
 
     helm = clients() / "helm"
 

@@ -85,7 +85,7 @@ def pods(objects: list[Object]) -> Iterator[tuple[Object, Object]]:
 
 
 def quantity(text: str) -> Decimal:
-    number, unit = re.fullmatch(r"([0-9.]+)(m|Ki|Mi|Gi)?", str(text)).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"([0-9.]+)(m|Ki|Mi|Gi)?", str(text)).groups()
     factor = {"m": Decimal("0.001"), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30)}
     return Decimal(number) * factor.get(unit, Decimal(1))
 
@@ -198,8 +198,8 @@ def test_external_stores_replace_ours(render: Render) -> None:
     objects = render(EXTERNAL)
     assert not of(objects, "StatefulSet")
     (secret, _) = of(objects, "Secret", "sigma-x-connections")
-    assert secret["stringData"]["redis-url"] == EXTERNAL["externalRedis"]["bot"]
-    assert secret["stringData"]["database-url"] == EXTERNAL["externalPostgres"]["bot"]
+    assert secret["stringData"]["redis-url"] == EXTERNAL["externalRedis"]["bot"]  # type: ignore[index]
+    assert secret["stringData"]["database-url"] == EXTERNAL["externalPostgres"]["bot"]  # type: ignore[index]
     for name in ("results", "granter", "control"):
         assert not of(objects, "Secret", f"sigma-x-{name}")
     (bots, _) = of(objects, "NetworkPolicy", "sigma-x-bots")
@@ -209,7 +209,7 @@ def test_external_stores_replace_ours(render: Render) -> None:
 
 def test_an_external_granter_takes_the_place_of_a_shared_login(render: Render) -> None:
     stores = EXTERNAL["externalPostgres"]
-    granter = {"owner": stores["owner"], "granter": "postgresql://g:pw@p.example:5434/x"}
+    granter = {"owner": stores["owner"], "granter": "postgresql://g:pw@p.example:5434/x"}  # type: ignore[index]
     objects = render({**EXTERNAL, "externalPostgres": granter})
     (secret, _) = of(objects, "Secret", "sigma-x-granter")
     assert secret["stringData"]["database-url"] == granter["granter"]
@@ -414,7 +414,7 @@ def budget(objects: list[Object]) -> list[tuple[str, Decimal, Decimal, Decimal]]
     for name, count, key in (("10 LIVE bots", 10, "liveResources"), ("30 SIM bots", 30, "resources")):
         asked, most = values["bot"][key]["requests"], values["bot"][key]["limits"]
         one = quantity(asked["cpu"]), quantity(asked["memory"]), quantity(most["memory"])
-        rows.append((name, *(count * value for value in one)))
+        rows.append((name, *(count * value for value in one)))  # type: ignore[arg-type]
     hard = values["quota"]["hard"]
     two = 2 * quantity(values["backtest"]["resources"]["requests"]["cpu"])
     one_run = values["backtest"]["resources"]
@@ -435,7 +435,7 @@ def test_the_whole_fits_the_server(render: Render, capsys: pytest.CaptureFixture
         print(f"\n{'':32}{'CPU':>6}{'asked':>9}{'most':>9}  GiB")
         for name, cpu, asked, most in rows:
             print(f"{name:32}{cpu:6.2f}{asked / giga:9.2f}{most / giga:9.2f}")
-        cpu, asked, most = (sum((row[n] for row in rows), Decimal(0)) for n in (1, 2, 3))
+        cpu, asked, most = (sum((row[n] for row in rows), Decimal(0)) for n in (1, 2, 3))  # type: ignore[assignment]
         print(f"{'together':32}{cpu:6.2f}{asked / giga:9.2f}{most / giga:9.2f}")
     memory = Decimal("16e9") / giga
     assert cpu <= 4

@@ -36,7 +36,7 @@ def test_every_reason_of_a_strategy_is_explained() -> None:
         reasons("operator/sigma_operator/strategy/observe.py", "StrategyState")
         | reasons("bot/sigma_bot/trading/runner.py", "Readiness")
         | set(strategy_observe.EXIT_REASONS.values())
-        | set(backtest_observe.WAITING_REASONS)
+        | set(backtest_observe.WAITING_REASONS)  # type: ignore[attr-defined]
     )
     assert len(given) > 10
     text = explained("A Strategy by its reason")

@@ -16,7 +16,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     told = capsys.readouterr()
-    return end.value.code, told.out, told.err
+    return end.value.code, told.out, told.err  # type: ignore[return-value]
 
 
 def test_backtest(capsys, monkeypatch, tmp_path):

@@ -20,7 +20,7 @@ def test_the_folder_holds_a_strategy_its_manifests_and_a_test(tmp_path: Path) ->
     assert sorted(p.name for p in folder.iterdir()) == FILES
     assert [p.name for p in tmp_path.iterdir()] == ["my_strategy"]
     for kind in ("Backtest", "Strategy"):
-        manifest = load_manifest(folder / f"{kind.lower()}.yaml", kind)  # type: ignore[call-overload]
+        manifest = load_manifest(folder / f"{kind.lower()}.yaml", kind)
         assert manifest.metadata.name == "my-strategy"
         loaded = load_strategy(manifest.spec.strategy, folder)
         assert loaded.cls.__name__ == "MyStrategy"

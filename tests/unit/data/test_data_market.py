@@ -170,7 +170,7 @@ def test_closing_early_ends_the_thread():
     stream = prefetch(digested(endless(), ContentDigest("x"), lambda: None))
     next(stream)
     assert fine()
-    stream.close()
+    stream.close()  # type: ignore[attr-defined]
     assert closed == [True]
     assert not fine()
 
@@ -201,7 +201,7 @@ def test_the_reader_stays_one_chunk_ahead():
     while len(made) < 3 and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     assert len(made) == 3, "one is held by the consumer, one waits, one is being handed over"
-    stream.close()
+    stream.close()  # type: ignore[attr-defined]
 
 
 def test_funding(read, write):

@@ -121,7 +121,7 @@ def test_ticks_from_a_capture(shared_data, market):
         else:
             row = builder.quote(ts, *(float(quotes[n][i]) for n in ("bid", "ask", "bid_size", "ask_size")))
         rows += [row] if row is not None else []
-    rows.append(builder.flush(ts + 10**9))
+    rows.append(builder.flush(ts + 10**9))  # type: ignore[arg-type]
     assert [tuple(r) for r in rows] == list(zip(*(v.tolist() for v in ticks.values()), strict=True))
     for k in np.linspace(5, len(rows) - 1, 50).astype(int):
         end = ticks["ts"][k]

@@ -76,7 +76,7 @@ FORMER_MODULES = [
 
 def found(place: str) -> object:
     """What a dotted name stands for: a module, or something in one."""
-    module, names = place, []
+    module, names = place, list[str]()
     while True:
         try:
             there: object = import_module(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +24,8 @@ def exchange(venue: str = "binance", money: str = "100000", coins: str = "5") ->
     return made
 
 
-def limit(side: str, quantity: str, price: str, venue: str = "binance", **more: object) -> Ticket:
-    return Ticket(SYMBOL[venue], side, "limit", D(quantity), None, D(price), **more)
+def limit(side: str, quantity: str, price: str, venue: str = "binance", **more: Any) -> Ticket:
+    return Ticket(SYMBOL[venue], side, "limit", D(quantity), None, D(price), **more)  # type: ignore[arg-type]
 
 
 def book(made: Exchange, bids: dict[str, str], asks: dict[str, str]) -> None:
@@ -268,10 +269,10 @@ def carry_out(made: Exchange, action: object) -> None:
         orders = made.accounts["a"].orders
         if action < len(orders) and orders[action].status is Status.OPEN:
             made.cancel(orders[action])
-    elif len(action) == 2:
-        made.set_book(symbol, *action)
+    elif len(action) == 2:  # type: ignore[arg-type]
+        made.set_book(symbol, *action)  # type: ignore[misc]
     else:
-        made.trade(symbol, *action)
+        made.trade(symbol, *action)  # type: ignore[misc]
 
 
 def check_books(made: Exchange) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def row(second: float = 0, bid: float = 99.0, ask: float = 101.0, volume: float 
     )  # fmt: skip
 
 
-def player(*rows: Row, **options: object) -> Player:
+def player(*rows: Row, **options: Any) -> Player:
     exchange = Exchange(emulated("binance").style, rules_for("binance", ["BTCUSDT"]))
     exchange.add_account("a", {"USDT": D(100_000)})
     return Player(exchange, lambda: iter(rows), **options)

@@ -154,7 +154,7 @@ def test_a_cancel_cannot_undo_what_happened_in_the_other_symbols_bar():
         columns[name] = one[name][[0, 0, 1, 1, 2, 2]]
     columns["symbol"] = np.array([0, 1] * 3, np.int32)
     columns["low"][[3, 5]] = 90.0  # the second and third bar of Y trade through the order
-    ids = {}
+    ids: dict[str, int] = {}
     # row 2 is X at the second close; Y's bar with the same close comes after it
     actions = {1: lambda b: ids.update(y=b.buy(1.0, limit=95.0, symbol=1)), 2: lambda b: b.cancel(ids["y"])}
     assert [f[3] for f in fills(run(b, columns, actions))] == [95.0]

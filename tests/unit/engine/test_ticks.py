@@ -133,7 +133,7 @@ def test_oco_pair_of_entries():
 
 def test_cancel_and_modify_take_the_latency_too():
     b = broker(execution={"latency": "150ms"})
-    ids = {}
+    ids: dict[str, int] = {}
     rows = ticks(FLAT, FLAT, FLAT, FLAT, (99.0, 99.02, 99.0, 99.0), FLAT)
     actions = {0: lambda b: ids.update(a=b.buy(1.0, limit=99.5)), 3: lambda b: b.cancel(ids["a"])}
     events = run(b, rows, actions)

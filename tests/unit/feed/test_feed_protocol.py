@@ -106,7 +106,7 @@ def test_hostile_values_are_refused_or_sound(
         check(venue, value)
         check(venue, {**BOOK, "orderbook_units": [value]})
         for name in ("bid_price", "ask_price", "bid_size", "ask_size"):
-            check("upbit", {**BOOK, "orderbook_units": [{**BOOK["orderbook_units"][0], name: value}]})  # type: ignore[index,dict-item]
+            check("upbit", {**BOOK, "orderbook_units": [{**BOOK["orderbook_units"][0], name: value}]})  # type: ignore[index]
 
 
 ODD = ("error", "result", "stream", "data", "status")

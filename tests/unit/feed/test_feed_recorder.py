@@ -30,7 +30,7 @@ NOON = 1_700_000_000 * 10**9 // DAY * DAY + DAY // 2
 def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Parquet is written in this process: a process of its own takes a second each time. Returns the
     other way."""
-    real = recorder.compact_in_process
+    real = recorder.compact_in_process  # type: ignore[attr-defined]
     monkeypatch.setattr(recorder, "compact_in_process", compaction.compact)
     return real
 

@@ -177,7 +177,7 @@ def test_neutral_values_of_a_market_that_does_not_move() -> None:
         for _ in range(60):
             indicator.update(*row_of(cls, 7.77, 5.0))
         assert indicator.value == neutral
-    for cls in (ind.ZScore, ind.Correlation, ind.Slope, ind.Roc, ind.Atr, ind.Adx):
+    for cls in (ind.ZScore, ind.Correlation, ind.Slope, ind.Roc, ind.Atr, ind.Adx):  # type: ignore[assignment]
         indicator = cls()
         for _ in range(60):
             indicator.update(*row_of(cls, 7.77, 5.0))
@@ -222,7 +222,7 @@ def test_every_period_is_checked(cls: Any) -> None:
 
 
 class _Owner(Struct):
-    narrow: ind.Bollinger[8]
+    narrow: ind.Bollinger[8]  # type: ignore[type-arg]
     wide: ind.Ichimoku
     recursive: ind.Ema
 
@@ -273,7 +273,7 @@ def test_update_bar_takes_the_fields_of_a_bar(cls: Any) -> None:
 
 
 def test_bars_are_taken_by_all_that_need_more_than_a_price() -> None:
-    needs = [c for c in CLASSES if {"high", "volume"} & set(inspect.signature(c.update).parameters)]
+    needs = [c for c in CLASSES if {"high", "volume"} & set(inspect.signature(c.update).parameters)]  # type: ignore[attr-defined]
     assert len(needs) == 11
     assert all(hasattr(c, "update_bar") for c in needs)
 

@@ -97,9 +97,14 @@ CASES = [
     bar(ind.Atr, (14,), ("value",), lambda b: [talib.ATR(*hlc(b), 14)], 15),
     bar(ind.Adx, (14,), ("value",), lambda b: [talib.ADX(*hlc(b), 14)], 28),
     bar(
-        ind.Stochastic, (14, 3, 3), ("k", "d"), lambda b: talib.STOCH(*hlc(b), 14, 3, 0, 3, 0), 18, atol=1e-12
+        ind.Stochastic,
+        (14, 3, 3),
+        ("k", "d"),
+        lambda b: talib.STOCH(*hlc(b), 14, 3, 0, 3, 0),  # type: ignore[arg-type]
+        18,
+        atol=1e-12,
     ),
-    bar(ind.Stochastic, (14, 1, 3), ("k", "d"), lambda b: talib.STOCHF(*hlc(b), 14, 3, 0), 16, atol=1e-12),
+    bar(ind.Stochastic, (14, 1, 3), ("k", "d"), lambda b: talib.STOCHF(*hlc(b), 14, 3, 0), 16, atol=1e-12),  # type: ignore[arg-type]
     bar(ind.Cci, (20,), ("value",), lambda b: [talib.CCI(*hlc(b), 20)], 20, rtol=1e-9),
     bar(ind.Donchian, (20,), BANDS, lambda b: talib.DONCHIAN(b["high"], b["low"], 20), 20, HLC[:2], rtol=0.0),
     bar(
@@ -203,4 +208,4 @@ def test_macd_differs_from_separate_averages_only_by_the_seed(bars: Columns) -> 
 
 def test_fast_k_to_the_last_bit(bars: Columns) -> None:
     got = feed(made(ind.Stochastic, 14, 1, 3), [bars[name] for name in HLC], ("fast_k",))["fast_k"]
-    np.testing.assert_array_equal(got[15:], talib.STOCHF(*hlc(bars), 14, 3, 0)[0][15:])
+    np.testing.assert_array_equal(got[15:], talib.STOCHF(*hlc(bars), 14, 3, 0)[0][15:])  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ FORMS = {
     rows.USAGE: Usage,
 }
 RECORDS = st.sampled_from(list(FORMS)).flatmap(
-    lambda form: st.tuples(st.just(form), st.builds(form.record, **overrides(form)))
+    lambda form: st.tuples(st.just(form), st.builds(form.record, **overrides(form)))  # type: ignore[arg-type, attr-defined]
 )
 
 

@@ -25,7 +25,7 @@ def test_fields_start_at_their_defaults_and_nothing_else_can_be_set():
     assert (o.n, o.inner.x, o.levels, o.inner.flag) == (3, 1.5, [1, 2, 3], False)
     assert Outer(n=5).n == 5
     with pytest.raises(AttributeError):
-        o.other = 1
+        o.other = 1  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match="no field"):
         Outer(m=1)
 
@@ -92,7 +92,7 @@ def test_two_bases_with_fields_are_refused_in_words():
 def test_mixin_of_methods():
     class Twice(Struct):
         def twice(self):
-            return 2 * self.n
+            return 2 * self.n  # type: ignore[attr-defined]
 
     class Mixed(Outer, Twice):
         pass

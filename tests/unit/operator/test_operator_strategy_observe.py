@@ -14,14 +14,14 @@ from tests.unit.operator.operator_samples import NOW, bot_pod, ended, strategy_r
 
 Object = dict[str, Any]
 LATER = "2026-01-02T03:09:00Z"
-RUNNING = {"state": {"running": {}}}
+RUNNING: dict[str, Any] = {"state": {"running": {}}}
 CRASHED = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}}
 MOUNT = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
 
 
 def crashed(code: int, message: str = "", reason: str = "Error") -> Object:
     document = {"error": {"code": code, "message": message}} if message else None
-    return bot_pod(**CRASHED, lastState={"terminated": ended(code, document, reason)})
+    return bot_pod(**CRASHED, lastState={"terminated": ended(code, document, reason)})  # type: ignore[arg-type]
 
 
 def waiting(reason: str, message: str = "") -> Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from sigma_operator.strategy.state import BotReadiness, StrategyState
 from tests.unit.operator.operator_samples import NOW, bot_pod
 
 OLD = "aaaaaaaaaa"
-RUNNING = {"state": {"running": {}}}
+RUNNING: dict[str, Any] = {"state": {"running": {}}}
 UP = StrategyState("Running", "Running", "the bot trades", ready=True)
 POD = bot_pod(OLD, ready=True, **RUNNING)
 

@@ -35,7 +35,7 @@ def build(
     count = len(symbols)
     lots, cost, best, worst = [0] * count, [0] * count, [0.0] * count, [0.0] * count
     fees = realized_total = 0
-    orders, fills, samples = [], [], []
+    orders, fills, samples = list[Any](), list[Any](), list[Any]()
     for row, now in enumerate(ts):
         for s in range(count):
             p = float(prices[row, s])
@@ -78,7 +78,7 @@ def build(
     if len(ts):
         orders.append((len(orders) + 1, ts[0], 0, 1, 1, 0, 10, 0, 1.5, 0.0, REJECTED, 3, ts[0], 0, 0))
     equity = np.array(samples, equity_dtype(count))
-    values = equity["equity"]
+    values = equity["equity"]  # type: ignore[assignment]
     peak = np.maximum.accumulate(np.append(start_cash / scale, values))
     content: dict[str, Any] = {
         "name": "ema-cross",

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from sigma_bot.errors import BadInputError
 from sigma_bot.metrics.definitions import DEFINITIONS, Metric
 from sigma_bot.metrics.metrics import Basis, day_offset, metrics_of
-from sigma_bot.metrics.returns import MINUTE, Returns, returns_of
+from sigma_bot.metrics.returns import Returns, returns_of
 from sigma_bot.metrics.tradestats import losing_streak, time_in_market
 from sigma_bot.report.reporter import PerformanceReporter
 from sigma_bot.results.result import BacktestResult
+from sigma_bot.times import MINUTE
 from tests.unit.report.result_builder import DAY, HOUR, build, cross, walk
 
 START = 1_704_067_200_000_000_000  # 2024-01-01, a Monday

@@ -32,7 +32,7 @@ def closes() -> dict[str, np.ndarray]:
         file = resources.files("bokeh_sampledata") / "_data" / "stocks.csv.gz"
     except ModuleNotFoundError:
         pytest.skip("bokeh_sampledata is not installed (the demo extra): no real bars")
-    with gzip.open(file.open("rb"), "rt") as text:  # type: ignore[arg-type]
+    with gzip.open(file.open("rb"), "rt") as text:
         rows = list(csv.DictReader(text))
     return {s: np.array([float(r["Close"]) for r in rows if r["Ticker"] == s]) for s in SYMBOLS}
 

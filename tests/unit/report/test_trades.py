@@ -56,12 +56,12 @@ def by_hand(fills: np.ndarray) -> list[dict[str, Any]]:
         trade |= {
             "pnl": -fee,
             "lots": lots,
-            "in": [(float(fill["price"]), lots)],
-            "out": [],
+            "in": [(float(fill["price"]), lots)],  # type: ignore[dict-item]
+            "out": [],  # type: ignore[dict-item]
             "exit": 0,
             "fills": 1,
         }
-        trade["marks"] = [float(fill["price"])]
+        trade["marks"] = [float(fill["price"])]  # type: ignore[assignment]
         trades.append(trade)
         running[trade["symbol"]] = trade
 

@@ -51,7 +51,7 @@ def pins(text: str, python: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for match in PIN.finditer(text):
         marker = match["marker"]
-        if marker is None or Requirement(f"x ; {marker}").marker.evaluate(environment(python)):  # type: ignore[union-attr]
+        if marker is None or Requirement(f"x ; {marker}").marker.evaluate(environment(python)):
             assert match["name"] not in found, f"{match['name']} is pinned twice for Python {python}"
             found[canonicalize_name(match["name"])] = match["version"]
     return found

@@ -5,6 +5,7 @@ import os
 import sys
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,13 +51,13 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def load(text: str | None = None, file: str = "cross.py", **fields: object) -> LoadedStrategy:
+def load(text: str | None = None, file: str = "cross.py", **fields: Any) -> LoadedStrategy:
     if text is not None:
         Path(file).write_text(text)
     return load_strategy(StrategyRef.model_validate({"file": file, **fields}), Path())
 
 
-def refusal(text: str, **fields: object) -> str:
+def refusal(text: str, **fields: Any) -> str:
     with pytest.raises(BadInputError) as caught:
         load(text, **fields)
     return str(caught.value)
@@ -70,7 +71,7 @@ def test_the_only_strategy_of_a_file_is_found_and_built() -> None:
     assert loaded.cls.__name__ == "Cross"
     assert loaded.params == {"fast": 3, "share": 2.0, "up": True}
     assert type(loaded.params["share"]) is float
-    assert (loaded.instance.fast, loaded.instance.seen) == (3, 0)
+    assert (loaded.instance.fast, loaded.instance.seen) == (3, 0)  # type: ignore[attr-defined]
     assert loaded.name == "cross.py"
     assert loaded.helpers == ()
 
@@ -127,7 +128,7 @@ def test_helpers_of_two_folders_are_not_mixed_up() -> None:
             HEAD + "from helper import NAME\nclass A(Strategy):\n    WORD = NAME\n"
         )
     for folder in ("one", "two", "one"):
-        assert folder == load(file=f"{folder}/s.py").cls.WORD
+        assert folder == load(file=f"{folder}/s.py").cls.WORD  # type: ignore[attr-defined]
 
 
 def test_the_standard_library_comes_before_a_file_of_its_name() -> None:

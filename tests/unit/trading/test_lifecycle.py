@@ -106,7 +106,7 @@ class Venue:
         strategy = RandomStrategy()
         self.random = strategy.random
         self.random.seed(seed)
-        self.decisions = DecisionEngine(parse_manifest(MANIFEST).spec, strategy)
+        self.decisions = DecisionEngine(parse_manifest(MANIFEST).spec, strategy)  # type: ignore[arg-type]
         self.broker = self.decisions.broker
         for order in self.broker.orders:
             order.__class__ = Recorded

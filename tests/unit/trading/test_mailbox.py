@@ -21,7 +21,7 @@ def test_order_is_kept_and_ticks_stand_alone(kinds):
     box, items = Mailbox(), []
     for i, tick in enumerate(kinds):
         items.append(batch(i) if tick else i)
-        box.put(items[-1])
+        box.put(items[-1])  # type: ignore[arg-type]
     groups = []
     while group := box.take():
         groups.append(group)
@@ -35,7 +35,7 @@ def test_order_is_kept_and_ticks_stand_alone(kinds):
 def test_a_group_is_bounded():
     box = Mailbox()
     for i in range(MAX_GROUP + 1):
-        box.put(i)
+        box.put(i)  # type: ignore[arg-type]
     assert [len(box.take()), len(box.take()), len(box.take())] == [MAX_GROUP, 1, 0]
 
 
@@ -44,5 +44,5 @@ async def test_get_waits():
     getting = asyncio.create_task(box.get())
     await asyncio.sleep(0)
     assert not getting.done()
-    box.put("a")
+    box.put("a")  # type: ignore[arg-type]
     assert await getting == ["a"]

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -75,7 +76,7 @@ class Bench:
         spec = parse_manifest(MANIFEST).spec
         code = load_strategy(spec.strategy, Path())
         start(code.instance)
-        self.decisions = DecisionEngine(spec, code.instance)
+        self.decisions = DecisionEngine(spec, code.instance)  # type: ignore[arg-type]
         run = RunContext("told", 1, NOW, ("AAABBB",), "BBB", 8)
         stored = {} if text is None else checkpoint.load(text, self.decisions.broker, self.decisions.strategy)
         self.orders = OrderManager(self.decisions, run, Inputs(0), stored, 1, {"AAABBB": "AAA"})
@@ -84,7 +85,7 @@ class Bench:
 
     def tick(self, what: int, price: float = 100.0):
         """One tick; the rows to send and to cancel."""
-        self.decisions.strategy.what = what
+        self.decisions.strategy.what = what  # type: ignore[attr-defined]
         self.seq += 1
         message = TickMessage("AAABBB", price - 0.01, price + 0.01, 9.0, 9.0, price, 1.0, price, price, 0, 0)
         self.decisions.handle(TickBatch("binance", self.seq, NOW + self.seq * 10**8, (), (message,)))
@@ -111,7 +112,15 @@ class Bench:
 
 def report(row, status: str, filled: Decimal) -> VenueOrder:
     return VenueOrder(
-        row.client_id, "v1", row.symbol, row.side, status, row.quantity, filled, row.limit_price, NOW
+        row.client_id,
+        "v1",
+        row.symbol,
+        row.side,
+        status,  # type: ignore[arg-type]
+        row.quantity,
+        filled,
+        row.limit_price,
+        NOW,
     )
 
 
@@ -140,7 +149,8 @@ def test_any_order_of_reports_gives_the_same_account(data):
     fills = [execution(row, i, D(n) / 1000, "0.05") for i, n in enumerate(parts)]
     total = sum(parts)
     ended = "filled" if total == 1000 else data.draw(st.sampled_from(["open", "cancelled", "expired"]))
-    said, so_far = [(report(row, "open", D(0)), [])], D(0)
+    so_far = D(0)
+    said: list[tuple[Any, list[Any]]] = [(report(row, "open", D(0)), [])]
     for fill in fills:
         so_far += fill.quantity
         said += [(None, [fill]), (report(row, "open", so_far), [])]
@@ -156,7 +166,7 @@ def test_any_order_of_reports_gives_the_same_account(data):
     assert bench.market.lots == total
     spent = sum(int(f.quantity * f.price * 10**8 + f.fee * 10**8) for f in fills)
     assert bench.decisions.broker.cash_quanta == 10_000 * 10**8 - spent
-    assert bench.decisions.strategy.fills == len(fills)
+    assert bench.decisions.strategy.fills == len(fills)  # type: ignore[attr-defined]
     booked = [f.trade_id for change in bench.changes for f in change.fills]
     assert sorted(booked) == sorted(f.trade_id for f in fills)
     assert bench.decisions.broker.n_active == (1 if ended == "open" else 0)
@@ -264,7 +274,7 @@ def test_an_order_of_an_earlier_run_is_not_taken_for_ours():
     bench.settle(old, report(old, "cancelled", D(2)), [execution(old, 7, D(2))])
     assert (old.state, old.filled) == (State.CANCELLED, D(2))
     assert bench.market.lots == 0
-    assert bench.decisions.strategy.fills == 0
+    assert bench.decisions.strategy.fills == 0  # type: ignore[attr-defined]
     assert bench.decisions.broker.n_active == 1, "ours rests still"
     change = bench.changes[-1]
     assert [(f.trade_id, f.notional, f.realized) for f in change.fills] == [("t7", D("200.02"), D(0))]

@@ -26,7 +26,7 @@ def examples(shared_data: Path) -> dict[str, dict[str, list[object]]]:
     text = (shared_data / "protocol" / "ccxt_example_payloads.json").read_text()
     value = parse_json(text)
     assert isinstance(value, dict)
-    return value["payloads"]  # type: ignore[no-any-return]
+    return value["payloads"]
 
 
 def fields(value: object) -> Fields:
@@ -254,7 +254,7 @@ hostile = st.one_of(
 @settings(max_examples=400)
 def test_hostile_events_are_refused_or_sane(change: dict[str, object]) -> None:
     try:
-        got = messages.report(UPBIT, fields(parse_json(TRADE) | change))  # type: ignore[operator]
+        got = messages.report(UPBIT, fields(parse_json(TRADE) | change))
     except MalformedError:
         return
     for item in got:
