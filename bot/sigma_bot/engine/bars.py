@@ -25,15 +25,13 @@ from sigma_bot.engine.account import (
     open_payments,
     survives,
 )
+from sigma_bot.engine.ending import end_markets, end_order, remove_ended
 from sigma_bot.engine.matching import (
     advance_order,
     after_slippage,
     cancel_unfilled,
     drag_trailing_stop,
-    end_markets,
-    end_order,
     fill,
-    remove_ended,
     reset_row_usage,
     roll_risk_day,
     trigger,

@@ -3,6 +3,7 @@ when its market's data end."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ ENGINES = ["interpreted", "compiled"]
 FLAT = (100.0, 100.0, 100.0, 100.0)
 
 
-def write(folder: Path, name: str, rows: list[tuple[float, ...]], step: str = "D") -> None:
+def write(folder: Path, name: str, rows: Sequence[tuple[float, ...]], step: str = "D") -> None:
     """Daily bars from 2024-01-01 (or hourly ones) with much volume."""
     head = "time,open,high,low,close,volume"
     times = [f"2024-01-{i + 1:02}T00:00:00Z" for i in range(len(rows))]

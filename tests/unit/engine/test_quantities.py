@@ -75,9 +75,9 @@ def test_what_cannot_be_counted_is_refused_and_moves_nothing(ask, bad, kind):
 
 
 def test_a_change_to_what_cannot_be_counted_is_refused():
-    said = []
+    said: list[bool] = []
     b = broker("bar")
-    ids = {}
+    ids: dict[str, int] = {}
     actions = {
         0: lambda b: ids.update(a=b.buy(10.0, limit=50.0)),
         2: lambda b: said.extend(b.modify(ids["a"], qty=bad) for bad in (NAN, INFINITE, 1e300)),
