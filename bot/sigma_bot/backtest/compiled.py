@@ -26,6 +26,7 @@ ENGINE: dict[Callable[..., object], tuple[object, ...]] = {
     orders.link: (int, Broker, int, int),
     orders.find_slot: (int, Broker, int),
     step.take_sample: (None, Broker),
+    step.check_margin: (None, Broker, Tick),
     step.close_bar: (None, Broker, int, int),
     venue.lots_of: (int, Market, float),
 }

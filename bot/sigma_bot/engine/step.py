@@ -139,17 +139,12 @@ def step_tick(broker, tick, strategy):
     broker.equity = equity
     if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
         record_equity(broker, equity)
-    if broker.leveraged != 0 and broker.external == 0:
-        price = adverse_price(broker, market, tick)
-        need = maintenance(broker)
-        # twice the way to the worst price bounds what equity loses and what the margin may grow by
-        if (
-            (market.lots != 0 or need > 0.0)
-            and equity - 2.0 * abs(market.qty * (mid - price)) < need
-            and not survives(broker, market, price)
-        ):
-            liquidate_at(broker, market, price)
-            record_equity(broker, mark_to_market(broker))
+    if broker.leveraged != 0 and (market.lots != 0 or broker.n_markets > 1):
+        exposure = abs(market.qty)
+        need = exposure * mid * market.maintenance if broker.n_markets == 1 else maintenance(broker)
+        # twice the way to the worst trade bounds what equity loses and what the margin may grow by
+        if equity - 2.0 * exposure * max(mid - tick.low, tick.high - mid) < need:
+            check_margin(broker, tick)
     if broker.n_timeframes != 0:
         for index in range(broker.n_timeframes):
             add_tick_to_bar(broker, market.bars[index], tick, strategy, index)
@@ -157,6 +152,23 @@ def step_tick(broker, tick, strategy):
     if broker.needs_matching != 0 or broker.delivered != broker.n_events:
         after_tick(broker, tick, strategy)
     market.last = tick.last
+
+
+def check_margin(broker, tick):
+    """Liquidate when the tick's worst price is more than the account can bear. In LIVE the venue does."""
+    market = broker.markets[tick.symbol]
+    price = adverse_price(broker, market, tick) if market.lots != 0 else market.mid
+    if broker.external == 0 and holds_any(broker) and not survives(broker, market, price):
+        liquidate_at(broker, market, price)
+        record_equity(broker, mark_to_market(broker))
+
+
+def holds_any(broker):
+    """Whether there is a position."""
+    held = 0
+    for i in range(broker.n_markets):
+        held += abs(broker.markets[i].lots)
+    return held > 0
 
 
 def add_tick_to_bar(broker, built, tick, strategy, index):

@@ -88,7 +88,9 @@ def notional_of(market, lots, price):
 
     Two float roundings before the last: exact while the amount stays below 10**15 quanta.
     """
-    value = price * (lots * market.unit_num) / market.unit_den
+    value = price * (lots * market.unit_num)
+    if market.unit_den != 1:
+        value /= market.unit_den
     if not abs(value) < 4e18:
         return 4_000_000_000_000_000_000
     return int(round(value))
