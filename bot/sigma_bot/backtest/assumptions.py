@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from sigma_bot.decimals import fixed_point
 from sigma_bot.spec.manifest import BacktestSpec
@@ -59,7 +60,10 @@ def warnings_of(spec: BacktestSpec, kind: str, has_volume: bool, counts: Mapping
         out.append("the data carry no volume: resting orders fill without a volume limit")
     if counts["ambiguous_bars"]:
         n = counts["ambiguous_bars"]
-        out.append(f"in {n} bar(s) orders above and below the open could act; the order of events is assumed")
+        out.append(
+            f"in {n} {kind}(s) orders, a liquidation or a funding payment could come in another order; "
+            "the one against you is assumed"
+        )
     if counts["liquidations"]:
         out.append(f"the account was liquidated {counts['liquidations']} time(s)")
     if counts["orders"] == 0:
@@ -69,3 +73,19 @@ def warnings_of(spec: BacktestSpec, kind: str, has_volume: bool, counts: Mapping
             "market orders fill at the close that the decision was made on; live trading cannot do that"
         )
     return out
+
+
+WHAT_BECAME = {
+    "keep": "it is marked at the last price until the end of the run",
+    "close": "it was closed at the last price",
+    "zero": "what was bought was written off to zero",
+}
+
+
+def market_ended(spec: BacktestSpec, symbol: str, end: str, held: Decimal) -> str:
+    """A market's data ended while something was held there."""
+    rule = spec.execution.market_end
+    return (
+        f"{symbol}: the data end at {end} while {fixed_point(held)} were held; {WHAT_BECAME[rule]} "
+        f'("execution.marketEnd: {rule}" of keep, close, zero)'
+    )

@@ -26,6 +26,7 @@ ENGINE: dict[Callable[..., object], tuple[object, ...]] = {
     orders.link: (int, Broker, int, int),
     orders.find_slot: (int, Broker, int),
     step.take_sample: (None, Broker),
+    step.check_margin: (None, Broker, Tick),
     step.close_bar: (None, Broker, int, int),
     venue.lots_of: (int, Market, float),
 }
@@ -40,8 +41,8 @@ def engine() -> Linked:
 
 
 def funding_entry() -> Compiled:
-    """The compiled funding payment: ``call(broker, symbol, rate, ts)``."""
-    return compile_entry(fund_loop, (Broker,), ("int", "float", "int"), engine())
+    """The compiled funding payment: ``call(broker, symbol, rate, ts, inside)``."""
+    return compile_entry(fund_loop, (Broker,), ("int", "float", "int", "int"), engine())
 
 
 def entry_for(strategy: type[Strategy], kind: str) -> Compiled:

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 
 from sigma_bot.backtest.replay import Replay, open_replay
 from sigma_bot.backtest.session import Recorder
-from sigma_bot.backtest.tester import Engine
+from sigma_bot.backtest.tester import Engine, lots_used
 from sigma_bot.data.catalogue import catalogue_place, in_database
 from sigma_bot.data.readers import is_data_file
 from sigma_bot.data.sources import sample_file
 from sigma_bot.engine.types import E_CANCEL, E_MODIFY, E_NEW, E_REJECT, R_STRATEGY
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy, shown
-from sigma_bot.spec import Backtest, market_rules
+from sigma_bot.spec import Backtest
 from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
 
 CUTS = 8
@@ -127,7 +127,7 @@ def check_honesty(manifest: Backtest, base: Path, engine: Engine = "auto") -> Ho
     return Honesty(
         name=manifest.metadata.name,
         symbols=probe.replay.market.symbols,
-        lot_sizes=tuple(market_rules(m).lot_size for m in manifest.spec.markets),
+        lot_sizes=probe.lot_sizes,
         findings=(*watch.reads.values(), *findings),
         decisions=len(full),
         cuts=tuple(cuts),
@@ -146,6 +146,7 @@ class Probe:
         self.replay, self.base = replay, base
         self.clock = "end" if replay.market.kind == "bar" else "ts"
         self.warmup = replay.manifest.spec.warmup.ns
+        self.lot_sizes: tuple[Decimal, ...] = ()  # of the last run
 
     def run(self, first: int | None, last: int | None, trading_from: int | None = None) -> Rows:
         """The decisions on rows from ``first`` to ``last`` (ns, inclusive), those before ``trading_from``
@@ -161,7 +162,10 @@ class Probe:
             kept.append(Decisions(-(2**63) if trading_from is None else trading_from))
             return kept[-1]
 
-        replay.run(replay.strategy({}), recorder, self.replay.market.part(first, last), trading_from)
+        session = replay.run(
+            replay.strategy({}), recorder, self.replay.market.part(first, last), trading_from
+        )
+        self.lot_sizes = tuple(lots_used(session.finish()[1]))
         return kept[-1].all_events()
 
     def time_at(self, fraction: float) -> int:

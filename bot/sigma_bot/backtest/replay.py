@@ -26,7 +26,16 @@ from sigma_bot.backtest.session import (
     InterpretedSession,
     Recorder,
 )
-from sigma_bot.backtest.tester import Clock, Engine, broker_for, feed, prepare, result_of, sampling
+from sigma_bot.backtest.tester import (
+    MARKET_END,
+    Clock,
+    Engine,
+    broker_for,
+    feed,
+    prepare,
+    result_of,
+    sampling,
+)
 from sigma_bot.data.market import MarketData
 from sigma_bot.engine.account import mark_to_market
 from sigma_bot.engine.broker import Broker
@@ -46,7 +55,8 @@ from sigma_bot.times import DAY, HOUR, MINUTE
 BYTES_A_ROW = {"tick": 84, "bar": 60}
 FIGURES = (
     "ts", "row", "n_active", "n_markets", "n_orders", "n_fills", "n_rejected", "n_ambiguous",
-    "n_liquidations", "cash_quanta", "fee_quanta", "funding_quanta", "cash", "equity", "peak", "max_drawdown",
+    "n_liquidations", "cash_quanta", "fee_quanta", "funding_quanta", "cash", "scale", "equity", "peak",
+    "max_drawdown",
 )  # fmt: skip
 
 
@@ -68,7 +78,7 @@ class MemoryMarket:
     def __init__(self, source: MarketData, chunks: list[Columns]) -> None:
         self.kind, self.symbols, self.timeframe = source.kind, source.symbols, source.timeframe
         self.start, self.end, self.has_volume = source.start, source.end, source.has_volume
-        self.warnings, self.funding = source.warnings, source.funding
+        self.warnings, self.funding, self.ends = source.warnings, source.funding, source.ends
         self.parts = chunks
         self.rows = sum(len(chunk["ts"]) for chunk in chunks)
         self.content = source.digest()
@@ -104,7 +114,7 @@ class LightSession(CompiledSession):
         self.row = np.zeros(1, dtype_of(Tick if self.kind == "tick" else Bar))
         self.columns = TICK_COLUMNS if self.kind == "tick" else BAR_COLUMNS
         self.recorder, self.stop = recorder, stop
-        self.funding, self.fallback, self.gave_up = None, None, ""
+        self.funding, self.fallback, self.gave_up, self.ended = None, None, "", []
 
     def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
         """Run one chunk of rows."""
@@ -198,13 +208,14 @@ class Replay:
     ) -> CompiledSession | InterpretedSession:
         """Run a started strategy. ``market`` replaces the data, ``trading_from`` (ns) the warm-up's end."""
         market = self.market if market is None else market
+        market_end = MARKET_END[self.manifest.spec.execution.market_end]
         session: CompiledSession | InterpretedSession
         if self.compiled:
             session = LightSession(self, strategy, recorder(), stop)
             if trading_from is not None:
                 session.broker[0]["risk"]["trading_from"] = trading_from
             try:
-                feed(session, market, _silent, Clock())
+                feed(session, market, _silent, Clock(), market_end)
             except _NeedsCheckpointsError:
                 session = CompiledSession(strategy, self.new_broker(trading_from), market.kind, self.entry)
             else:
@@ -212,7 +223,7 @@ class Replay:
         else:
             session = InterpretedSession(strategy, self.new_broker(trading_from), market.kind)
         session.recorder = recorder()
-        feed(session, market, _silent, Clock())
+        feed(session, market, _silent, Clock(), market_end)
         return session
 
 
@@ -276,7 +287,7 @@ def account_of(state: np.void) -> Broker:
     """What a result reads of the broker, from its record: the whole object would take as long as the run."""
     part: dict[str, Any] = {name: state[name].item() for name in FIGURES}
     markets = state["markets"][: part["n_markets"]]
-    names = ("lots", "qty", "mid", "first_price", "realized")
+    names = ("lots", "qty", "mid", "first_price", "realized", "lot_num", "lot_den", "unit_num", "unit_den")
     part["markets"] = [SimpleNamespace(**{n: m[n].item() for n in names}) for m in markets]
     part["active"] = state["active"][: part["n_active"]].tolist()
     orders = state["orders"]

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from sigma_bot.backtest.rows import copied, joined, pick
 from sigma_bot.engine.broker import Broker
-from sigma_bot.engine.loops import BAR_COLUMNS, TICK_COLUMNS, fund_loop, interpret_bars, interpret_ticks
-from sigma_bot.engine.types import E_REJECT, Bar, Event, Sample, Tick
+from sigma_bot.engine.loops import (
+    BAR_COLUMNS,
+    TICK_COLUMNS,
+    fund_loop,
+    interpret_bars,
+    interpret_ticks,
+    market_ends,
+)
+from sigma_bot.engine.types import E_REJECT, NEVER, Bar, Event, Sample, Tick
 from sigma_bot.kernel.struct import dtype_of, from_record, record
 from sigma_bot.runtime.callbacks import RAISES, strategy_error
 from sigma_bot.strategy import Strategy
@@ -72,6 +79,7 @@ class InterpretedSession:
         self.columns = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
         self.loop: Callable[..., int] = interpret_ticks if kind == "tick" else interpret_bars
         self.row: Tick | Bar = Tick() if kind == "tick" else Bar()
+        self.ended: list[tuple[int, int]] = []  # symbols whose data ended, and the lots held then
 
     def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
         """Run one chunk of rows."""
@@ -89,10 +97,15 @@ class InterpretedSession:
                 self.drain()
             progress(size)
 
-    def fund(self, symbol: int, rate: float, ts: int) -> None:
-        """Exchange funding at ``ts``, between two rows."""
-        fund_loop(self.broker, symbol, rate, ts)
+    def fund(self, symbol: int, rate: float, ts: int, inside: bool) -> None:
+        """Exchange funding at ``ts``: between two rows, or ``inside`` the next one, which is the symbol's
+        then."""
+        fund_loop(self.broker, symbol, rate, ts, int(inside))
         self.drain()
+
+    def end_market(self, symbol: int, rule: int) -> int:
+        """The last row of a symbol has been run. Returns the lots that were held."""
+        return market_ends(self.broker, symbol, rule)  # type: ignore[no-any-return]
 
     def drain(self) -> None:
         """Empty the event and sample queues."""
@@ -134,6 +147,7 @@ class CompiledSession:
         self.recorder = Recorder()
         self.fallback: InterpretedSession | None = None
         self.gave_up = ""
+        self.ended: list[tuple[int, int]] = []  # symbols whose data ended, and the lots held then
 
     def feed(self, columns: Columns, progress: Callable[[int], None]) -> None:
         """Run one chunk of rows, with a checkpoint before each part so that an error can be replayed."""
@@ -162,17 +176,28 @@ class CompiledSession:
                 self.drain()
             progress(hi - lo)
 
-    def fund(self, symbol: int, rate: float, ts: int) -> None:
-        """Exchange funding at ``ts``, between two rows."""
+    def fund(self, symbol: int, rate: float, ts: int, inside: bool) -> None:
+        """Exchange funding at ``ts``: between two rows, or ``inside`` the next one, which is the symbol's
+        then."""
         from sigma_bot.backtest.compiled import funding_entry
 
         if self.fallback is not None:
-            self.fallback.fund(symbol, rate, ts)
+            self.fallback.fund(symbol, rate, ts, inside)
             return
         if self.funding is None:
             self.funding = funding_entry().call
-        self.funding(self.broker.ctypes.data, symbol, rate, ts)
+        self.funding(self.broker.ctypes.data, symbol, rate, ts, int(inside))
         self.drain()
+
+    def end_market(self, symbol: int, rule: int) -> int:
+        """The last row of a symbol has been run. Returns the lots that were held."""
+        if self.fallback is not None:
+            return self.fallback.end_market(symbol, rule)
+        b = self.broker[0]
+        b["ended"][symbol] = rule
+        b["n_ending"] += 1
+        b["next_wake"] = -NEVER
+        return int(b["markets"][symbol]["lots"])
 
     def drain(self) -> None:
         """Empty the event and sample queues."""

@@ -5,34 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sigma_bot.backtest.assumptions import assumptions_of, warnings_of
+from sigma_bot.backtest.assumptions import assumptions_of, market_ended, warnings_of
 from sigma_bot.backtest.ledger import digest_of, equity_of, fills_of, orders_of
-from sigma_bot.backtest.session import Columns, CompiledSession, InterpretedSession
+from sigma_bot.backtest.schedule import Schedule
+from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.data.market import MarketData, open_market
 from sigma_bot.engine.account import mark_to_market
 from sigma_bot.engine.broker import Broker, reject_counts
 from sigma_bot.engine.step import record_equity
+from sigma_bot.engine.types import END_CLOSE, END_KEEP, END_ZERO
 from sigma_bot.errors import BadInputError
 from sigma_bot.kernel.errors import CannotCompileError
+from sigma_bot.model.units import quantity_of
 from sigma_bot.results.result import CANCELLED, EXPIRED, REJECTED, BacktestResult, ResultMarket
 from sigma_bot.runtime.callbacks import check_called, start, stop
 from sigma_bot.runtime.loader import LoadedStrategy, load_strategy
 from sigma_bot.runtime.setup import build_broker, quanta
 from sigma_bot.spec import Backtest, BacktestSpec, dump_manifest, market_rules, parse_duration
-from sigma_bot.times import DAY, HOUR, MINUTE, SECOND
+from sigma_bot.times import DAY, HOUR, MINUTE, SECOND, iso
 
 Engine = Literal["auto", "compiled", "interpreted"]
 Progress = Callable[[int, int], None]
 SAMPLES = 20_000
+MARKET_END = {"keep": END_KEEP, "close": END_CLOSE, "zero": END_ZERO}
 STEPS = (SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, DAY)
 
 
@@ -70,7 +71,7 @@ def run_backtest(
     clock.lap("load")
     session, reason = open_session(loaded, broker, market.kind, engine)
     clock.lap("compile")
-    feed(session, market, progress, clock)
+    feed(session, market, progress, clock, MARKET_END[spec.execution.market_end])
     strategy, after = session.finish()
     record_equity(after, mark_to_market(after))  # with what the last row's decisions filled at once
     stop(strategy, after)
@@ -131,9 +132,14 @@ def open_session(
 
 
 def feed(
-    session: CompiledSession | InterpretedSession, market: MarketData, progress: Progress, clock: Clock
+    session: CompiledSession | InterpretedSession,
+    market: MarketData,
+    progress: Progress,
+    clock: Clock,
+    market_end: int = END_KEEP,
 ) -> None:
-    """Run every chunk; the time spent waiting for data counts as loading."""
+    """Run every chunk; the time spent waiting for data counts as loading. ``market_end`` is what becomes of a
+    position whose market's data end."""
     done = 0
 
     def advance(rows: int) -> None:
@@ -141,36 +147,15 @@ def feed(
         done += rows
         progress(done, market.rows)
 
-    paid = 0
+    schedule = Schedule(market)
     for columns in market.chunks():
         clock.lap("load")
-        for payments, rows in between_funding(columns, market, paid):
-            for payment in payments:
-                session.fund(int(payment["symbol"]), float(payment["rate"]), int(payment["ts"]))
-            paid += len(payments)
+        for happenings, rows in schedule.parts(columns):
+            for happening in happenings:
+                happening.apply(session, market_end)
             session.feed(rows, advance)
         clock.lap("run")
     clock.lap("load")
-
-
-def between_funding(
-    columns: Columns, market: MarketData, paid: int
-) -> Iterator[tuple[NDArray[np.void], Columns]]:
-    """The chunk in parts, each with the payments due before it; ``paid`` payments were made before.
-
-    A payment falls on the position held after every row that is known at its time.
-    """
-    if market.funding is None:
-        yield np.zeros(0, np.void), columns
-        return
-    stamps = columns["ts" if market.kind == "tick" else "end"]
-    due = market.funding[paid:]
-    cuts = np.searchsorted(stamps, due["ts"], "right")
-    # at the chunk's end, rows of the same time may follow in the next chunk: those payments wait for it
-    cuts = cuts[cuts < len(stamps)]
-    starts = [0, *np.unique(cuts[cuts > 0]).tolist(), len(stamps)]
-    for lo, hi in pairwise(starts):
-        yield due[: len(cuts)][cuts == lo], {name: c[lo:hi] for name, c in columns.items()}
 
 
 def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
@@ -183,6 +168,8 @@ def manifest_digest(manifest: Backtest, loaded: LoadedStrategy) -> str:
     spec["strategy"] |= {"class": loaded.cls.__name__, "params": loaded.params}
     for name in ("data", "job", "suspend", "sweep"):
         del spec[name]
+    if spec["execution"]["marketEnd"] == "keep":
+        del spec["execution"]["marketEnd"]  # as it was before there was a choice
     for i, market in enumerate(manifest.spec.markets):
         spec["markets"][i] = market_rules(market).describe()
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
@@ -219,9 +206,16 @@ def result_of(
         "expired": int((orders["status"] == EXPIRED).sum()),
         "liquidations": broker.n_liquidations,
         "ambiguous_bars": broker.n_ambiguous,
+        "ended_markets": sum(lots != 0 for _, lots in session.ended),
     }
     kept = int((orders["status"] == REJECTED).sum())
+    lot_sizes = lots_used(broker)
     warnings = [*market.warnings, *warnings_of(spec, market.kind, market.has_volume, counts)]
+    warnings += [
+        market_ended(spec, market.symbols[symbol], iso(market.ends[symbol]), lots * lot_sizes[symbol])
+        for symbol, lots in session.ended
+        if lots != 0
+    ]
     if kept < broker.n_rejected:
         warnings.append(
             f"of {broker.n_rejected} rejected orders the first {kept} are listed; all are counted by reason"
@@ -244,7 +238,8 @@ def result_of(
         kind=market.kind,
         timeframe=market.timeframe,
         markets=tuple(
-            ResultMarket(r.symbol, r.tick_size, r.lot_size) for r in map(market_rules, spec.markets)
+            ResultMarket(r.symbol, r.tick_size, lot)
+            for r, lot in zip(map(market_rules, spec.markets), lot_sizes, strict=True)
         ),
         currency=spec.account.currency,
         precision=spec.account.precision,
@@ -263,6 +258,11 @@ def result_of(
         warnings=warnings,
         manifest=dump_manifest(manifest),
     )
+
+
+def lots_used(broker: Broker) -> list[Decimal]:
+    """What a lot of each market is: as the manifest says, or as its first price chose it."""
+    return [quantity_of(market, 1) for market in broker.markets[: broker.n_markets]]
 
 
 def final_of(b: Broker) -> dict[str, Any]:

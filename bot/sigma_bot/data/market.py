@@ -25,7 +25,7 @@ BAR_COLUMNS = ("ts", "end", "symbol", "open", "high", "low", "close", "volume")
 
 class MarketData(Protocol):
     """What the engine is fed with. Times ns UTC; ``timeframe`` is 0 for ticks; ``rows`` is for progress (an
-    upper bound where ticks are built from events)."""
+    upper bound where ticks are built from events); ``ends`` says where each symbol's rows end."""
 
     kind: Literal["tick", "bar"]
     symbols: tuple[str, ...]
@@ -33,6 +33,7 @@ class MarketData(Protocol):
     rows: int
     start: int
     end: int
+    ends: tuple[int, ...]
     has_volume: bool
     warnings: list[str]
     funding: np.ndarray | None
@@ -59,6 +60,7 @@ class Market:
         self.symbols, self.funding, self.warnings = symbols, funding, warnings
         self.rows = sum(s.rows for s in streams)
         self.start, self.end = min(s.start for s in streams), max(s.end for s in streams)
+        self.ends = tuple(s.end for s in streams)
         self.has_volume = any(s.has_volume for s in streams)
         self._streams, self._started, self._complete = streams, False, False
         self._catalogue = catalogue

@@ -11,9 +11,10 @@ from sigma_bot.engine.types import (
     E_LIQUIDATE,
     MARKET,
     MAX_EVENTS,
+    NEVER,
     R_LIQUIDATION,
 )
-from sigma_bot.engine.venue import fee_of, notional_of, quantity
+from sigma_bot.engine.venue import ROOMY_LOTS, coarser, fee_of, notional_of, position_value, quantity
 
 
 def append_event(broker, kind, order, lots, price, reason):
@@ -91,6 +92,9 @@ def book_fill(broker, order, lots, price, maker, ts, notional, fee):
             market.worst = price
     market.lots = position
     market.qty = quantity(market, position)
+    if broker.n_payments != 0 and order.symbol == broker.symbol:
+        broker.held_least = min(broker.held_least, position)
+        broker.held_most = max(broker.held_most, position)
     market.realized += realized
     broker.cash_quanta -= order.side * notional + fee
     broker.cash = broker.cash_quanta / broker.scale
@@ -129,34 +133,122 @@ def maintenance(broker):
 
 
 def mark_to_market(broker):
-    """Account value at the last marks, in money."""
-    equity = broker.cash
+    """Account value at the last marks, in money; counted in quanta, so a market that stands still moves
+    nothing."""
+    equity = broker.cash_quanta
     for i in range(broker.n_markets):
         market = broker.markets[i]
-        equity += market.qty * market.mid
-    return equity
+        if market.lots != 0:
+            equity += position_value(market, market.mid)
+    return equity / broker.scale
+
+
+def survives(broker, market, price):
+    """Whether equity covers the maintenance margin with ``market`` at ``price`` and the others at their
+    marks."""
+    mark = market.mid
+    market.mid = price
+    covered = mark_to_market(broker) >= maintenance(broker)
+    market.mid = mark
+    return covered
+
+
+def liquidate_at(broker, market, price):
+    """Liquidate with ``market`` at ``price`` and the others at their marks."""
+    mark = market.mid
+    market.mid = price
+    liquidate(broker, broker.half_spread + broker.slippage)
+    market.mid = mark
+
+
+def count_ambiguous(broker):
+    """The outcome of this row rests on an assumption about the order of events: count it once."""
+    if broker.ambiguous_row != broker.row:
+        broker.ambiguous_row = broker.row
+        broker.n_ambiguous += 1
+
+
+def choose_lot(broker, market):
+    """At the first price of a market whose lot nobody gave: a lot so coarse that the account's whole worth is
+    at most ROOMY_LOTS of them."""
+    lots = broker.peak / market.margin / market.first_price * market.lot_den / market.lot_num
+    for _ in range(30):
+        if lots > ROOMY_LOTS:
+            coarser(market)
+            lots /= 10.0
 
 
 def pay_funding(broker, symbol, rate, ts):
-    """Exchange of funding between longs and shorts: a long pays ``rate`` of its value when the rate is
-    positive."""
+    """Exchange of funding between longs and shorts, between two rows: a long pays ``rate`` of its value when
+    the rate is positive."""
     market = broker.markets[symbol]
-    if market.lots == 0:
-        return
-    value = notional_of(market, abs(market.lots), market.mid)
-    paid = int(round(float(value) * rate))
-    if market.lots < 0:
-        paid = -paid
-    broker.cash_quanta -= paid
+    paid = funding_of(market, market.lots, rate, market.mid)
+    take_cash(broker, paid)
+    record_funding(broker, symbol, market.lots, market.mid, ts, paid)
+
+
+def funding_of(market, lots, rate, mark):
+    """What a position of ``lots`` pays at ``rate``, in quanta; negative when it receives."""
+    if lots >= 0:
+        return int(round(float(notional_of(market, lots, mark)) * rate))
+    return -int(round(float(notional_of(market, -lots, mark)) * rate))
+
+
+def take_cash(broker, amount):
+    """Take quanta from the cash as funding."""
+    broker.cash_quanta -= amount
     broker.cash = broker.cash_quanta / broker.scale
-    broker.funding_quanta += paid
+    broker.funding_quanta += amount
+
+
+def record_funding(broker, symbol, lots, mark, ts, paid):
+    """Tell of a payment on a position of ``lots``."""
+    if lots == 0:
+        return
     order = broker.scratch
     order.symbol = symbol
-    order.side = 1 if market.lots > 0 else -1
-    index = append_event(broker, E_FUNDING, order, abs(market.lots), market.mid, 0)
+    order.side = 1 if lots > 0 else -1
+    index = append_event(broker, E_FUNDING, order, abs(lots), mark, 0)
     if index >= 0:
         broker.events[index].ts = ts
         broker.events[index].notional = paid
+
+
+def announce_payment(broker, symbol, rate, ts):
+    """A payment falls inside the next row of ``symbol``: it is made there, see ``open_payments``."""
+    broker.payment_rates[broker.n_payments] = rate
+    broker.payment_times[broker.n_payments] = ts
+    broker.n_payments += 1
+    broker.payment_mark = broker.markets[symbol].mid
+    broker.next_wake = -NEVER
+
+
+def open_payments(broker, market, mark):
+    """The payments inside this row, by the position it begins with: what costs is paid before anything else
+    happens. From here on the least and the most that is held is noted."""
+    broker.payment_mark = mark
+    broker.payment_lots = market.lots
+    broker.held_least = market.lots
+    broker.held_most = market.lots
+    for k in range(broker.n_payments):
+        take_cash(broker, max(funding_of(market, market.lots, broker.payment_rates[k], mark), 0))
+
+
+def close_payments(broker, symbol):
+    """The rest of each payment, so that it is that of the position held in this row which pays most."""
+    market = broker.markets[symbol]
+    mark = broker.payment_mark
+    for k in range(broker.n_payments):
+        rate = broker.payment_rates[k]
+        least = funding_of(market, broker.held_least, rate, mark)
+        most = funding_of(market, broker.held_most, rate, mark)
+        paid = max(least, most)
+        take_cash(broker, paid - max(funding_of(market, broker.payment_lots, rate, mark), 0))
+        lots = broker.held_least if least >= most else broker.held_most
+        record_funding(broker, symbol, lots, mark, broker.payment_times[k], paid)
+        if least != most:
+            count_ambiguous(broker)
+    broker.n_payments = 0
 
 
 def liquidate(broker, worse):

@@ -18,14 +18,20 @@
 
 from __future__ import annotations
 
+from sigma_bot.engine.account import (
+    close_payments,
+    count_ambiguous,
+    liquidate_at,
+    open_payments,
+    survives,
+)
+from sigma_bot.engine.ending import end_markets, end_order, remove_ended
 from sigma_bot.engine.matching import (
     advance_order,
     after_slippage,
     cancel_unfilled,
     drag_trailing_stop,
-    end_order,
     fill,
-    remove_ended,
     reset_row_usage,
     roll_risk_day,
     trigger,
@@ -33,6 +39,7 @@ from sigma_bot.engine.matching import (
 )
 from sigma_bot.engine.types import (
     E_CANCEL,
+    FOK,
     LIMIT,
     MARKET,
     PENDING,
@@ -40,7 +47,7 @@ from sigma_bot.engine.types import (
     TRAIL,
     WORKING,
 )
-from sigma_bot.engine.venue import lots_of, on_grid
+from sigma_bot.engine.venue import lots_shown, on_grid
 
 
 def taker_price(broker, market, side, price):
@@ -52,7 +59,7 @@ def remaining_volume(broker, market, bar, want):
     """Lots that a resting order may still take from the bar's volume."""
     if broker.volume_limit <= 0.0:
         return want
-    return max(min(want, lots_of(market, bar.volume * broker.volume_limit) - market.used_volume), 0)
+    return max(min(want, lots_shown(market, bar.volume * broker.volume_limit) - market.used_volume), 0)
 
 
 def at_open(broker, market, order, bar, arrived):
@@ -73,14 +80,20 @@ def at_open(broker, market, order, bar, arrived):
         if amount > 0:
             market.used_volume += fill(broker, order, amount, order.limit, 1, bar.ts)
         return True
+    take_liquidity(broker, market, order, order.remaining, price, bar.ts)
+    return True
+
+
+def take_liquidity(broker, market, order, lots, price, ts):
+    """A limit order that arrives marketable at ``price``: worse by spread and slippage, up to its limit.
+    Returns what was filled."""
     if order.post_only != 0:
         end_order(broker, order, E_CANCEL, R_POST_ONLY)
-        return True
+        return 0
     fill_price = taker_price(broker, market, order.side, price)
     if (fill_price - order.limit) * order.side > 0.0:
         fill_price = order.limit
-    fill(broker, order, order.remaining, fill_price, 0, bar.ts)
-    return True
+    return fill(broker, order, lots, fill_price, 0, ts)
 
 
 def trigger_price(order):
@@ -117,17 +130,23 @@ def move_price(broker, market, bar, start, end):
         if slot < 0:
             break
         order = broker.orders[slot]
-        act_inside(
-            broker,
-            market,
-            order,
-            bar,
-            max(start, trigger_price(order)) if direction > 0 else min(start, trigger_price(order)),
-        )
+        price = max(start, trigger_price(order)) if direction > 0 else min(start, trigger_price(order))
+        if not liquidated_inside(broker, market, bar, direction, price):
+            act_inside(broker, market, order, bar, price)
+    liquidated_inside(broker, market, bar, direction, end)
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         if order.symbol == bar.symbol and order.state == WORKING and order.order_type == TRAIL:
             drag_trailing_stop(order, market, min(start, end), max(start, end))
+
+
+def liquidated_inside(broker, market, bar, direction, price):
+    """Whether a move up (1) or down (-1) to ``price`` is more than the account can bear: then it is
+    liquidated, at the bar's adverse extreme."""
+    if broker.leveraged == 0 or market.lots * direction >= 0 or survives(broker, market, price):
+        return False
+    liquidate_at(broker, market, bar.low if direction < 0 else bar.high)
+    return True
 
 
 def act_inside(broker, market, order, bar, price):
@@ -137,8 +156,11 @@ def act_inside(broker, market, order, bar, price):
         trigger(broker, order, bar.end)
         if order.order_type == LIMIT:
             amount = remaining_volume(broker, market, bar, order.remaining)
+            if order.tif == FOK and amount < order.remaining:
+                amount = 0
             if (price - order.limit) * order.side <= 0.0 and amount > 0:
-                market.used_volume += fill(broker, order, amount, price, 0, bar.end)
+                market.used_volume += take_liquidity(broker, market, order, amount, price, bar.end)
+            cancel_unfilled(broker, order, True)
         else:
             fill(broker, order, order.remaining, taker_price(broker, market, order.side, price), 0, bar.end)
     else:
@@ -157,14 +179,15 @@ def trigger_woken_stops(broker, market, bar):
         if order.state != WORKING or order.order_type <= LIMIT or order.remaining <= 0:
             continue
         reached = bar.high >= order.stop if order.side > 0 else bar.low <= order.stop
-        if reached:
+        if reached and not liquidated_inside(broker, market, bar, order.side, order.stop):
             act_inside(broker, market, order, bar, order.stop)
 
 
-def is_ambiguous(broker, bar):
-    """Could orders above and orders below the open act in this bar?"""
-    up = False
-    down = False
+def is_ambiguous(broker, market, bar):
+    """Could orders above and orders below the open act in this bar? A liquidation acts like an order."""
+    bound = broker.leveraged != 0 and market.lots != 0
+    up = bound and market.lots < 0 and not survives(broker, market, bar.high)
+    down = bound and market.lots > 0 and not survives(broker, market, bar.low)
     for i in range(broker.n_active):
         order = broker.orders[broker.active[i]]
         up = up or acts_in(order, bar.symbol, 1, bar.high)
@@ -178,6 +201,8 @@ def match_bar(broker, bar):
     market = broker.markets[bar.symbol]
     reset_row_usage(broker, market)
     roll_risk_day(broker, bar.ts)
+    if broker.n_ending > 0:
+        end_markets(broker)
     broker.inside_bar = 0
     market.mid = bar.open
     broker.ts = bar.ts
@@ -190,25 +215,44 @@ def match_bar(broker, bar):
             cancel_unfilled(broker, order, at_open(broker, market, order, bar, status == 2))
     broker.ts = bar.end
     remove_ended(broker)
+    if broker.n_payments > 0:
+        open_payments(broker, market, bar.open)
     if broker.n_active > 0:
         match_inside_bar(broker, market, bar)
         remove_ended(broker)
+    if broker.n_payments > 0:
+        if broker.leveraged != 0:
+            liquidate_at_extreme(broker, market, bar)
+        close_payments(broker, bar.symbol)
     update_wake_prices(broker, bar.symbol)
 
 
 def match_inside_bar(broker, market, bar):
     """The bar after its open: the way to one extreme, to the other, and to the close."""
     broker.inside_bar = 1
-    if is_ambiguous(broker, bar):
-        broker.n_ambiguous += 1
+    if is_ambiguous(broker, market, bar):
+        count_ambiguous(broker)
     down = market.lots > 0 or (market.lots == 0 and bar.open - bar.low <= bar.high - bar.open)
     first = bar.low if down else bar.high
     second = bar.high if down else bar.low
     move_price(broker, market, bar, bar.open, first)
+    liquidations = broker.n_liquidations
     move_price(broker, market, bar, first, second)
     move_price(broker, market, bar, second, bar.close)
     trigger_woken_stops(broker, market, bar)
+    liquidate_at_extreme(broker, market, bar)
+    if broker.n_liquidations > liquidations:
+        count_ambiguous(broker)
     broker.inside_bar = 0
+
+
+def liquidate_at_extreme(broker, market, bar):
+    """What is held after the bar is held against all of it: its extreme may have come after the entry."""
+    if broker.leveraged == 0 or market.lots == 0:
+        return
+    extreme = bar.low if market.lots > 0 else bar.high
+    if not survives(broker, market, extreme):
+        liquidate_at(broker, market, extreme)
 
 
 def match_close(broker, bar):

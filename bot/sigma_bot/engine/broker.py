@@ -13,6 +13,7 @@ from sigma_bot.engine.types import (
     MARKET,
     MAX_EVENTS,
     MAX_ORDERS,
+    MAX_PAYMENTS,
     MAX_SAMPLES,
     MAX_SYMBOLS,
     MAX_TIMEFRAMES,
@@ -23,7 +24,7 @@ from sigma_bot.engine.types import (
     Reason,
     Sample,
 )
-from sigma_bot.engine.venue import lots_of, notional_of, quantity
+from sigma_bot.engine.venue import UNCOUNTABLE, lots_of, notional_of, quantity
 from sigma_bot.kernel.struct import Struct, array
 
 
@@ -84,6 +85,17 @@ class Broker(Struct):
     risk: RiskManager
     bar: Bar
     scratch: Order
+    n_payments: int
+    payment_mark: float
+    payment_lots: int
+    held_least: int
+    held_most: int
+    ambiguous_row: int
+    n_ending: int
+    ended: array(int, MAX_SYMBOLS)
+    own_lot: array(int, MAX_SYMBOLS)
+    payment_rates: array(float, MAX_PAYMENTS)
+    payment_times: array(int, MAX_PAYMENTS)
     rejected: array(int, 32)
     active: array(int, MAX_ORDERS)
     free: array(int, MAX_ORDERS)
@@ -260,8 +272,7 @@ class Broker(Struct):
         """Trade at market so that, with the entries already on their way, the position becomes ``qty``
         units."""
         index = self._index(symbol)
-        market = self.markets[index]
-        return self._move(index, lots_of(market, qty) - market.lots - self._coming(index))
+        return self._move_to(index, lots_of(self.markets[index], qty))
 
     def target_fraction(self, fraction, symbol=-1):
         """Trade at market towards a position worth ``fraction`` of the equity (negative: short)."""
@@ -269,13 +280,23 @@ class Broker(Struct):
         market = self.markets[index]
         if not market.mid > 0.0:
             return 0
-        return self.target(fraction * self.equity / market.mid, index)
+        lots = lots_of(market, fraction * self.equity / market.mid)
+        worth = abs(fraction * self.equity) * self.scale
+        if lots != UNCOUNTABLE and lots != 0 and notional_of(market, abs(lots), market.mid) > worth:
+            lots -= 1 if lots > 0 else -1
+        return self._move_to(index, lots)
 
     def close(self, symbol=-1):
         """Cancel the symbol's orders and close its position at market."""
         index = self._index(symbol)
         self.cancel_all(index)
         return self._move(index, -self.markets[index].lots)
+
+    def _move_to(self, index, lots):
+        """Towards a position of ``lots``; one that cannot be counted is refused, not taken for none."""
+        if lots == UNCOUNTABLE:
+            return self._send_market(index, 1, lots, 0)
+        return self._move(index, lots - self.markets[index].lots - self._coming(index))
 
     def _move(self, index, lots):
         if lots == 0:
@@ -284,11 +305,14 @@ class Broker(Struct):
         reduce = (
             1 if self.markets[index].lots * lots < 0 and abs(lots) <= abs(self.markets[index].lots) else 0
         )
+        return self._send_market(index, side, abs(lots), reduce)
+
+    def _send_market(self, index, side, lots, reduce):
         return submit(
             self,
             symbol=index,
             side=side,
-            lots=abs(lots),
+            lots=lots,
             order_type=MARKET,
             limit=0.0,
             stop=0.0,

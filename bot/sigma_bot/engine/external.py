@@ -8,7 +8,8 @@ orders alone. Interpreted only.
 from __future__ import annotations
 
 from sigma_bot.engine.account import book_fill, mark_to_market
-from sigma_bot.engine.matching import end_order, remove_ended, update_linked_orders, update_wake_prices
+from sigma_bot.engine.ending import end_order, remove_ended
+from sigma_bot.engine.matching import update_linked_orders, update_wake_prices
 from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,

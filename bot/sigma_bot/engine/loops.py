@@ -8,9 +8,9 @@ queue.
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import pay_funding
+from sigma_bot.engine.account import announce_payment, pay_funding
 from sigma_bot.engine.step import step_bar, step_tick, take_sample
-from sigma_bot.engine.types import DRAIN, MAX_SAMPLES
+from sigma_bot.engine.types import DRAIN, MAX_SAMPLES, NEVER
 
 TICK_COLUMNS = ("ts", "symbol", "bid", "ask", "bid_size", "ask_size", "last", "volume", "low", "high")
 BAR_COLUMNS = ("ts", "end", "symbol", "open", "high", "low", "close", "volume")
@@ -73,10 +73,22 @@ def bar_loop(broker, bar, strategy, ts, close_ts, symbol, open_, high, low, clos
     return i
 
 
-def fund_loop(broker, symbol, rate, ts):
-    """One funding payment, between two rows."""
-    pay_funding(broker, symbol, rate, ts)
+def fund_loop(broker, symbol, rate, ts, inside):
+    """One funding payment: now, between two rows, or ``inside`` the symbol's next row."""
+    if inside != 0:
+        announce_payment(broker, symbol, rate, ts)
+    else:
+        pay_funding(broker, symbol, rate, ts)
     return 0
+
+
+def market_ends(broker, symbol, rule):
+    """The last row of ``symbol`` has been run: the next row does what ``rule`` (END_KEEP …) says. Returns the
+    lots that are held."""
+    broker.ended[symbol] = rule
+    broker.n_ending += 1
+    broker.next_wake = -NEVER
+    return broker.markets[symbol].lots
 
 
 def interpret_ticks(broker, tick, strategy, rows, first):

@@ -14,7 +14,16 @@ This file holds what ticks and bars share and the tick rules; ``bars.py`` holds 
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import append_event, settle
+from sigma_bot.engine.account import (
+    append_event,
+    close_payments,
+    count_ambiguous,
+    liquidate_at,
+    open_payments,
+    settle,
+    survives,
+)
+from sigma_bot.engine.ending import end_markets, end_order, remove_ended
 from sigma_bot.engine.orders import apply_change
 from sigma_bot.engine.types import (
     DONE,
@@ -23,7 +32,6 @@ from sigma_bot.engine.types import (
     E_TRIGGER,
     FAR,
     FOK,
-    FREE,
     HELD,
     IOC,
     LIMIT,
@@ -32,7 +40,6 @@ from sigma_bot.engine.types import (
     PENDING,
     R_FUNDS,
     R_OCO,
-    R_PARENT,
     R_POST_ONLY,
     R_REDUCE_ONLY,
     R_STRATEGY,
@@ -41,13 +48,7 @@ from sigma_bot.engine.types import (
     TRAIL,
     WORKING,
 )
-from sigma_bot.engine.venue import lots_of, notional_of, on_grid, step_at
-
-
-def end_order(broker, order, kind, reason):
-    """End an order that has something left."""
-    order.state = DONE
-    append_event(broker, kind, order, order.remaining, order.limit, reason)
+from sigma_bot.engine.venue import lots_shown, notional_of, on_grid, step_at
 
 
 def after_slippage(broker, market, side, price):
@@ -250,8 +251,8 @@ def taker_quote(broker, market, order, tick):
 def displayed_lots(market, order, tick):
     """Lots at the touch that no other own order has taken in this row."""
     if order.side > 0:
-        return max(lots_of(market, tick.ask_size) - market.used_ask, 0)
-    return max(lots_of(market, tick.bid_size) - market.used_bid, 0)
+        return max(lots_shown(market, tick.ask_size) - market.used_ask, 0)
+    return max(lots_shown(market, tick.bid_size) - market.used_bid, 0)
 
 
 def record_taken(market, order, lots):
@@ -310,7 +311,7 @@ def fill_resting_limit(broker, market, order, tick, through, at_touch, size):
         volume -= ahead
     amount = order.remaining
     if broker.volume_limit > 0.0:
-        amount = min(amount, lots_of(market, volume * broker.volume_limit) - market.used_volume)
+        amount = min(amount, lots_shown(market, volume * broker.volume_limit) - market.used_volume)
     if amount > 0:
         market.used_volume += fill(broker, order, amount, order.limit, 1, tick.ts)
 
@@ -369,59 +370,73 @@ def match_tick(broker, tick):
         return
     reset_row_usage(broker, market)
     roll_risk_day(broker, tick.ts)
+    if broker.n_ending > 0:
+        end_markets(broker)
+    if broker.n_payments > 0:
+        open_payments(broker, market, broker.payment_mark)
+    if broker.leveraged != 0 and market.lots != 0:
+        price = adverse_price(broker, market, tick)
+        if not survives(broker, market, price):
+            liquidate_first(broker, market, tick, price)
     for i in range(broker.n_active):
-        order = broker.orders[broker.active[i]]
-        if order.symbol != tick.symbol:
-            continue
-        status = advance_order(broker, order, tick.ts)
-        if status != 0:
-            acted = match_order(broker, market, order, tick, status == 2)
-            cancel_unfilled(broker, order, acted)
+        match_one(broker, market, broker.orders[broker.active[i]], tick)
+    if broker.n_payments > 0:
+        close_payments(broker, tick.symbol)
     remove_ended(broker)
     update_wake_prices(broker, tick.symbol)
+
+
+def match_one(broker, market, order, tick):
+    """One order against the tick, where it is of its symbol and can act."""
+    if order.symbol != tick.symbol:
+        return
+    status = advance_order(broker, order, tick.ts)
+    if status != 0:
+        acted = match_order(broker, market, order, tick, status == 2)
+        cancel_unfilled(broker, order, acted)
+
+
+def adverse_price(broker, market, tick):
+    """The worst the tick was for the position: its mid, or a trade beyond it. A last price that only stands
+    since an earlier tick is no trade."""
+    price = market.mid
+    if tick.volume == 0.0 and (
+        broker.has_volume != 0 or (tick.low == market.last and tick.high == market.last)
+    ):
+        return price
+    return min(price, tick.low) if market.lots > 0 else max(price, tick.high)
+
+
+def liquidate_first(broker, market, tick, price):
+    """The tick's worst price is more than the account can bear: only market orders, and stops that it could
+    have borne, come before the liquidation. What the market reached on the other side comes too late."""
+    for i in range(broker.n_active):
+        order = broker.orders[broker.active[i]]
+        stops = (
+            order.order_type > LIMIT and order.side * market.lots < 0 and survives(broker, market, order.stop)
+        )
+        if order.order_type == MARKET or stops:
+            match_one(broker, market, order, tick)
+    if market.lots != 0 and not survives(broker, market, price):
+        for i in range(broker.n_active):
+            order = broker.orders[broker.active[i]]
+            closes = order.symbol == tick.symbol and order.side * market.lots < 0
+            if closes and order.state == WORKING and order.order_type == LIMIT and reached(order, tick):
+                count_ambiguous(broker)
+        liquidate_at(broker, market, price)
+
+
+def reached(order, tick):
+    """Whether the tick quoted or traded at a limit or beyond it."""
+    if order.side > 0:
+        return min(tick.low, tick.ask) <= order.limit
+    return max(tick.high, tick.bid) >= order.limit
 
 
 def roll_risk_day(broker, ts):
     """Roll the risk day; its equity is the last one of the old day."""
     if ts >= broker.risk.next_day:
         broker.risk.roll_day(ts, broker.equity)
-
-
-def remove_ended(broker):
-    """Free the slots of ended orders; the rest keep their order of arrival. Children of an ended parent
-    end."""
-    again = True
-    while again:
-        again = False
-        kept = 0
-        for i in range(broker.n_active):
-            slot = broker.active[i]
-            order = broker.orders[slot]
-            if (
-                order.state != DONE
-                and order.parent > 0
-                and order.remaining == 0
-                and not is_open(broker, order.parent)
-            ):
-                end_order(broker, order, E_CANCEL, R_PARENT)
-                again = True
-            if order.state == DONE:
-                order.state = FREE
-                broker.free[broker.n_free] = slot
-                broker.n_free += 1
-            else:
-                broker.active[kept] = slot
-                kept += 1
-        broker.n_active = kept
-
-
-def is_open(broker, order_id):
-    """Whether an order of this id still lives."""
-    for i in range(broker.n_active):
-        order = broker.orders[broker.active[i]]
-        if order.id == order_id and order.state != DONE and order.state != FREE:
-            return True
-    return False
 
 
 def update_wake_prices(broker, symbol):

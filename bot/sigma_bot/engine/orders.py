@@ -19,15 +19,17 @@ from sigma_bot.engine.types import (
     NEVER,
     OK,
     PENDING,
+    R_ENDED,
     R_OPEN_ORDERS,
     R_PRICE,
     R_QUEUE_FULL,
+    R_SIZE,
     R_STRATEGY,
     STOP,
     STOP_LIMIT,
     TRAIL,
 )
-from sigma_bot.engine.venue import on_grid
+from sigma_bot.engine.venue import UNCOUNTABLE, on_grid
 
 
 def is_valid_price(price):
@@ -67,6 +69,11 @@ def submit(
     if order_type == TRAIL and not is_valid_price(trail):
         reason = R_PRICE
         trail = 0.0
+    if lots == UNCOUNTABLE:
+        lots = 0
+        reason = R_SIZE
+    if broker.ended[symbol] != 0:
+        reason = R_ENDED
     if limit > 0.0:
         limit = on_grid(market, limit)
     if stop > 0.0:

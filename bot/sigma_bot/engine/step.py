@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sigma_bot.engine.account import liquidate, maintenance, mark_to_market
-from sigma_bot.engine.bars import match_bar, match_close
-from sigma_bot.engine.matching import match_tick
+from sigma_bot.engine.account import choose_lot, liquidate_at, maintenance, mark_to_market, survives
+from sigma_bot.engine.bars import liquidate_at_extreme, match_bar, match_close
+from sigma_bot.engine.matching import adverse_price, match_tick
 from sigma_bot.engine.types import BUDGET, E_FILL
+from sigma_bot.engine.venue import position_value
 
 
 def close_bar(broker, symbol, index):
@@ -35,6 +36,13 @@ def open_bar(bar, start, width, price):
     bar.close = price
     bar.volume = 0.0
     bar.count = 0
+
+
+def first_price(broker, market, price):
+    """The symbol's first row: what the benchmark starts from, and what a lot that nobody gave goes by."""
+    market.first_price = price
+    if broker.own_lot[broker.symbol] != 0 and price > 0.0:
+        choose_lot(broker, market)
 
 
 def record_equity(broker, equity):
@@ -103,7 +111,7 @@ def step_tick(broker, tick, strategy):
     mid = (tick.bid + tick.ask) * 0.5
     market.mid = mid
     if market.first_price == 0.0:
-        market.first_price = mid
+        first_price(broker, market, mid)
     if (
         tick.ts >= broker.next_wake
         or tick.ask <= market.wake_below
@@ -113,7 +121,9 @@ def step_tick(broker, tick, strategy):
     ):
         match_tick(broker, tick)
     if broker.n_markets == 1:
-        equity = broker.cash + market.qty * mid
+        equity = broker.cash
+        if market.lots != 0:
+            equity = (broker.cash_quanta + position_value(market, mid)) / broker.scale
     else:
         equity = mark_to_market(broker)
     if market.lots > 0:
@@ -129,9 +139,12 @@ def step_tick(broker, tick, strategy):
     broker.equity = equity
     if equity > broker.peak or broker.peak - equity > broker.max_drawdown:
         record_equity(broker, equity)
-    if broker.leveraged != 0 and equity < maintenance(broker):
-        liquidate(broker, broker.half_spread + broker.slippage)
-        record_equity(broker, mark_to_market(broker))
+    if broker.leveraged != 0 and (market.lots != 0 or broker.n_markets > 1):
+        exposure = abs(market.qty)
+        need = exposure * mid * market.maintenance if broker.n_markets == 1 else maintenance(broker)
+        # twice the way to the worst trade bounds what equity loses and what the margin may grow by
+        if equity - 2.0 * exposure * max(mid - tick.low, tick.high - mid) < need:
+            check_margin(broker, tick)
     if broker.n_timeframes != 0:
         for index in range(broker.n_timeframes):
             add_tick_to_bar(broker, market.bars[index], tick, strategy, index)
@@ -139,6 +152,23 @@ def step_tick(broker, tick, strategy):
     if broker.needs_matching != 0 or broker.delivered != broker.n_events:
         after_tick(broker, tick, strategy)
     market.last = tick.last
+
+
+def check_margin(broker, tick):
+    """Liquidate when the tick's worst price is more than the account can bear. In LIVE the venue does."""
+    market = broker.markets[tick.symbol]
+    price = adverse_price(broker, market, tick) if market.lots != 0 else market.mid
+    if broker.external == 0 and holds_any(broker) and not survives(broker, market, price):
+        liquidate_at(broker, market, price)
+        record_equity(broker, mark_to_market(broker))
+
+
+def holds_any(broker):
+    """Whether there is a position."""
+    held = 0
+    for i in range(broker.n_markets):
+        held += abs(broker.markets[i].lots)
+    return held > 0
 
 
 def add_tick_to_bar(broker, built, tick, strategy, index):
@@ -171,7 +201,7 @@ def step_bar(broker, bar, strategy):
     broker.symbol = symbol
     market = broker.markets[symbol]
     if market.first_price == 0.0:
-        market.first_price = bar.open
+        first_price(broker, market, bar.open)
     if end > broker.next_wake or bar.low <= market.wake_below or bar.high >= market.wake_above:
         match_bar(broker, bar)
     market.ts = end
@@ -181,7 +211,9 @@ def step_bar(broker, bar, strategy):
     if market.lots != 0:
         watermarks(broker, market, bar)
     if broker.n_markets == 1:
-        equity = broker.cash + market.qty * close
+        equity = broker.cash
+        if market.lots != 0:
+            equity = (broker.cash_quanta + position_value(market, close)) / broker.scale
     else:
         equity = mark_to_market(broker)
     broker.equity = equity
@@ -201,22 +233,17 @@ def watermarks(broker, market, bar):
     high = bar.high
     low = bar.low
     if market.lots > 0:
-        extreme = low
         if high > market.best:
             market.best = high
         if low < market.worst:
             market.worst = low
     else:
-        extreme = high
         if low < market.best:
             market.best = low
         if high > market.worst:
             market.worst = high
     if broker.leveraged != 0:
-        market.mid = extreme
-        if mark_to_market(broker) < maintenance(broker):
-            liquidate(broker, broker.half_spread + broker.slippage)
-        market.mid = bar.close
+        liquidate_at_extreme(broker, market, bar)
 
 
 def add_bar_to_bar(broker, bar, strategy, index):

@@ -21,6 +21,8 @@ MAX_SAMPLES = 256
 # orders until BUDGET events have happened in it, and what is left is more than one matching of every open
 # order can emit. The budget counts from the row's start, so it does not depend on when the queue was drained.
 MAX_EVENTS, DRAIN, BUDGET = 2048, 512, 768
+# Funding payments inside one row: hourly ones in a month's bar.
+MAX_PAYMENTS = 1024
 
 NEVER = 9_000_000_000_000_000_000
 FAR = 1e300
@@ -120,6 +122,8 @@ class Reason(Coded):
     ABSENT = 27, "never reached the venue"
     ACCOUNT = 28, "limit of the account"
     CLOCK = 29, "clock drift"
+    SIZE = 30, "quantity is not finite or too large to count"
+    ENDED = 31, "the market's data have ended"
 
 
 # The records hold plain numbers, and the compiled subset compares them with plain numbers: these.
@@ -176,6 +180,10 @@ R_VENUE: Final = int(Reason.VENUE)
 R_ABSENT: Final = int(Reason.ABSENT)
 R_ACCOUNT: Final = int(Reason.ACCOUNT)
 R_CLOCK: Final = int(Reason.CLOCK)
+R_SIZE: Final = int(Reason.SIZE)
+R_ENDED: Final = int(Reason.ENDED)
+# What becomes of a position when its market's data end (execution.marketEnd).
+END_KEEP, END_CLOSE, END_ZERO = 1, 2, 3
 
 
 class Tick(Struct):

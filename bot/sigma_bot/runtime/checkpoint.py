@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from typing import Any
 from sigma_bot.engine.broker import Broker
 from sigma_bot.engine.risk import RiskManager
 from sigma_bot.engine.types import Market
+from sigma_bot.engine.venue import coarser
 from sigma_bot.errors import SigmaError
 from sigma_bot.kernel.struct import SCALARS, ArraySpec, Struct
 from sigma_bot.strategy import Strategy
@@ -50,7 +52,7 @@ MANIFEST_FIELDS: Skipped = {
     RiskManager: frozenset(RiskManager.__fields__) - _COUNTERS,
     Market: frozenset(Market.__fields__) - _HELD,
 }
-_QUEUES = frozenset(("events", "samples"))
+_QUEUES = frozenset(("events", "samples", "payment_rates", "payment_times"))
 _PARTIAL = frozenset(("orders", "markets", "active", "free"))
 
 
@@ -119,14 +121,35 @@ def _put_back(state: Mapping[str, Any], broker: Broker, skipped: Skipped) -> Non
             "flatten and reset the bot, or take the markets back"
         )
     for name, t in fields(broker):
-        if name not in _QUEUES | _PARTIAL and name not in skipped.get(Broker, ()):
+        if name not in _QUEUES | _PARTIAL | _missing(state["broker"]) and name not in skipped.get(Broker, ()):
             setattr(broker, name, _made(t, _stored(state["broker"], name), getattr(broker, name), skipped))
     for slot, values in state["orders"].items():
         _assign(broker.orders[int(slot)], values)
     broker.active[: len(state["active"])] = state["active"]
     broker.free[: len(state["free"])] = state["free"]
-    for market, values in zip(broker.markets, state["markets"], strict=False):
+    for own, market, values in zip(broker.own_lot, broker.markets, state["markets"], strict=False):
         _assign(market, values, skipped)
+        if own:
+            _keep_lot(market, values)
+
+
+LATER_FIELDS = frozenset(
+    ("n_payments", "payment_mark", "payment_lots", "held_least", "held_most", "ambiguous_row", "n_ending")
+) | {"ended", "own_lot"}
+"""What an earlier version did not have: left as it was built."""
+
+
+def _missing(broker: Mapping[str, Any]) -> frozenset[str]:
+    return LATER_FIELDS - broker.keys()
+
+
+def _keep_lot(market: Market, values: list[Any]) -> None:
+    """A lot that was chosen at the market's first price stays when a new strategy takes over: the position
+    is counted in it."""
+    place = {name: i for i, name in enumerate(Market.__fields__)}
+    lot = Fraction(values[place["lot_num"]], values[place["lot_den"]])
+    while Fraction(market.lot_num, market.lot_den) < lot:
+        coarser(market)
 
 
 def _stored(broker: Mapping[str, Any], name: str) -> Any:

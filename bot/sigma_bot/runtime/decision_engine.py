@@ -25,6 +25,7 @@ def broker_for(spec: StrategySpec) -> Broker:
     b.has_volume = 1
     if spec.mode == "live":
         b.external = 1
+        b.own_lot = [0] * len(b.own_lot)  # the venue's lots, whatever they are
         b.latency = 1
     return b
 

@@ -36,7 +36,7 @@ def build_broker(spec: BacktestSpec | StrategySpec, kind: str, timeframe: int) -
     b.slippage_ticks = float(execution.slippage_ticks)
     b.volume_limit = float(execution.volume_limit)
     b.next_id = 1
-    b.row = -1
+    b.row = b.ambiguous_row = -1
     b.next_wake = b.next_sample = -NEVER
     b.n_free = MAX_ORDERS
     b.free = list(range(MAX_ORDERS - 1, -1, -1))
@@ -46,6 +46,7 @@ def build_broker(spec: BacktestSpec | StrategySpec, kind: str, timeframe: int) -
     b.n_markets = len(spec.markets)
     for market, s in zip(spec.markets, b.markets, strict=False):
         set_market(s, market_rules(market), spec)
+    b.own_lot[: b.n_markets] = [int(market.lot_size is None) for market in spec.markets]
     return b
 
 

@@ -332,6 +332,9 @@ class Execution(Block):
     """The same as a fraction of the price, added to it."""
     volume_limit: Fraction = Decimal("0.1")
     """Fraction of the traded volume that a resting order may take; "0" takes off the limit."""
+    market_end: Literal["keep", "close", "zero"] = "keep"
+    """When a symbol's data end before those of others, in a backtest: keep the position at its last price,
+    close it there, or write what is held off to zero."""
     queue: StrictBool = False
     """Resting orders wait behind the size that was displayed when they came."""
 

@@ -25,6 +25,7 @@ from sigma_bot.spec.blocks import (
     VenueName,
 )
 from sigma_bot.spec.pods import JobOptions, PodOptions
+from sigma_bot.spec.quotes import strangers
 from sigma_bot.spec.sweep import Sweep
 from sigma_bot.spec.units import Between, Duration, PositiveAmount, Timeframe
 
@@ -91,6 +92,14 @@ class CommonSpec(Block):
             seen.add(timeframe.ns)
 
 
+def foreign_markets(spec: BacktestSpec | StrategySpec) -> Iterator[Problem]:
+    """Markets that the account's currency cannot count."""
+    given = "currency" in spec.account.model_fields_set
+    symbols = [market.symbol for market in spec.markets]
+    for i, text in strangers(symbols, spec.account.currency if given else None):
+        yield ("markets", i, "symbol"), text
+
+
 class BacktestSpec(CommonSpec):
     """A strategy, the data it is run on, and every assumption of the run."""
 
@@ -112,6 +121,7 @@ class BacktestSpec(CommonSpec):
     def problems(self) -> Iterator[Problem]:
         """Every market has data."""
         yield from super().problems()
+        yield from foreign_markets(self)
         if self.data.source == "file" and self.data.path is None:
             without = [m.symbol for m in self.markets if m.data is None]
             if without:
@@ -186,6 +196,7 @@ class StrategySpec(CommonSpec):
     def problems(self) -> Iterator[Problem]:
         """Real money needs keys, limits and a confirmation."""
         yield from super().problems()
+        yield from foreign_markets(self)
         if self.mode == "live":
             yield from self._live_problems()
 

@@ -16,7 +16,16 @@ from tests.integration.cli.desk import CROSS, Desk, finished, sigma_process
 
 SUMMARY = ["digest", "engine", "events", "seconds", "metrics", "counts"]
 LISTS = ["orders", "fills", "trades", "equity"]
-COUNTS = {"orders", "fills", "rejected", "cancelled", "expired", "liquidations", "ambiguous_bars"}
+COUNTS = {
+    "orders",
+    "fills",
+    "rejected",
+    "cancelled",
+    "expired",
+    "liquidations",
+    "ambiguous_bars",
+    "ended_markets",
+}
 MONEY = re.compile(r"-?\d+(\.\d+)?")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

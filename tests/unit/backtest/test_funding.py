@@ -13,7 +13,7 @@ from sigma_bot.backtest.session import CompiledSession, InterpretedSession
 from sigma_bot.backtest.tester import Clock, feed
 from sigma_bot.strategy import Strategy
 from sigma_bot.times import MINUTE
-from tests.unit.engine.world import T0, bars, broker
+from tests.unit.engine.world import T0, TICK_NS, Script, bars, broker, ticks
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 
@@ -35,7 +35,16 @@ def pay(session: Any, minutes: list[int], cuts: list[int]) -> int:
     funding["ts"] = T0 + np.array(minutes) * MINUTE
     funding["rate"] = 0.001
     parts = [{k: v[a:b] for k, v in columns.items()} for a, b in zip([0, *cuts], [*cuts, 8], strict=True)]
-    market = SimpleNamespace(kind="bar", funding=funding, rows=8, chunks=lambda: iter(parts))
+    end = int(columns["end"][-1])
+    market = SimpleNamespace(
+        kind="bar",
+        symbols=("X",),
+        funding=funding,
+        rows=8,
+        end=end,
+        ends=(end,),
+        chunks=lambda: iter(parts),
+    )
     feed(session, market, lambda *_: None, Clock())
     _, after = session.finish()
     return after.funding_quanta
@@ -63,3 +72,32 @@ def test_compiled_pays_the_same():
     )
     assert pay(session, [2, 5], [3]) == 2 * 10**8
     assert len(session.recorder.all_events()) == 4
+
+
+@pytest.mark.parametrize(
+    ("at", "rate", "payments", "counted"),
+    [
+        (2.0, 0.001, 1, 0),  # bought in the third tick, whose interval ends then
+        (1.0, 0.001, 0, 0),
+        (1.5, 0.001, 1, 1),  # inside the interval in which it was bought: the worse one
+        (1.5, -0.001, 0, 1),
+        (4.5, 0.001, 1, 1),  # and in which it was sold
+        (4.5, -0.001, 0, 1),
+        (3.5, -0.001, -1, 0),
+        (5.0, 0.001, 0, 0),
+    ],
+)
+def test_ticks_pay_by_the_position_at_the_instant(at, rate, payments, counted):
+    columns = ticks(*[(100.0, 100.0)] * 8, size=1000.0)
+    columns["ts"] += -T0 % TICK_NS
+    funding = np.zeros(1, [("ts", "i8"), ("symbol", "i4"), ("rate", "f8")])
+    funding["ts"], funding["rate"] = int(columns["ts"][0] + at * TICK_NS), rate
+    b = broker("tick", account={"type": "margin"}, execution={"latency": "100ms"})
+    script = Script({1: lambda b: b.buy(10.0), 4: lambda b: b.close()})
+    market = SimpleNamespace(
+        kind="tick", symbols=("X",), funding=funding, rows=8, end=0, ends=(0,), chunks=lambda: iter([columns])
+    )
+    feed(InterpretedSession(script, b, "tick"), market, lambda *_: None, Clock())
+    assert b.n_fills == 2
+    assert b.funding_quanta == payments * 10**8
+    assert b.n_ambiguous == counted
