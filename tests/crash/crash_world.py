@@ -204,7 +204,7 @@ class World:
             "log": str(self.folder / "log"),
             "database": self.database,
             "bus": self.bus_url,
-            "ttl": 5.0,
+            "ttl": 20.0,  # a busy machine may stand still for long
             "late": LATE_S,
             "reconcile": RECONCILE_S,
             **self.job,
