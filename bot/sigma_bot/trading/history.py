@@ -35,19 +35,26 @@ RETRY_AFTER_S = 300.0
 
 class HistoryClient:
     """Recorded ticks of a bot's symbols. ``reason`` says in words why the last reading ended early;
-    ``feed_absent`` whether that was since no feed runs."""
+    ``feed_absent`` whether that was since no feed runs, ``reading`` whether it reads now."""
 
     def __init__(self, bus: Bus, venue: str, bot: str, symbols: Sequence[str]) -> None:
         self._bus, self._venue, self._bot, self._symbols = bus, venue, bot, tuple(symbols)
         self._not_before = 0.0
-        self.reason, self.feed_absent = "", False
+        self.reason, self.feed_absent, self.reading = "", False, False
 
     async def pages(self, after: int, since: int, until: int) -> AsyncIterator[HistoryPage]:
         """What is recorded behind number ``after`` (-1: any), from ``since`` on (ns UTC), before ``until``.
         Each page begins where the one before ended. Raises BusError."""
         if time.monotonic() < self._not_before:
             return
-        self.reason, self.feed_absent = "", False
+        self.reason, self.feed_absent, self.reading = "", False, True
+        try:
+            async for page in self._pages(after, since, until):
+                yield page
+        finally:
+            self.reading = False
+
+    async def _pages(self, after: int, since: int, until: int) -> AsyncIterator[HistoryPage]:
         async with self._bells() as bell:
             request = HistoryRequest(self._bot, self._symbols, after, since, until)
             await self._ask(request)

@@ -163,7 +163,9 @@ class BotRunner:
     def _store_feed_state(self, ready: Readiness) -> None:
         """That no tick comes, and why, is for `sigma status` too; and that they come again."""
         silent = ready.reason in (NOT_CONNECTED, "WaitingForTicks", "FeedStale")
-        if self.session is None or not (silent or (self.without_ticks and ready.ready)):
+        if self.session is None or (silent and self.session.history.reading):
+            return  # what is recorded is on its way
+        if not (silent or (self.without_ticks and ready.ready)):
             return
         self.without_ticks = silent
         kind, code = ("alert", "no-ticks") if silent else ("state", "ticks")

@@ -98,9 +98,10 @@ class TickReader:
         if newest is None:
             self.log_was_empty = True
             return
+        if self.log_was_empty:
+            [newest] = await self.bus.read(self.log, -1, 1)  # more may have come since
         if not self.warmup:
-            first = await self.bus.read(self.log, -1, 1) if self.log_was_empty else []
-            self.last = first[0][0] - 1 if first else newest[0]
+            self.last = newest[0] - 1 if self.log_was_empty else newest[0]
             return
         behind = newest[0] - self.warmup // INTERVAL
         found = await self.bus.read(self.log, max(behind, 0), 1)

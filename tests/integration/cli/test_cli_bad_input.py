@@ -323,7 +323,7 @@ def test_endless_recursion_is_told_briefly(desk: Desk) -> None:
     ("size", "reason"),
     [
         ("0.0004", "quantity is zero or negative"),  # less than half a lot is none
-        ("float('nan')", "quantity is zero or negative"),
+        ("float('nan')", "quantity is not finite or too large to count"),
         ("0.004", "below the venue's minimum quantity"),
         ("5000.0", "insufficient funds"),
     ],

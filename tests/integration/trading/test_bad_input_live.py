@@ -106,12 +106,16 @@ async def test_a_suspended_market_is_refused_at_the_start(venue, tmp_path):
 
 @EACH
 async def test_a_market_of_another_currency(venue, tmp_path):
+    """Refused in the manifest; where the symbol's name does not say it, by what the venue says."""
     value = dump_manifest(live_manifest(venue))
     value["spec"]["account"]["currency"] = "EUR"
-    manifest = parse_manifest(value)
-    assert isinstance(manifest, Strategy)
+    with pytest.raises(BadInputError, match="the account counts in EUR"):
+        parse_manifest(value)
+    manifest = live_manifest(venue)
+    account = manifest.spec.account.model_copy(update={"currency": "EUR"})
+    spec = manifest.spec.model_copy(update={"account": account})
     async with emulator(venue) as em:
-        error = await ends(em, tmp_path, manifest)
+        error = await ends(em, tmp_path, manifest.model_copy(update={"spec": spec}))
         assert "the account counts in EUR; set spec.account.currency to" in str(error)
 
 
