@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SAMPLE_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 SAMPLE_FILE = "stocks.csv.gz"
+PLAIN_WORDS = (
+    r"\d+[a-z]?|bars?|candles?|ohlcv?|quotes?|trades?|ticks?|data|prices?|csv|txt|tsv|gz|zst|parquet|pq"
+)
 SYNTHETIC_ROWS = 100_000
 
 
@@ -76,7 +79,8 @@ def _files(request: Request, market: Wanted) -> list[Path]:
     for folder in own:
         found += sorted(p for p in folder.rglob("*") if p.is_file() and is_data_file(p))
     if not found and len(request.markets) == 1:
-        found = sorted(p for p in path.iterdir() if p.is_file() and is_data_file(p))
+        files = sorted(p for p in path.iterdir() if p.is_file() and is_data_file(p))
+        found = [p for p in files if names_nothing(p.name) or _says_symbols(p, request)]
     if not found:
         present = sorted(p.name for p in path.iterdir())[:20]
         raise BadInputError(
@@ -84,6 +88,20 @@ def _files(request: Request, market: Wanted) -> list[Path]:
             f"the folder has {', '.join(present) or 'nothing'}"
         )
     return found
+
+
+def names_nothing(name: str) -> bool:
+    """Whether a file's name says no symbol, only what it holds: ``trades.csv``, ``bars-1m-2024.parquet``."""
+    return all(re.fullmatch(PLAIN_WORDS, w) for w in re.split(r"[^a-z0-9]+", name.lower()) if w)
+
+
+def _says_symbols(path: Path, request: Request) -> bool:
+    """Whether a column says each row's symbol, so that another symbol's rows are never taken."""
+    file = open_file(path)
+    try:
+        return detect(file.names, str(path), "auto", request.columns).symbol is not None
+    except BadInputError:  # not a file of market data: another symbol's all the same
+        return False
 
 
 def names_symbol(name: str, symbol: str) -> bool:

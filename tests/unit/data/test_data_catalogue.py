@@ -178,6 +178,13 @@ def test_bad_rows_end_the_import_or_are_left_out(root, sigma, read, write):
     assert "2 stored, 1 bad left out" in sigma("import", path, "--symbol", "X", "--drop-bad").output
 
 
+def test_an_import_that_drops_every_row_fails(root, sigma, write):
+    path = write("x.csv", f"ts,price,size\n{T0},-1,1\n{T0 + 1},-1,1\n")
+    with pytest.raises(BadInputError, match=r"x\.csv: all 2 rows are bad"):
+        sigma("import", path, "--symbol", "X", "--drop-bad")
+    assert FolderCatalogue(root).entries() == []
+
+
 def test_symbols_of_a_column_become_entries(root, sigma, write):
     text = f"ticker,ts,price,size\nA,{T0},1,1\nB/C,{T0},1,1\n"
     sigma("import", write("x.csv", text))
