@@ -128,17 +128,29 @@ def _parts(request: Request, market: Wanted, files: Sequence[DataFile], warnings
     if not found:
         raise refused[0]
     warnings.extend(f"left out: {error}" for error in refused)
-    kinds = _kinds(request.kind, {layout.kind for _, layout in found}, market.symbol)
+    kinds = _kinds(request, {layout.kind for _, layout in found}, market.symbol)
     return [Part(f, layout, request.timezone, market.symbol) for f, layout in found if layout.kind in kinds]
 
 
-def _kinds(asked: str, present: set[str], symbol: str) -> set[str]:
-    """The kinds that are read: what was asked for, else ticks before bars before events."""
+def _kinds(request: Request, present: set[str], symbol: str) -> set[str]:
+    """The kinds that are read: what was asked for, else bars where a timeframe is, else the only ones there.
+
+    Quotes and trades go together. Data of another kind that come later never change what a manifest reads.
+    """
+    asked = request.kind
     if asked != "auto":
         if asked not in present:
             raise BadInputError(f"{symbol}: there are no {asked}, but {', '.join(sorted(present))}")
         return {asked}
-    return next(k for k in ({"ticks"}, {"bars"}, {"quotes", "trades"}) if k & present)
+    if request.timeframe is not None and "bars" in present:
+        return {"bars"}
+    groups = [k for k in ({"ticks"}, {"bars"}, {"quotes", "trades"}) if k & present]
+    if len(groups) > 1:
+        raise BadInputError(
+            f"{symbol}: there are {', '.join(sorted(present))}; say which with data.kind:, "
+            "or with timeframe: for bars"
+        )
+    return groups[0]
 
 
 def stream_from(parts: Sequence[Part], request: Request, warnings: list[str]) -> Stream:
@@ -269,7 +281,7 @@ def catalogue_files(catalogue: Catalogue, request: Request, market: Wanted) -> l
             f"several venues have {market.symbol}: {', '.join(e.name for e in found)}; "
             "say which with data.path: VENUE"
         )
-    kinds = _kinds(request.kind, {e.kind for e in found}, market.symbol)
+    kinds = _kinds(request, {e.kind for e in found}, market.symbol)
     found = [e for e in found if e.kind in kinds]
     if "bars" in kinds and request.timeframe is not None:
         found = [e for e in found if e.timeframe == request.timeframe] or found

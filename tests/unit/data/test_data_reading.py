@@ -175,6 +175,15 @@ def test_a_file_that_changes_its_unit_of_time_names_the_row(read, write, tmp_pat
         read(path, start=1_735_603_200_000_000_000)
 
 
+def test_ticks_beside_bars_never_change_what_is_read(read, write, tmp_path):
+    write("X_bars.csv", BARS)
+    write("X_ticks.csv", f"ts,bid,ask,last\n{T0},1,2,1\n{T0 + MINUTE},1,2,1\n")
+    with pytest.raises(BadInputError, match="X: there are bars, ticks; say which"):
+        read(tmp_path)
+    assert read(tmp_path, timeframe=MINUTE)[0].kind == "bar"
+    assert [read(tmp_path, kind=k)[0].kind for k in ("bars", "ticks")] == ["bar", "tick"]
+
+
 def test_files_that_overlap_in_time(read, write, tmp_path):
     write("X_1.csv", BARS)
     path = write("X_2.csv", BARS.replace(":00Z", ":30Z"))
