@@ -21,7 +21,7 @@ from sigma_bot.data.catalogue_entries import Catalogue, Entry, Staging
 from sigma_bot.data.columns import detect
 from sigma_bot.data.readers import DataFile, open_file
 from sigma_bot.data.rules import Columns, faults, healthy
-from sigma_bot.data.series import Part, fault_error, fill_in
+from sigma_bot.data.series import Part, fault_error, fill_in, names_in
 from sigma_bot.data.sources import bar_shape
 from sigma_bot.errors import BadInputError
 from sigma_bot.times import iso
@@ -145,6 +145,7 @@ def _checked(
     parts: Sequence[Part], shift: int, drop_bad: bool, result: Imported, progress: Callable[[int], None]
 ) -> Iterator[Columns]:
     """Rows of the inputs in their own order, numbered by input; bad rows are left out or end the import."""
+    read, dropped = result.read, result.dropped
     for number, part in enumerate(parts):
         kind, previous = part.layout.kind, None
         for rows in part.rows():
@@ -168,6 +169,11 @@ def _checked(
             if shift:
                 columns["ts"] = ts - shift
             yield {**columns, SOURCE: np.full(len(ts), number, np.int64)}
+    if drop_bad and result.read > read and result.read - read == result.dropped - dropped:
+        raise BadInputError(
+            f"{names_in(parts)}: all {result.read - read:,} rows are bad, so none is left to store; "
+            "without --drop-bad the first fault is named"
+        )
 
 
 class Spill:

@@ -165,7 +165,10 @@ class Part:
         if raw is None:
             return None
         kind = self.file.schema.field(self.layout.time[0]).type
-        lows, highs = (self.rule.convert(array_of(np.array([s[i] for s in raw]), kind)) for i in (0, 1))
+        try:
+            lows, highs = (self.rule.convert(array_of(np.array([s[i] for s in raw]), kind)) for i in (0, 1))
+        except pa.ArrowInvalid:  # reading the rows finds the one at fault
+            return None
         return [(int(a), int(b), s[2]) for a, b, s in zip(lows, highs, raw, strict=True)]
 
     def _convert(self, batch: Batch, wanted: Mapping[str, str]) -> Rows:

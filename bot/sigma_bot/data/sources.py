@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SAMPLE_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 SAMPLE_FILE = "stocks.csv.gz"
+PLAIN_WORDS = (
+    r"\d+[a-z]?|bars?|candles?|ohlcv?|quotes?|trades?|ticks?|data|prices?|csv|txt|tsv|gz|zst|parquet|pq"
+)
 SYNTHETIC_ROWS = 100_000
 
 
@@ -76,7 +79,8 @@ def _files(request: Request, market: Wanted) -> list[Path]:
     for folder in own:
         found += sorted(p for p in folder.rglob("*") if p.is_file() and is_data_file(p))
     if not found and len(request.markets) == 1:
-        found = sorted(p for p in path.iterdir() if p.is_file() and is_data_file(p))
+        files = sorted(p for p in path.iterdir() if p.is_file() and is_data_file(p))
+        found = [p for p in files if names_nothing(p.name) or _says_symbols(p, request)]
     if not found:
         present = sorted(p.name for p in path.iterdir())[:20]
         raise BadInputError(
@@ -84,6 +88,20 @@ def _files(request: Request, market: Wanted) -> list[Path]:
             f"the folder has {', '.join(present) or 'nothing'}"
         )
     return found
+
+
+def names_nothing(name: str) -> bool:
+    """Whether a file's name says no symbol, only what it holds: ``trades.csv``, ``bars-1m-2024.parquet``."""
+    return all(re.fullmatch(PLAIN_WORDS, w) for w in re.split(r"[^a-z0-9]+", name.lower()) if w)
+
+
+def _says_symbols(path: Path, request: Request) -> bool:
+    """Whether a column says each row's symbol, so that another symbol's rows are never taken."""
+    file = open_file(path)
+    try:
+        return detect(file.names, str(path), "auto", request.columns).symbol is not None
+    except BadInputError:  # not a file of market data: another symbol's all the same
+        return False
 
 
 def names_symbol(name: str, symbol: str) -> bool:
@@ -110,17 +128,29 @@ def _parts(request: Request, market: Wanted, files: Sequence[DataFile], warnings
     if not found:
         raise refused[0]
     warnings.extend(f"left out: {error}" for error in refused)
-    kinds = _kinds(request.kind, {layout.kind for _, layout in found}, market.symbol)
+    kinds = _kinds(request, {layout.kind for _, layout in found}, market.symbol)
     return [Part(f, layout, request.timezone, market.symbol) for f, layout in found if layout.kind in kinds]
 
 
-def _kinds(asked: str, present: set[str], symbol: str) -> set[str]:
-    """The kinds that are read: what was asked for, else ticks before bars before events."""
+def _kinds(request: Request, present: set[str], symbol: str) -> set[str]:
+    """The kinds that are read: what was asked for, else bars where a timeframe is, else the only ones there.
+
+    Quotes and trades go together. Data of another kind that come later never change what a manifest reads.
+    """
+    asked = request.kind
     if asked != "auto":
         if asked not in present:
             raise BadInputError(f"{symbol}: there are no {asked}, but {', '.join(sorted(present))}")
         return {asked}
-    return next(k for k in ({"ticks"}, {"bars"}, {"quotes", "trades"}) if k & present)
+    if request.timeframe is not None and "bars" in present:
+        return {"bars"}
+    groups = [k for k in ({"ticks"}, {"bars"}, {"quotes", "trades"}) if k & present]
+    if len(groups) > 1:
+        raise BadInputError(
+            f"{symbol}: there are {', '.join(sorted(present))}; say which with data.kind:, "
+            "or with timeframe: for bars"
+        )
+    return groups[0]
 
 
 def stream_from(parts: Sequence[Part], request: Request, warnings: list[str]) -> Stream:
@@ -251,7 +281,7 @@ def catalogue_files(catalogue: Catalogue, request: Request, market: Wanted) -> l
             f"several venues have {market.symbol}: {', '.join(e.name for e in found)}; "
             "say which with data.path: VENUE"
         )
-    kinds = _kinds(request.kind, {e.kind for e in found}, market.symbol)
+    kinds = _kinds(request, {e.kind for e in found}, market.symbol)
     found = [e for e in found if e.kind in kinds]
     if "bars" in kinds and request.timeframe is not None:
         found = [e for e in found if e.timeframe == request.timeframe] or found

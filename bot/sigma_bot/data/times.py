@@ -28,6 +28,7 @@ ISO = re.compile(rf"^{_DATE}([T ]{_CLOCK}\s*{_ZONE}?)?$")
 SLASHED = re.compile(rf"^(\d{{1,2}})([/.-])(\d{{1,2}})\2(\d{{4}})([T ]{_CLOCK})?$")
 COMPACT = re.compile(r"^\d{8}([T ]\d{2}:?\d{2}:?\d{2})?$")
 INTEGER = re.compile(r"^-?\d{9,20}$")
+SHORTEST = 1e8  # years and the day numbers of spreadsheets are smaller; no epoch since March 1973 is
 FRACTION = re.compile(r"^-?\d{9,20}\.\d+$")
 
 
@@ -43,6 +44,16 @@ class TimeRule:
 def unit_of(value: float) -> int:
     """Nanoseconds in one unit of an epoch of this magnitude."""
     return next(scale for _, limit, scale in UNITS if abs(value) < limit)
+
+
+def _one_unit(numbers: np.ndarray, scale: int) -> np.ndarray:
+    """The numbers, when all are epochs of the unit ``scale``: a file that changes its unit is not guessed."""
+    size = np.abs(numbers)
+    bounds = {unit: limit for _, limit, unit in UNITS}
+    low = max((limit for limit in bounds.values() if limit < bounds[scale]), default=SHORTEST)
+    if not ((size >= low) & (size < bounds[scale])).all():
+        raise pa.ArrowInvalid("an epoch of another unit")
+    return numbers
 
 
 def fixed_offset(timezone: str) -> int | None:
@@ -93,12 +104,14 @@ def rule_for(sample: Any, timezone: str | None, where: str) -> TimeRule:
         if pa.types.is_integer(kind) and 19000101 <= first <= 21001231:
             text = _text_rule(sample.cast(pa.string()), timezone, where)
             return replace(text, convert=lambda a: text.convert(a.cast(pa.string())))
+        if not abs(first) >= SHORTEST:
+            raise _no_time(where, sample[0].as_py())
         scale = unit_of(first)
         if pa.types.is_integer(kind):
-            return TimeRule(lambda a: _ints(a) * scale, text="epoch")
+            return TimeRule(lambda a: _one_unit(_ints(a), scale) * scale, text="epoch")
         # a double holds epoch seconds to about 0.2 us, so microseconds are all that can be meant
         return TimeRule(
-            lambda a: np.rint(values(a) * (scale / 1e3)).astype(np.int64) * 1000,
+            lambda a: np.rint(_one_unit(values(a), scale) * (scale / 1e3)).astype(np.int64) * 1000,
             text="epoch",
         )
     return _text_rule(sample.cast(pa.string()), timezone, where)
@@ -126,14 +139,18 @@ def _text_rule(sample: Any, timezone: str | None, where: str) -> TimeRule:
         return _compact(bool(compact[1]), timezone, where, value)
     if INTEGER.match(value):
         scale = unit_of(float(value))
-        return TimeRule(lambda a: _ints(pc.utf8_trim_whitespace(a)) * scale, text="epoch")
+        return TimeRule(lambda a: _one_unit(_ints(pc.utf8_trim_whitespace(a)), scale) * scale, text="epoch")
     if FRACTION.match(value):
         return _fractions(unit_of(float(value)))
     if iso:
         return _iso(iso, timezone, where, value)
     if SLASHED.match(value):
         return _slashed(sample, timezone, where, value)
-    raise BadInputError(
+    raise _no_time(where, value)
+
+
+def _no_time(where: str, value: object) -> BadInputError:
+    return BadInputError(
         f"{where}: {value!r} is no time that is understood; right would be 2024-01-31T09:30:00Z, "
         "2024-01-31 09:30:00 with a timezone, 2024-01-31, or an epoch in s, ms, us or ns"
     )
@@ -144,6 +161,7 @@ def _fractions(scale: int) -> TimeRule:
     digits = len(str(scale)) - 1
 
     def convert(a: Any) -> np.ndarray:
+        _one_unit(values(a.cast(pa.float64())), scale)  # another unit could pass 63 bits below
         decimal = a.cast(pa.decimal128(38, digits))
         # decimal128 is two little-endian words; the upper one is the sign here, since the values fit in 63
         # bits

@@ -178,6 +178,25 @@ def test_bad_rows_end_the_import_or_are_left_out(root, sigma, read, write):
     assert "2 stored, 1 bad left out" in sigma("import", path, "--symbol", "X", "--drop-bad").output
 
 
+def test_an_import_that_drops_every_row_fails(root, sigma, write):
+    path = write("x.csv", f"ts,price,size\n{T0},-1,1\n{T0 + 1},-1,1\n")
+    with pytest.raises(BadInputError, match=r"x\.csv: all 2 rows are bad"):
+        sigma("import", path, "--symbol", "X", "--drop-bad")
+    assert FolderCatalogue(root).entries() == []
+
+
+def test_an_import_of_ticks_never_changes_what_bars_are_read(root, sigma, read, write):
+    bars = "".join(f"{T0 + i * 60_000_000_000},1,1,1,1\n" for i in range(3))
+    sigma("import", write("b.csv", "ts,open,high,low,close\n" + bars), "--symbol", "X")
+    assert read(None, source="catalogue")[0].kind == "bar"
+    ticks = write("t.csv", f"ts,bid,ask,last\n{T0},1,2,1\n{T0 + 1},1,2,1\n")
+    sigma("import", ticks, "--symbol", "X")
+    with pytest.raises(BadInputError, match="X: there are bars, ticks; say which"):
+        read(None, source="catalogue")
+    assert read(None, source="catalogue", timeframe=60_000_000_000)[0].kind == "bar"
+    assert read(None, source="catalogue", kind="ticks")[0].kind == "tick"
+
+
 def test_symbols_of_a_column_become_entries(root, sigma, write):
     text = f"ticker,ts,price,size\nA,{T0},1,1\nB/C,{T0},1,1\n"
     sigma("import", write("x.csv", text))

@@ -20,6 +20,9 @@ BARS = """time,open,high,low,close,volume
 """
 
 
+OHLC = ("open", "high", "low", "close")
+
+
 def refused(read, path, *words, **options):
     with pytest.raises(BadInputError) as caught:
         read(path, **options)
@@ -142,6 +145,43 @@ def test_a_folder_of_files_by_symbol(read, write, tmp_path):
     assert rows["symbol"] == [0, 1] * 4 + [1] * 4
     with pytest.raises(BadInputError, match="no CSV or Parquet file for XRP-USD"):
         read(tmp_path, "XRP-USD", "BTC-USD")
+
+
+def test_another_symbols_file_is_never_taken(read, write, tmp_path):
+    write("ETHUSDT-1d.csv", BARS)
+    with pytest.raises(BadInputError, match=r"no CSV or Parquet file for BTCUSDT.*ETHUSDT-1d\.csv"):
+        read(tmp_path, "BTCUSDT")
+
+
+@pytest.mark.parametrize("name", ["bars-1m.csv", "2024-01.csv.gz", "trades_and_more.csv"])
+def test_one_market_takes_files_that_name_no_symbol_or_say_it_in_a_column(read, write, tmp_path, name):
+    head, *lines = BARS.split()
+    said = "\n".join([f"symbol,{head}", *(f"BTC-USDT,{line}" for line in lines)])
+    write(name, said if "more" in name else BARS)
+    assert read(tmp_path, "BTCUSDT")[0].rows == 4
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_a_file_that_changes_its_unit_of_time_names_the_row(read, write, tmp_path, ending):
+    times = [1_735_603_200_000, 1_735_603_260_000, 1_735_689_600_000_000]
+    if ending == "parquet":
+        path = tmp_path / "x.parquet"
+        parquet.write_table(pa.table({"ts": times, **{n: [1.0] * 3 for n in OHLC}}), path)
+    else:
+        path = write(f"x.{ending}", "ts,open,high,low,close\n" + "".join(f"{t},1,1,1,1\n" for t in times))
+    place = "row 3" if ending == "parquet" else "line 4"
+    refused(read, path, place, "1735689600000000", "not a time like the ones before it")
+    with pytest.raises(BadInputError, match=place):
+        read(path, start=1_735_603_200_000_000_000)
+
+
+def test_ticks_beside_bars_never_change_what_is_read(read, write, tmp_path):
+    write("X_bars.csv", BARS)
+    write("X_ticks.csv", f"ts,bid,ask,last\n{T0},1,2,1\n{T0 + MINUTE},1,2,1\n")
+    with pytest.raises(BadInputError, match="X: there are bars, ticks; say which"):
+        read(tmp_path)
+    assert read(tmp_path, timeframe=MINUTE)[0].kind == "bar"
+    assert [read(tmp_path, kind=k)[0].kind for k in ("bars", "ticks")] == ["bar", "tick"]
 
 
 def test_files_that_overlap_in_time(read, write, tmp_path):

@@ -93,3 +93,29 @@ def test_an_unknown_zone_is_named():
 def test_text_that_is_no_time():
     with pytest.raises(BadInputError, match="'yesterday' is no time"):
         nanoseconds(["yesterday"])
+
+
+SWITCH = [1_735_603_200_000, 1_735_689_600_000_000]  # ms until 2024, us from 2025 on, as an exchange's files
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        SWITCH,
+        SWITCH[::-1],
+        [float(v) for v in SWITCH],
+        [str(v) for v in SWITCH],
+        [f"{v}.5" for v in SWITCH],
+        ["1735603200", "45658000"],
+        [1_735_603_200, 45_658],
+    ],
+)
+def test_an_epoch_of_another_unit_than_the_first_is_refused(values):
+    with pytest.raises(pa.ArrowInvalid, match="another unit"):
+        nanoseconds(values)
+
+
+@pytest.mark.parametrize("value", [45_658, 45_658.5, 2024, 0, -45_658, float("nan")])
+def test_years_and_day_numbers_are_no_epochs(value):
+    with pytest.raises(BadInputError, match="is no time that is understood"):
+        nanoseconds([value])
