@@ -42,9 +42,11 @@ limits = st.fixed_dictionaries(
     {"maxPosition": amounts, "maxNotional": amounts, "staleAfter": durations},
     optional={"maxDrawdown": fractions, "priceCollar": fractions, "maxOpenOrders": st.integers(1, 128)},
 )
+# All of one quote currency, or of none that the name tells: one account counts in one.
+symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._/-]{0,16}/KRW|[A-Z0-9]{1,5}", fullmatch=True)
 markets = st.lists(
     st.fixed_dictionaries(
-        {"symbol": st.from_regex(r"[A-Z0-9][A-Z0-9._/-]{0,20}", fullmatch=True)},
+        {"symbol": symbols},
         optional={
             "tickSize": amounts,
             "lotSize": amounts,
